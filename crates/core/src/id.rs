@@ -1,0 +1,188 @@
+//! The names and numbers processes know each other by. Each has one text form, which is its form
+//! in the file, on the command line, in records and in JSON.
+
+use alloc::string::{String, ToString};
+use core::borrow::Borrow;
+use core::fmt;
+use core::str::FromStr;
+
+/// A text that is not what it should be. Says what it was to be, what was found, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{found:?} is not {what}: expected {expected}")]
+pub struct BadText {
+    what: &'static str,
+    found: String,
+    expected: &'static str,
+}
+
+impl BadText {
+    /// At most this much of the text is repeated, so that an error stays one line.
+    const SHOWN_CHARS: usize = 80;
+
+    pub(crate) fn new(what: &'static str, found: &str, expected: &'static str) -> BadText {
+        BadText { what, found: found.chars().take(Self::SHOWN_CHARS).collect(), expected }
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $what:literal, $longest:literal, $allowed:expr, $expected:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(String);
+
+        impl $type {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = BadText;
+
+            fn from_str(text: &str) -> Result<$type, BadText> {
+                let allowed: fn(u8) -> bool = $allowed;
+                let starts_well = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+                if starts_well && text.len() <= $longest && text.bytes().all(allowed) {
+                    Ok($type(text.to_string()))
+                } else {
+                    Err(BadText::new($what, text, $expected))
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+pub(crate) use name;
+
+name!(
+    /// The name of a set: 1 to 63 of `a-z 0-9 - _`, starting with a letter or digit.
+    SetName,
+    "a set's name",
+    63,
+    |b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'),
+    "1 to 63 of a-z, 0-9, - and _, starting with a letter or digit"
+);
+
+name!(
+    /// The identity of an instance, chosen to follow the data: 1 to 128 of `A-Z a-z 0-9 - _ .`, starting
+    /// with a letter or digit.
+    InstanceId,
+    "an instance's id",
+    128,
+    |b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'),
+    "1 to 128 of A-Z, a-z, 0-9, -, _ and ., starting with a letter or digit"
+);
+
+macro_rules! random {
+    ($(#[$doc:meta])* $type:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(pub u64);
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:016x}", self.0)
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = BadText;
+
+            fn from_str(text: &str) -> Result<$type, BadText> {
+                let hex = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+                let value = if hex { u64::from_str_radix(text, 16).ok() } else { None };
+                value.map($type).ok_or_else(|| BadText::new($what, text, "16 hexadecimal digits"))
+            }
+        }
+    };
+}
+
+random!(
+    /// One life of an instance: random at every start. A new one says that the instance's memory is gone.
+    Incarnation,
+    "an incarnation"
+);
+
+random!(
+    /// Marks one attempt to write, so that its author can recognise it when the reply was lost.
+    Nonce,
+    "a nonce"
+);
+
+/// The number of a lease, which only ever grows: the fencing token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// Before the first: what somebody has seen who has seen no lease.
+    pub const NONE: Epoch = Epoch(0);
+
+    /// The epoch after this one.
+    pub const fn next(self) -> Epoch {
+        Epoch(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl FromStr for Epoch {
+    type Err = BadText;
+
+    fn from_str(text: &str) -> Result<Epoch, BadText> {
+        text.parse().map(Epoch).map_err(|_| BadText::new("an epoch", text, "a whole number"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_kept_as_written_or_refused() {
+        for text in ["web", "a", "web-1_b", "0"] {
+            assert_eq!(text.parse::<SetName>().unwrap().to_string(), text);
+        }
+        for text in ["", "-web", "Web", "we b", "web/1", "wéb", &"x".repeat(64)] {
+            assert!(text.parse::<SetName>().is_err(), "{text:?} must be refused");
+        }
+        for text in ["web-1", "Host.example.org", "10.0.0.4"] {
+            assert_eq!(text.parse::<InstanceId>().unwrap().to_string(), text);
+        }
+        for text in ["", ".hidden", "a/b", "a b", "a\n", &"x".repeat(129)] {
+            assert!(text.parse::<InstanceId>().is_err(), "{text:?} must be refused");
+        }
+    }
+
+    #[test]
+    fn numbers_have_one_text_form() {
+        assert_eq!(Incarnation(0xab).to_string(), "00000000000000ab");
+        assert_eq!("00000000000000ab".parse(), Ok(Incarnation(0xab)));
+        for text in ["", "ab", "00000000000000AB", "+0000000000000ab", "00000000000000abc"] {
+            assert!(text.parse::<Nonce>().is_err(), "{text:?} must be refused");
+        }
+        assert_eq!("7".parse(), Ok(Epoch(7)));
+        assert!("-1".parse::<Epoch>().is_err());
+    }
+
+    #[test]
+    fn an_error_says_what_was_found_and_what_would_be_right() {
+        let error = "We b".parse::<SetName>().unwrap_err().to_string();
+        assert!(error.contains("\"We b\"") && error.contains("a set's name") && error.contains("a-z"), "{error}");
+    }
+}

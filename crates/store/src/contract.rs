@@ -1,0 +1,248 @@
+//! The store contract.
+//!
+//! ```text
+//! read(key)                  → the record and its version, if any
+//! commit(batch)              → the revision | Conflict(current records of every key that differs)
+//! scan(space, prefix, page)  → a cursor at revision R first, then pages read at R or later
+//! watch(space, prefix, from) → ordered changes, the last one seen included again; Compacted if it is gone
+//! ```
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// A number that grows with every commit of a space and is never reused, also not after a delete. 0: before the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
+pub struct Revision(pub u64);
+
+/// Where a record lies: in a space (a set, or the catalog of sets), under a name of any bytes.
+/// Names read `kind/rest`: `lease/web`, `instance/web-1`, `client/<any bytes>`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// The space: commits are within one, revisions are counted in one.
+    pub space: Space,
+    /// The name inside it.
+    pub name: Vec<u8>,
+}
+
+/// A space: 1 to 64 printable ASCII bytes without `/`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Space(String);
+
+/// A record as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The revision of the commit that wrote it.
+    pub version: Revision,
+    /// What was written.
+    pub value: Bytes,
+}
+
+/// What a change of one key believes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// There is no record.
+    Absent,
+    /// The record is this version.
+    Version(Revision),
+}
+
+/// What a put under `lease/` is for. A back end with native leases makes it one; others store it like any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// A new holder or epoch.
+    Take,
+    /// The same holder and epoch for longer.
+    Renew,
+    /// Given back.
+    Release,
+}
+
+/// What is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// These bytes; a lease also says what for.
+    Put(Bytes, Option<Hold>),
+    /// No record.
+    Delete,
+    /// Nothing: only the precondition counts (a batch may depend on what it does not change).
+    Nothing,
+}
+
+/// One key's part of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its name in the batch's space.
+    pub name: Vec<u8>,
+    /// What it believes.
+    pub expect: Expect,
+    /// What it writes.
+    pub write: Write,
+}
+
+/// Changes within one space: all or nothing. No name twice; `lease/…` and `beat/…` alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// The space.
+    pub space: Space,
+    /// The changes.
+    pub changes: Vec<Change>,
+}
+
+/// A place in a space's history: a revision and the mark of the commit that made it, which differs when
+/// another history has the same number (a rolled-back store). Its text goes over the wire.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cursor {
+    /// The revision.
+    pub revision: Revision,
+    /// The commit's own random mark; empty before the first commit.
+    pub mark: Vec<u8>,
+}
+
+/// A page of a scan, in the order of names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Taken before the first page was read: watch from here to learn what the pages missed.
+    pub cursor: Cursor,
+    /// Names and records.
+    pub records: Vec<(Vec<u8>, Record)>,
+    /// Give this to the next call; `None`: that was all.
+    pub next: Option<PageToken>,
+}
+
+/// Where a scan goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageToken {
+    /// The cursor of the first page.
+    pub cursor: Cursor,
+    /// The last name returned.
+    pub after: Vec<u8>,
+}
+
+/// One commit as a watch shows it (only the names under the watched prefix; never empty).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Where it stands in history; resume a watch from it.
+    pub cursor: Cursor,
+    /// The names it changed and what they are now (`None`: deleted).
+    pub changes: Vec<(Vec<u8>, Option<Record>)>,
+}
+
+/// What a watch says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A commit, in order, without gaps.
+    Committed(Committed),
+    /// Nothing under the prefix happened up to here: the store is alive and this is where it stands.
+    Progress(Cursor),
+}
+
+/// A running watch. Dropping it ends it.
+#[async_trait]
+pub trait Watch: Send {
+    /// The next notice; at least one every `progress_every`. Cancel-safe: a dropped call loses nothing.
+    /// An error ends the watch; resume with [`Store::watch`] from the last cursor.
+    async fn next(&mut self) -> Result<Notice, Error>;
+}
+
+/// How much a batch may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Limits {
+    /// Changes in a batch.
+    pub operations: usize,
+    /// Bytes of names and values in a batch.
+    pub bytes: usize,
+    /// Bytes of a name.
+    pub name_bytes: usize,
+}
+
+/// What a store guarantees, for people and for `doctor`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Description {
+    /// `memory`, `sqlite`, `http` …
+    pub engine: String,
+    /// Where it is, without secrets.
+    pub place: String,
+    /// Acknowledged writes survive kill -9 and power loss.
+    pub durable: bool,
+    /// Changes are pushed to watches, not polled for.
+    pub push: bool,
+    /// Lives and dies with one machine.
+    pub one_machine: bool,
+    /// How acknowledged writes can be lost, if they can.
+    pub may_lose: Option<String>,
+}
+
+/// What went wrong, sorted by what the caller does next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A precondition did not hold; nothing was written. The current record of every key that differs.
+    #[error("another write came first ({} records differ)", .0.len())]
+    Conflict(Vec<(Vec<u8>, Option<Record>)>),
+    /// It did not happen. Try again later.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// It may have happened, or may yet happen. Read before trying again.
+    #[error("no answer from the store, the outcome is unknown: {0}")]
+    OutcomeUnknown(String),
+    /// The history asked for is gone or was another one (rolled back, replaced): scan anew.
+    #[error("the store's history does not go back to revision {0:?} or is another one: {1}")]
+    Compacted(Revision, String),
+    /// The store knows us and says no.
+    #[error("the store refuses: {0}")]
+    Denied(String),
+    /// What the store holds is damaged or of a newer format.
+    #[error("the store's content cannot be used: {0}")]
+    Corrupt(String),
+    /// Asked wrongly: a malformed batch, a bad URL, a limit exceeded. Our mistake or the operator's.
+    #[error("{0}")]
+    Config(String),
+}
+
+/// The shared coordination state. Only `commit` must be linearizable; `read` and `scan` show some recent state.
+///
+/// The caller gives every time-out; there are no hidden retries. A call dropped half-way may have happened.
+#[async_trait]
+pub trait Store: Send + Sync + fmt::Debug {
+    /// One record.
+    async fn read(&self, key: &Key, within: Duration) -> Result<Option<Record>, Error>;
+    /// All of the batch or nothing.
+    async fn commit(&self, batch: Batch, within: Duration) -> Result<Cursor, Error>;
+    /// Records whose names start with `prefix`, at most `limit` a page.
+    async fn scan(&self, space: &Space, prefix: &[u8], page: Option<PageToken>, limit: usize, within: Duration) -> Result<Page, Error>;
+    /// Changes under `prefix`, beginning with the commit at `from` itself, if it touched the prefix, and
+    /// otherwise with a [`Notice::Progress`] at or after it: proof that history goes on from there.
+    async fn watch(&self, space: &Space, prefix: &[u8], from: Cursor, progress_every: Duration) -> Result<Box<dyn Watch>, Error>;
+    /// How much a batch may hold.
+    fn limits(&self) -> Limits;
+    /// What it guarantees.
+    fn describe(&self) -> Description;
+}
+
+impl Space {
+    /// A space of this name; `None` if it is not 1 to 64 printable ASCII bytes without `/`.
+    pub fn new(name: &str) -> Option<Space> {
+        let fine = (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic() && b != b'/');
+        fine.then(|| Space(name.to_owned()))
+    }
+
+    /// Its name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Key {
+    /// A key in `space` under `name`.
+    pub fn new(space: Space, name: impl Into<Vec<u8>>) -> Key {
+        Key { space, name: name.into() }
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.space.0, self.name.escape_ascii())
+    }
+}
