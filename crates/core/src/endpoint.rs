@@ -110,7 +110,11 @@ impl FromStr for Host {
                 && !l.starts_with('-')
                 && !l.ends_with('-')
         };
-        if text.len() <= 253 && text.split('.').all(label) { Ok(Host::Name(text.to_ascii_lowercase())) } else { Err(bad()) }
+        if text.len() <= 253 && text.split('.').all(label) {
+            Ok(Host::Name(text.to_ascii_lowercase()))
+        } else {
+            Err(bad())
+        }
     }
 }
 
@@ -142,8 +146,21 @@ mod tests {
             assert_eq!(text.parse::<Endpoint>().map(|e| e.to_string()).as_deref(), Ok(canonical), "{text}");
         }
         for text in [
-            "", "10.0.0.4:80", "http://", "http://:80", "tcp://host", "http://host:0", "http://host:65536", "http://a b:80",
-            "http://h:80/path", "http://u@h:80", "http://1.2.3:80", "http://[::1:80", "ht tp://h:80", "HTTP://h:80", "http://h\r\n:80",
+            "",
+            "10.0.0.4:80",
+            "http://",
+            "http://:80",
+            "tcp://host",
+            "http://host:0",
+            "http://host:65536",
+            "http://a b:80",
+            "http://h:80/path",
+            "http://u@h:80",
+            "http://1.2.3:80",
+            "http://[::1:80",
+            "ht tp://h:80",
+            "HTTP://h:80",
+            "http://h\r\n:80",
         ] {
             assert!(text.parse::<Endpoint>().is_err(), "{text:?} must be refused");
         }

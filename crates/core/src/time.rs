@@ -150,7 +150,9 @@ mod tests {
             assert_eq!(Span::from_millis(ms).to_string(), text);
         }
         assert_eq!("24h".parse(), Ok(Span::from_millis(86_400_000)));
-        for text in ["", "3", "s", "3 s", "-1s", "1.5s", "1s1m", "1s1s", "3sec", "99999999999999999999s", "1000000000000000d"] {
+        for text in
+            ["", "3", "s", "3 s", "-1s", "1.5s", "1s1m", "1s1s", "3sec", "99999999999999999999s", "1000000000000000d"]
+        {
             assert!(text.parse::<Span>().is_err(), "{text:?} must be refused");
         }
     }

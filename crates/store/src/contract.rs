@@ -211,10 +211,23 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// All of the batch or nothing.
     async fn commit(&self, batch: Batch, within: Duration) -> Result<Cursor, Error>;
     /// Records whose names start with `prefix`, at most `limit` a page.
-    async fn scan(&self, space: &Space, prefix: &[u8], page: Option<PageToken>, limit: usize, within: Duration) -> Result<Page, Error>;
+    async fn scan(
+        &self,
+        space: &Space,
+        prefix: &[u8],
+        page: Option<PageToken>,
+        limit: usize,
+        within: Duration,
+    ) -> Result<Page, Error>;
     /// Changes under `prefix`, beginning with the commit at `from` itself, if it touched the prefix, and
     /// otherwise with a [`Notice::Progress`] at or after it: proof that history goes on from there.
-    async fn watch(&self, space: &Space, prefix: &[u8], from: Cursor, progress_every: Duration) -> Result<Box<dyn Watch>, Error>;
+    async fn watch(
+        &self,
+        space: &Space,
+        prefix: &[u8],
+        from: Cursor,
+        progress_every: Duration,
+    ) -> Result<Box<dyn Watch>, Error>;
     /// How much a batch may hold.
     fn limits(&self) -> Limits;
     /// What it guarantees.

@@ -1,0 +1,141 @@
+//! Follows one prefix of one space: a scan, then a watch from where the scan began, resumed for ever.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use steadfast_core::Moment;
+use steadfast_host::clock;
+use steadfast_store::{Cursor, Error, Notice, Record, Revision, Space, Store};
+use tokio::sync::mpsc;
+
+use crate::registry::{CALL_WITHIN, PAGE_RECORDS};
+
+/// First and longest pause before the store is tried again.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// The store counts as hung when a watch is silent for so many progress intervals.
+const SILENT_INTERVALS: u32 = 8;
+
+/// What was learnt, in order, with the moment it arrived.
+#[derive(Debug)]
+pub(crate) struct Fact {
+    /// When it reached this process.
+    pub(crate) at: Moment,
+    pub(crate) news: News,
+}
+
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Everything under the prefix, read anew. `other_history`: what was known before is worth nothing.
+    All { records: Vec<(Vec<u8>, Record)>, other_history: bool },
+    /// One commit.
+    Changed { revision: Revision, changes: Vec<(Vec<u8>, Option<Record>)> },
+    /// The store is there and nothing changed.
+    Contact,
+    /// The store cannot be heard, and why.
+    Trouble(String),
+}
+
+pub(crate) struct Follow {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) space: Space,
+    pub(crate) prefix: Vec<u8>,
+    pub(crate) progress_every: Duration,
+}
+
+impl Follow {
+    /// Runs until nobody listens any more.
+    pub(crate) async fn run(self, facts: mpsc::Sender<Fact>) {
+        let mut known: Option<Cursor> = None;
+        let mut other_history = false;
+        let mut pause = BACKOFF.0;
+        loop {
+            let from = match known.clone() {
+                Some(cursor) => cursor,
+                None => match self.scan().await {
+                    Ok((cursor, records)) => {
+                        if tell(&facts, News::All { records, other_history }).await.is_err() {
+                            return;
+                        }
+                        other_history = false;
+                        known = Some(cursor.clone());
+                        cursor
+                    }
+                    Err(error) => {
+                        if tell(&facts, News::Trouble(error.to_string())).await.is_err() {
+                            return;
+                        }
+                        rest(&mut pause).await;
+                        continue;
+                    }
+                },
+            };
+            match self.watch(from, &mut known, &mut pause, &facts).await {
+                Ok(()) => return,
+                Err(Error::Compacted(..)) => {
+                    known = None;
+                    other_history = true;
+                }
+                Err(error) => {
+                    if tell(&facts, News::Trouble(error.to_string())).await.is_err() {
+                        return;
+                    }
+                    rest(&mut pause).await;
+                }
+            }
+        }
+    }
+
+    async fn scan(&self) -> Result<(Cursor, Vec<(Vec<u8>, Record)>), Error> {
+        let mut records = Vec::new();
+        let mut page = self.store.scan(&self.space, &self.prefix, None, PAGE_RECORDS, CALL_WITHIN).await?;
+        let cursor = page.cursor.clone();
+        loop {
+            records.append(&mut page.records);
+            let Some(token) = page.next.take() else { return Ok((cursor, records)) };
+            page = self.store.scan(&self.space, &self.prefix, Some(token), PAGE_RECORDS, CALL_WITHIN).await?;
+        }
+    }
+
+    /// Passes a watch on. Ends with `Ok` when nobody listens, with the store's error otherwise.
+    async fn watch(
+        &self,
+        from: Cursor,
+        known: &mut Option<Cursor>,
+        pause: &mut Duration,
+        facts: &mpsc::Sender<Fact>,
+    ) -> Result<(), Error> {
+        let silence = self.progress_every * SILENT_INTERVALS;
+        let hung = |_| Error::Unavailable("the watch is silent".to_owned());
+        let opening = self.store.watch(&self.space, &self.prefix, from, self.progress_every);
+        let mut watch = tokio::time::timeout(silence, opening).await.map_err(hung)??;
+        loop {
+            let notice = tokio::select! {
+                notice = tokio::time::timeout(silence, watch.next()) => notice.map_err(hung)??,
+                () = facts.closed() => return Ok(()),
+            };
+            *pause = BACKOFF.0;
+            let (cursor, news) = match notice {
+                Notice::Committed(commit) => {
+                    let news = News::Changed { revision: commit.cursor.revision, changes: commit.changes };
+                    (commit.cursor, news)
+                }
+                Notice::Progress(cursor) => (cursor, News::Contact),
+            };
+            *known = Some(cursor);
+            if tell(facts, news).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn tell(facts: &mpsc::Sender<Fact>, news: News) -> Result<(), mpsc::error::SendError<Fact>> {
+    facts.send(Fact { at: clock::now(), news }).await
+}
+
+/// Waits a random part of the pause, and doubles it: those who lost the same store do not come back in step.
+async fn rest(pause: &mut Duration) {
+    let share = (steadfast_host::random::u64() % 512 + 512) as u32;
+    tokio::time::sleep(*pause * share / 1024).await;
+    *pause = (*pause * 2).min(BACKOFF.1);
+}

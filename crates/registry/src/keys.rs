@@ -1,0 +1,49 @@
+//! Where each record lies.
+
+use steadfast_core::{InstanceId, SetName};
+use steadfast_store::{Key, Space};
+
+/// The space of the catalog of sets. No set can have this name.
+const CATALOG: &str = "@catalog";
+
+pub(crate) const SETS: &[u8] = b"set/";
+pub(crate) const INSTANCES: &str = "instance/";
+pub(crate) const LEDGERS: &str = "ledger/";
+pub(crate) const EVENTS: &str = "event/";
+/// Counts the events: the number of the next and of the oldest kept.
+pub(crate) const EVENT_HEAD: &str = "events";
+pub(crate) const SWITCHOVER: &str = "order/switchover";
+
+pub(crate) fn catalog() -> Space {
+    Space::new(CATALOG).unwrap_or_else(|| unreachable!("a constant"))
+}
+
+pub(crate) fn space(set: &SetName) -> Space {
+    Space::new(set.as_str())
+        .unwrap_or_else(|| unreachable!("a set's name is shorter and plainer than a space's may be"))
+}
+
+pub(crate) fn set(set: &SetName) -> Key {
+    Key::new(catalog(), format!("set/{set}"))
+}
+
+pub(crate) fn lease(set: &SetName) -> Key {
+    Key::new(space(set), format!("lease/{set}"))
+}
+
+pub(crate) fn instance(set: &SetName, id: &InstanceId) -> Key {
+    Key::new(space(set), format!("{INSTANCES}{id}"))
+}
+
+pub(crate) fn ledger(set: &SetName, id: &InstanceId) -> Key {
+    Key::new(space(set), format!("{LEDGERS}{id}"))
+}
+
+pub(crate) fn beat(set: &SetName, id: &InstanceId) -> Key {
+    Key::new(space(set), format!("beat/{id}"))
+}
+
+/// Numbers are padded, so that the order of names is the order of events.
+pub(crate) fn event(number: u64) -> String {
+    format!("{EVENTS}{number:020}")
+}

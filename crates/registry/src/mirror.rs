@@ -1,0 +1,283 @@
+//! What a process knows of one set: a mirror that follows the store, and the snapshots it shows.
+//!
+//! A mirror may lag. It chooses what to try; whether it holds is decided by the commit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use steadfast_core::lease::Observed;
+use steadfast_core::settings::SetSettings;
+use steadfast_core::{InstanceId, Moment, SetName};
+use steadfast_store::{Key, Record, Revision, Space};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::follow::{Fact, Follow, News};
+use crate::instances::parse_id;
+use crate::records::decode;
+use crate::{Error, InstanceRecord, LedgerRecord, LedgerState, OrderRecord, Registry, SetRecord, keys, leases};
+
+/// The longest silence of a healthy store. Shorter than any lease's renewal interval.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+/// Facts on their way from the followers to the mirror.
+const FACTS_WAITING: usize = 64;
+
+/// Follows one set until it is dropped.
+#[derive(Debug)]
+pub struct Mirror {
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// What was known of a set at one time. Immutable.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Which set.
+    pub set: SetName,
+    /// Both parts of the books were read at least once.
+    pub complete: bool,
+    /// Grows when the store turned out to hold another history: whatever was concluded before is worth nothing.
+    pub history: u64,
+    /// When the store was last heard from.
+    pub contact: Option<Moment>,
+    /// Why it is not being heard, if it is not.
+    pub trouble: Option<String>,
+    /// The set's settings, if the store knows it.
+    pub settings: Option<SetSettings>,
+    /// The lease, if there is one.
+    pub lease: Option<LeaseSeen>,
+    /// The instances, by id.
+    pub instances: BTreeMap<InstanceId, InstanceSeen>,
+    /// The last switchover ordered; void unless its epoch is the lease's.
+    pub switchover: Option<OrderRecord>,
+    /// Records that cannot be used, and why, by key.
+    pub unusable: BTreeMap<String, Error>,
+}
+
+/// The lease as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseSeen {
+    /// When this version first reached this process.
+    pub received: Moment,
+    /// The record and its version.
+    pub observed: Observed,
+}
+
+/// An instance as it was seen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InstanceSeen {
+    /// Where it is.
+    pub description: Option<InstanceRecord>,
+    /// Whether it takes part.
+    pub ledger: Option<LedgerRecord>,
+}
+
+impl InstanceSeen {
+    /// Whether it takes part: it is open, and by the same life that described itself.
+    pub fn is_open(&self) -> bool {
+        let same_life =
+            |ledger: &LedgerRecord| self.description.as_ref().is_some_and(|d| d.incarnation == ledger.incarnation);
+        self.ledger.as_ref().is_some_and(|ledger| ledger.state == LedgerState::Open && same_life(ledger))
+    }
+}
+
+impl Mirror {
+    /// Starts to follow `set`. Must be called inside a Tokio runtime, on which it then lives.
+    pub fn follow(registry: &Registry, set: &SetName) -> Mirror {
+        let (facts, incoming) = mpsc::channel(FACTS_WAITING);
+        let mut tasks = Vec::new();
+        for (part, space, prefix) in
+            [(Part::Catalog, keys::catalog(), keys::set(set).name), (Part::Set, keys::space(set), Vec::new())]
+        {
+            let (sender, mut receiver) = mpsc::channel(FACTS_WAITING);
+            let follow = Follow { store: registry.store.clone(), space, prefix, progress_every: PROGRESS_EVERY };
+            tasks.push(tokio::spawn(follow.run(sender)));
+            let facts = facts.clone();
+            tasks.push(tokio::spawn(async move {
+                while let Some(fact) = receiver.recv().await {
+                    if facts.send((part, fact)).await.is_err() {
+                        return;
+                    }
+                }
+            }));
+        }
+        let state = State::new(set.clone());
+        let (publish, snapshots) = watch::channel(Arc::new(state.snapshot.clone()));
+        tasks.push(tokio::spawn(state.run(incoming, publish)));
+        Mirror { snapshots, tasks }
+    }
+
+    /// What is known now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshots.borrow().clone()
+    }
+
+    /// A receiver that is told of every new snapshot.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.clone()
+    }
+
+    /// Waits until both parts of the books were read once, or `within` has passed.
+    pub async fn complete(&self, within: Duration) -> Option<Arc<Snapshot>> {
+        let mut snapshots = self.snapshots.clone();
+        let found = tokio::time::timeout(within, snapshots.wait_for(|s| s.complete)).await;
+        found.ok()?.ok().map(|snapshot| snapshot.clone())
+    }
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Catalog,
+    Set,
+}
+
+/// The mirror's own side: the versions of what it shows, so that nothing goes back in time.
+struct State {
+    snapshot: Snapshot,
+    versions: BTreeMap<(Part, Vec<u8>), Revision>,
+    heard: (bool, bool),
+}
+
+impl State {
+    fn new(set: SetName) -> State {
+        let snapshot = Snapshot {
+            set,
+            complete: false,
+            history: 0,
+            contact: None,
+            trouble: None,
+            settings: None,
+            lease: None,
+            instances: BTreeMap::new(),
+            switchover: None,
+            unusable: BTreeMap::new(),
+        };
+        State { snapshot, versions: BTreeMap::new(), heard: (false, false) }
+    }
+
+    async fn run(mut self, mut facts: mpsc::Receiver<(Part, Fact)>, publish: watch::Sender<Arc<Snapshot>>) {
+        while let Some((part, fact)) = facts.recv().await {
+            self.apply(part, fact);
+            publish.send_replace(Arc::new(self.snapshot.clone()));
+        }
+    }
+
+    fn apply(&mut self, part: Part, fact: Fact) {
+        // Only the set's own space speaks for the lease: hearing the catalog alone is not being in touch.
+        let speaks = part == Part::Set;
+        match fact.news {
+            News::Trouble(why) => {
+                self.snapshot.trouble = Some(why);
+                return;
+            }
+            News::Contact => {}
+            News::All { records, other_history } => self.replace(part, records, other_history, fact.at),
+            News::Changed { revision, changes } => {
+                for (name, record) in changes {
+                    self.change(part, &name, record, revision, fact.at);
+                }
+            }
+        }
+        if speaks {
+            self.snapshot.contact = Some(fact.at);
+            self.snapshot.trouble = None;
+        }
+    }
+
+    fn replace(&mut self, part: Part, records: Vec<(Vec<u8>, Record)>, other_history: bool, at: Moment) {
+        if other_history && part == Part::Set {
+            self.snapshot.history += 1;
+        }
+        let gone: Vec<Vec<u8>> =
+            self.versions.keys().filter(|(p, _)| *p == part).map(|(_, name)| name.clone()).collect();
+        for name in gone {
+            if other_history || !records.iter().any(|(kept, _)| *kept == name) {
+                self.show(part, &name, None, at);
+                self.versions.remove(&(part, name));
+            }
+        }
+        for (name, record) in records {
+            let revision = record.version;
+            self.change(part, &name, Some(record), revision, at);
+        }
+        match part {
+            Part::Catalog => self.heard.0 = true,
+            Part::Set => self.heard.1 = true,
+        }
+        self.snapshot.complete = self.heard == (true, true);
+    }
+
+    fn change(&mut self, part: Part, name: &[u8], record: Option<Record>, revision: Revision, at: Moment) {
+        let place = (part, name.to_vec());
+        // A scan's later pages may be ahead of the watch that follows it: nothing goes back.
+        if self.versions.get(&place).is_some_and(|seen| *seen >= revision) {
+            return;
+        }
+        self.show(part, name, record.as_ref(), at);
+        self.versions.insert(place, revision);
+    }
+
+    fn show(&mut self, part: Part, name: &[u8], record: Option<&Record>, at: Moment) {
+        let shown = String::from_utf8_lossy(name).into_owned();
+        self.snapshot.unusable.remove(&shown);
+        let result = match part {
+            Part::Catalog => self.show_settings(name, record),
+            Part::Set => self.show_member(&shown, record, at),
+        };
+        if let Err(error) = result {
+            tracing::error!(set = %self.snapshot.set, %error, "a record cannot be used");
+            self.snapshot.unusable.insert(shown, error);
+        }
+    }
+
+    fn show_settings(&mut self, name: &[u8], record: Option<&Record>) -> Result<(), Error> {
+        // The prefix `set/web` also finds `set/web-2`.
+        if name == keys::set(&self.snapshot.set).name {
+            self.snapshot.settings = None;
+            let found = record.map(|r| usable::<SetRecord>(&keys::catalog(), name, r)).transpose()?;
+            self.snapshot.settings = found.map(|set| set.settings(&self.snapshot.set)).transpose()?;
+        }
+        Ok(())
+    }
+
+    fn show_member(&mut self, name: &str, record: Option<&Record>, at: Moment) -> Result<(), Error> {
+        let space = keys::space(&self.snapshot.set);
+        if name.starts_with("lease/") {
+            self.snapshot.lease = None;
+            let observed = record.map(|r| leases::observed(&self.snapshot.set, r)).transpose()?;
+            self.snapshot.lease = observed.map(|(observed, _)| LeaseSeen { received: at, observed });
+        } else if let Some(id) = name.strip_prefix(keys::INSTANCES) {
+            let id = parse_id(id)?;
+            let description = record.map(|r| usable(&space, name.as_bytes(), r)).transpose()?;
+            self.snapshot.instances.entry(id.clone()).or_default().description = description;
+            self.forget_empty(&id);
+        } else if let Some(id) = name.strip_prefix(keys::LEDGERS) {
+            let id = parse_id(id)?;
+            let ledger = record.map(|r| usable(&space, name.as_bytes(), r)).transpose()?;
+            self.snapshot.instances.entry(id.clone()).or_default().ledger = ledger;
+            self.forget_empty(&id);
+        } else if name == keys::SWITCHOVER {
+            self.snapshot.switchover = record.map(|r| usable(&space, name.as_bytes(), r)).transpose()?;
+        }
+        Ok(())
+    }
+
+    fn forget_empty(&mut self, id: &InstanceId) {
+        if self.snapshot.instances.get(id).is_some_and(|one| *one == InstanceSeen::default()) {
+            self.snapshot.instances.remove(id);
+        }
+    }
+}
+
+fn usable<T: serde::de::DeserializeOwned>(space: &Space, name: &[u8], record: &Record) -> Result<T, Error> {
+    decode(&format!("{:?}", Key::new(space.clone(), name)), &record.value)
+}

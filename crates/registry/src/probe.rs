@@ -1,0 +1,95 @@
+//! The answer of an agent's probe, as both sides see it.
+
+use serde::{Deserialize, Serialize};
+use steadfast_core::{Epoch, Incarnation, InstanceId, SetName};
+
+use crate::text::field;
+
+/// The header that carries the epoch of an answer.
+pub const EPOCH_HEADER: &str = "steadfast-epoch";
+
+/// What a probe answers: 200 where `role` is leader, 503 otherwise, and this as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeAnswer {
+    /// Which set.
+    #[serde(with = "field")]
+    pub set: SetName,
+    /// Which instance.
+    #[serde(with = "field")]
+    pub instance: InstanceId,
+    /// Which life of it: an address answered by another one is not this instance.
+    #[serde(with = "field")]
+    pub incarnation: Incarnation,
+    /// Whether it may serve.
+    pub role: Role,
+    /// The epoch held, or the highest seen.
+    pub epoch: u64,
+    /// For how long from now on its role is vouched for; 0 for a standby.
+    pub valid_for_ms: u64,
+    /// Why it is not the leader, or `leading`.
+    pub reason: ProbeReason,
+}
+
+/// Whether an instance may serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The one.
+    Leader,
+    /// One of the others.
+    Standby,
+}
+
+/// Why a probe answers as it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProbeReason {
+    /// It holds the lease.
+    Leading,
+    /// Another instance holds it.
+    Standby,
+    /// It waits for the lease to become free, or is taking it.
+    Waiting,
+    /// It is handing over.
+    SteppingDown,
+    /// Its application's checks fail.
+    Unhealthy,
+    /// Its application has not been found healthy yet.
+    Starting,
+    /// Its application is not running.
+    ApplicationDown,
+    /// An operator drains it.
+    Draining,
+    /// Its agent is stopping.
+    Leaving,
+    /// Its lease could not be renewed in time.
+    LeaseLost,
+    /// The store does not answer.
+    StoreUnavailable,
+}
+
+impl ProbeAnswer {
+    /// The epoch held, where the answer is that of a leader.
+    pub fn leading(&self) -> Option<Epoch> {
+        (self.role == Role::Leader).then_some(Epoch(self.epoch))
+    }
+}
+
+impl ProbeReason {
+    /// The reason's name, as it stands in the answer.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ProbeReason::Leading => "leading",
+            ProbeReason::Standby => "standby",
+            ProbeReason::Waiting => "waiting",
+            ProbeReason::SteppingDown => "stepping-down",
+            ProbeReason::Unhealthy => "unhealthy",
+            ProbeReason::Starting => "starting",
+            ProbeReason::ApplicationDown => "application-down",
+            ProbeReason::Draining => "draining",
+            ProbeReason::Leaving => "leaving",
+            ProbeReason::LeaseLost => "lease-lost",
+            ProbeReason::StoreUnavailable => "store-unavailable",
+        }
+    }
+}

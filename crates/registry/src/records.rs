@@ -1,0 +1,315 @@
+//! The records: what the store promises to keep readable. Small JSON documents with a format number `v`;
+//! fields this version does not know are kept when a record is rewritten.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use steadfast_core::lease::{LeaseRecord, Timing};
+use steadfast_core::settings::{SetSettings, SingleSettings};
+use steadfast_core::{Endpoint, EndpointName, Epoch, Incarnation, InstanceId, Nonce, SetName, Span};
+
+use crate::Error;
+use crate::text::{Text, field};
+
+/// The format written here, and the highest read.
+pub(crate) const FORMAT: u64 = 1;
+
+/// Fields a newer version added.
+pub(crate) type Extras = serde_json::Map<String, serde_json::Value>;
+
+#[derive(Serialize)]
+struct Versioned<'a, T> {
+    v: u64,
+    #[serde(flatten)]
+    record: &'a T,
+}
+
+/// A record as the bytes that are stored.
+pub(crate) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
+    serde_json::to_vec(&Versioned { v: FORMAT, record })
+        .unwrap_or_else(|e| unreachable!("a record is always JSON: {e}"))
+}
+
+/// The record in `bytes`, stored under `key` (for the error).
+pub(crate) fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, Error> {
+    let problem = |problem: String| Error::Record { key: key.to_owned(), problem };
+    let mut fields: Extras = serde_json::from_slice(bytes).map_err(|e| problem(format!("not a JSON object: {e}")))?;
+    let found = fields.remove("v").and_then(|v| v.as_u64()).ok_or_else(|| problem("no format number \"v\"".into()))?;
+    if found > FORMAT {
+        return Err(Error::Newer { key: key.to_owned(), found, known: FORMAT });
+    }
+    serde_json::from_value(fields.into()).map_err(|e| problem(e.to_string()))
+}
+
+/// `set/<name>`: the settings of a set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SetRecord {
+    /// `single`.
+    pub kind: String,
+    /// How long a lease lasts without renewal.
+    pub lease_ttl: Text<Span>,
+    /// How far two clocks' rates may differ: 0.1 is 10 %.
+    pub clock_drift: f64,
+    /// How long a gateway holds requests while there is no leader.
+    pub park_for: Text<Span>,
+    /// How long a leader's probe says 503 before its lease is released.
+    pub release_after: Text<Span>,
+    #[serde(flatten)]
+    pub(crate) extras: Extras,
+}
+
+impl SetRecord {
+    /// The settings as a record.
+    pub fn new(settings: &SetSettings) -> SetRecord {
+        let SetSettings::Single(SingleSettings { timing, park_for }) = settings;
+        SetRecord {
+            kind: "single".to_owned(),
+            lease_ttl: Text(timing.ttl),
+            clock_drift: f64::from(timing.drift_milli) / 1000.0,
+            park_for: Text(*park_for),
+            release_after: Text(timing.release_after),
+            extras: Extras::new(),
+        }
+    }
+
+    /// The settings this record of `set` stands for, checked.
+    pub fn settings(&self, set: &SetName) -> Result<SetSettings, Error> {
+        let problem = |problem: String| Error::Record { key: format!("set/{set}"), problem };
+        if self.kind != "single" {
+            return Err(problem(format!("kind {:?} is not known here: expected \"single\"", self.kind)));
+        }
+        let milli = (self.clock_drift * 1000.0).round();
+        if !(0.0..=1000.0).contains(&milli) {
+            return Err(problem(format!("clock_drift {} is not between 0 and 1", self.clock_drift)));
+        }
+        let timing =
+            Timing::new(self.lease_ttl.0, milli as u32, self.release_after.0).map_err(|e| problem(e.to_string()))?;
+        Ok(SetSettings::Single(SingleSettings { timing, park_for: self.park_for.0 }))
+    }
+}
+
+/// `lease/<set>`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredLease {
+    epoch: u64,
+    #[serde(with = "field")]
+    holder: InstanceId,
+    #[serde(with = "field")]
+    incarnation: Incarnation,
+    ttl_ms: u64,
+    #[serde(with = "field")]
+    nonce: Nonce,
+    released: bool,
+    #[serde(flatten)]
+    pub(crate) extras: Extras,
+}
+
+impl StoredLease {
+    pub(crate) fn new(lease: &LeaseRecord, extras: Extras) -> StoredLease {
+        StoredLease {
+            epoch: lease.epoch.0,
+            holder: lease.holder.clone(),
+            incarnation: lease.incarnation,
+            ttl_ms: lease.ttl.as_millis(),
+            nonce: lease.nonce,
+            released: lease.released,
+            extras,
+        }
+    }
+
+    pub(crate) fn lease(&self) -> LeaseRecord {
+        LeaseRecord {
+            epoch: Epoch(self.epoch),
+            holder: self.holder.clone(),
+            incarnation: self.incarnation,
+            ttl: Span::from_millis(self.ttl_ms),
+            nonce: self.nonce,
+            released: self.released,
+        }
+    }
+}
+
+/// `instance/<id>`: where an instance is. Description only: nothing is decided by it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceRecord {
+    /// Which life of the instance wrote this.
+    #[serde(with = "field")]
+    pub incarnation: Incarnation,
+    /// Its direct addresses.
+    pub endpoints: BTreeMap<Text<EndpointName>, Text<Endpoint>>,
+    /// Where its agent's probe answers.
+    pub probe: Text<Endpoint>,
+    /// Its endpoints lie behind the agent's gate.
+    #[serde(default)]
+    pub gate: bool,
+    /// The host it runs on, for people.
+    pub host: String,
+    /// When it registered, for people.
+    pub since: String,
+    #[serde(flatten)]
+    pub(crate) extras: Extras,
+}
+
+impl InstanceRecord {
+    /// An instance of this incarnation whose probe answers at `probe`.
+    pub fn new(
+        incarnation: Incarnation,
+        endpoints: BTreeMap<EndpointName, Endpoint>,
+        probe: Endpoint,
+        gate: bool,
+        host: String,
+    ) -> Self {
+        InstanceRecord {
+            incarnation,
+            endpoints: endpoints.into_iter().map(|(name, endpoint)| (Text(name), Text(endpoint))).collect(),
+            probe: Text(probe),
+            gate,
+            host,
+            since: steadfast_host::clock::wall().to_string(),
+            extras: Extras::new(),
+        }
+    }
+
+    /// The direct address of this name.
+    pub fn endpoint(&self, name: &EndpointName) -> Option<&Endpoint> {
+        self.endpoints.get(&Text(name.clone())).map(|endpoint| &endpoint.0)
+    }
+}
+
+/// `ledger/<id>`: what decisions about an instance are checked against.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LedgerRecord {
+    /// Which life of the instance this is about.
+    #[serde(with = "field")]
+    pub incarnation: Incarnation,
+    /// Whether it takes part.
+    pub state: LedgerState,
+    /// Who set the state: the instance's own agent, or an operator.
+    pub by: String,
+    /// When, for people.
+    pub since: String,
+    #[serde(flatten)]
+    pub(crate) extras: Extras,
+}
+
+/// Whether an instance takes part in its set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LedgerState {
+    /// It does.
+    Open,
+    /// An operator wants it empty; a leader hands over and does not lead again until undrained.
+    Draining,
+    /// Its agent is stopping: a leader hands over. The next start opens it again.
+    Leaving,
+    /// It stopped in good order.
+    Gone,
+}
+
+impl LedgerState {
+    /// The state's name, as it stands in the record.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LedgerState::Open => "open",
+            LedgerState::Draining => "draining",
+            LedgerState::Leaving => "leaving",
+            LedgerState::Gone => "gone",
+        }
+    }
+}
+
+/// `beat/<id>`: presence. Written every few seconds, never logged or watched; polled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BeatRecord {
+    /// Which life of the instance beats.
+    #[serde(with = "field")]
+    pub incarnation: Incarnation,
+    /// Grows with each beat: an observer sees it change, or not.
+    pub beat: u64,
+    #[serde(flatten)]
+    pub(crate) extras: Extras,
+}
+
+impl BeatRecord {
+    /// The `beat`th of this incarnation.
+    pub fn new(incarnation: Incarnation, beat: u64) -> BeatRecord {
+        BeatRecord { incarnation, beat, extras: Extras::new() }
+    }
+}
+
+/// `order/switchover`: an operator's wish that the holder of one epoch hands over. Void at any other epoch,
+/// so it needs no clearing away.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OrderRecord {
+    /// Names this order.
+    #[serde(with = "field")]
+    pub id: Nonce,
+    /// The epoch that shall end.
+    pub epoch: u64,
+    /// Who shall lead next; any candidate if not named.
+    pub to: Option<Text<InstanceId>>,
+    /// Who asked, for people.
+    pub by: String,
+    /// When, for people.
+    pub at: String,
+    #[serde(flatten)]
+    pub(crate) extras: Extras,
+}
+
+/// `event/<n>`: something that people will ask about later.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventRecord {
+    /// When, for people.
+    pub at: String,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+    /// Who reports it: an instance's agent, an operator.
+    pub by: String,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum EventKind {
+    /// An instance took the lease.
+    Leading {
+        /// Who.
+        instance: Text<InstanceId>,
+        /// At which epoch.
+        epoch: u64,
+        /// From whom, if anybody.
+        from: Option<Text<InstanceId>>,
+        /// Why it was free: `first`, `released`, `expired`, `own`.
+        reason: String,
+    },
+    /// A leader stopped serving.
+    Stopped {
+        /// Who.
+        instance: Text<InstanceId>,
+        /// At which epoch.
+        epoch: u64,
+        /// `unhealthy`, `hand-over`, `application-died`, `lost`, `draining`, `leaving`.
+        reason: String,
+    },
+    /// An instance's state was changed.
+    State {
+        /// Whose.
+        instance: Text<InstanceId>,
+        /// To what.
+        state: LedgerState,
+    },
+    /// A switchover was ordered.
+    Switchover {
+        /// The epoch that shall end.
+        epoch: u64,
+        /// The successor wished for.
+        to: Option<Text<InstanceId>>,
+    },
+    /// The set's settings were written.
+    Settings,
+    /// Written by a newer version.
+    #[serde(other)]
+    Other,
+}

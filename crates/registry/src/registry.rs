@@ -1,0 +1,94 @@
+//! The handle on the books: a store, and the few generic moves every noun's file uses.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use steadfast_store::{Batch, Change, Cursor, Expect, Key, PageToken, Record, Revision, Space, Store, Write};
+
+use crate::Error;
+use crate::records::{decode, encode};
+
+/// How long one call to the store may take, where the caller does not know better.
+pub(crate) const CALL_WITHIN: Duration = Duration::from_secs(5);
+/// Records read at once in a scan.
+pub(crate) const PAGE_RECORDS: usize = 512;
+
+/// The books of one store. Cheap to clone.
+#[derive(Clone)]
+pub struct Registry {
+    pub(crate) store: Arc<dyn Store>,
+}
+
+/// A record and the version it had.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored<T> {
+    /// To be given back as the belief of the next write.
+    pub version: Revision,
+    /// What it says.
+    pub record: T,
+}
+
+impl Registry {
+    /// The books kept in `store`.
+    pub fn new(store: Arc<dyn Store>) -> Registry {
+        Registry { store }
+    }
+
+    /// The store itself, for those who serve or describe it.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<Stored<T>>, Error> {
+        let found = self.store.read(key, CALL_WITHIN).await?;
+        found.map(|record| stored(key, &record)).transpose()
+    }
+
+    pub(crate) async fn commit(&self, space: Space, changes: Vec<Change>) -> Result<Cursor, Error> {
+        Ok(self.store.commit(Batch { space, changes }, CALL_WITHIN).await?)
+    }
+
+    /// Everything under a prefix, in the order of names.
+    pub(crate) async fn all<T: DeserializeOwned>(
+        &self,
+        space: &Space,
+        prefix: &[u8],
+    ) -> Result<Vec<(String, Stored<T>)>, Error> {
+        let mut found = Vec::new();
+        let mut token: Option<PageToken> = None;
+        loop {
+            let page = self.store.scan(space, prefix, token, PAGE_RECORDS, CALL_WITHIN).await?;
+            for (name, record) in page.records {
+                let key = Key::new(space.clone(), name);
+                let rest = String::from_utf8_lossy(key.name.get(prefix.len()..).unwrap_or_default()).into_owned();
+                found.push((rest, stored(&key, &record)?));
+            }
+            token = page.next;
+            if token.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Registry").field(&self.store.describe().place).finish()
+    }
+}
+
+pub(crate) fn stored<T: DeserializeOwned>(key: &Key, record: &Record) -> Result<Stored<T>, Error> {
+    Ok(Stored { version: record.version, record: decode(&format!("{key:?}"), &record.value)? })
+}
+
+/// A put of `record` that believes it replaces `old`.
+pub(crate) fn put<T: Serialize>(key: &Key, old: Option<Revision>, record: &T) -> Change {
+    Change { name: key.name.clone(), expect: expect(old), write: Write::Put(encode(record).into(), None) }
+}
+
+pub(crate) fn expect(old: Option<Revision>) -> Expect {
+    old.map_or(Expect::Absent, Expect::Version)
+}
