@@ -8,12 +8,14 @@
 //! ```
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 /// A number that grows with every commit of a space and is never reused, also not after a delete. 0: before the first.
+/// Writes under `beat/` count too, so the commits a watch shows are in order but not numbered one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct Revision(pub u64);
 
@@ -83,6 +85,7 @@ pub struct Change {
 }
 
 /// Changes within one space: all or nothing. No name twice; `lease/…` and `beat/…` alone.
+/// A batch that writes [`Write::Nothing`] alone makes no commit: it is answered with where the space stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     /// The space.
@@ -92,7 +95,9 @@ pub struct Batch {
 }
 
 /// A place in a space's history: a revision and the mark of the commit that made it, which differs when
-/// another history has the same number (a rolled-back store). Its text goes over the wire.
+/// another history has the same number (a rolled-back store). Its text, `42.9f3c…`, goes over the wire.
+///
+/// A write under `beat/` is in no history: its cursor carries the mark of the last commit that is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor {
     /// The revision.
@@ -108,7 +113,7 @@ pub struct Page {
     pub cursor: Cursor,
     /// Names and records.
     pub records: Vec<(Vec<u8>, Record)>,
-    /// Give this to the next call; `None`: that was all.
+    /// Give this to the next call; `None`: that was all. A page may hold fewer records than asked for.
     pub next: Option<PageToken>,
 }
 
@@ -188,7 +193,7 @@ pub enum Error {
     #[error("no answer from the store, the outcome is unknown: {0}")]
     OutcomeUnknown(String),
     /// The history asked for is gone or was another one (rolled back, replaced): scan anew.
-    #[error("the store's history does not go back to revision {0:?} or is another one: {1}")]
+    #[error("the store's history does not go back to revision {0} or is another one: {1}")]
     Compacted(Revision, String),
     /// The store knows us and says no.
     #[error("the store refuses: {0}")]
@@ -210,7 +215,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn read(&self, key: &Key, within: Duration) -> Result<Option<Record>, Error>;
     /// All of the batch or nothing.
     async fn commit(&self, batch: Batch, within: Duration) -> Result<Cursor, Error>;
-    /// Records whose names start with `prefix`, at most `limit` a page.
+    /// Records whose names start with `prefix`, at most `limit` a page (and never more than
+    /// [`PAGE_RECORDS`](crate::PAGE_RECORDS) or, past the first, [`PAGE_BYTES`](crate::PAGE_BYTES)).
     async fn scan(
         &self,
         space: &Space,
@@ -232,6 +238,18 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn limits(&self) -> Limits;
     /// What it guarantees.
     fn describe(&self) -> Description;
+}
+
+impl Revision {
+    /// The one after it.
+    pub fn next(self) -> Revision {
+        Revision(self.0 + 1)
+    }
+}
+
+impl Cursor {
+    /// Before the first commit.
+    pub const START: Cursor = Cursor { revision: Revision(0), mark: Vec::new() };
 }
 
 impl Space {
@@ -259,3 +277,49 @@ impl fmt::Debug for Key {
         write!(f, "{}/{}", self.space.0, self.name.escape_ascii())
     }
 }
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.", self.revision)?;
+        self.mark.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The text is not that of a cursor: a number, a dot, and up to 64 bytes in hexadecimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a cursor (a revision, a dot and a mark in hexadecimal, as in `42.9f3c`)")]
+pub struct NotACursor;
+
+impl FromStr for Cursor {
+    type Err = NotACursor;
+
+    fn from_str(text: &str) -> Result<Cursor, NotACursor> {
+        const MARK_BYTES: usize = 64;
+        let (revision, mark) = text.split_once('.').ok_or(NotACursor)?;
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !digits(revision) || !hex(mark) || mark.len() % 2 == 1 || mark.len() > 2 * MARK_BYTES {
+            return Err(NotACursor);
+        }
+        let byte = |pair: usize| u8::from_str_radix(&mark[2 * pair..2 * pair + 2], 16).map_err(|_| NotACursor);
+        Ok(Cursor {
+            revision: Revision(revision.parse().map_err(|_| NotACursor)?),
+            mark: (0..mark.len() / 2).map(byte).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,5 +4,16 @@
 //! order; it never knows what a record means, save that keys under `lease/` and `beat/` have rules of their own.
 
 mod contract;
+pub mod faulty;
+mod history;
+mod memory;
+mod page;
+mod rules;
+mod url;
 
 pub use contract::*;
+pub use history::LogBound;
+pub use memory::Memory;
+pub use page::{PAGE_BYTES, PAGE_RECORDS};
+pub use rules::{BEAT, LEASE};
+pub use url::{URLS, open};

@@ -1,0 +1,241 @@
+//! The recent commits of one space, and the watches that wait for the next. It promises what
+//! [`Store::watch`](crate::Store::watch) does, for every back end that keeps its log in this process.
+//!
+//! ```text
+//!            base                 from                    head
+//!  ── trimmed ──┤ kept entry … kept entry … kept entry ─────┤      a beat moves head, and is no entry
+//! ```
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio::time::{Interval, MissedTickBehavior};
+
+use crate::{Committed, Cursor, Error, Notice, Record, Revision, Watch, rules};
+
+/// How much of a space's history is kept. Watches that fall further behind are told [`Error::Compacted`].
+#[derive(Clone, Copy, Debug)]
+pub struct LogBound {
+    /// Commits.
+    pub commits: usize,
+    /// Bytes of names and values, and a little for each entry.
+    pub bytes: usize,
+}
+
+/// Keeps a watch's notices and the log's bounds; shared by the writer and the watches of a space.
+#[derive(Debug)]
+pub(crate) struct History {
+    kept: Mutex<Kept>,
+    /// Says that `kept` changed.
+    news: watch::Sender<()>,
+    bound: LogBound,
+}
+
+#[derive(Debug)]
+struct Kept {
+    head: Cursor,
+    entries: VecDeque<Arc<Committed>>,
+    bytes: usize,
+    /// The last entry trimmed; 0: all of history is here.
+    base: Revision,
+    /// Why every watch ends.
+    ended: Option<Error>,
+}
+
+/// What an entry costs beside its names and values.
+const ENTRY_BYTES: usize = 128;
+
+impl Default for LogBound {
+    fn default() -> LogBound {
+        LogBound { commits: 16_384, bytes: 32 << 20 }
+    }
+}
+
+impl History {
+    /// Of a space whose log begins after `base` (0: with its first commit) and which stands at `head`.
+    pub(crate) fn new(bound: LogBound, base: Revision, head: Cursor) -> History {
+        let kept = Kept { head, entries: VecDeque::new(), bytes: 0, base, ended: None };
+        History { kept: Mutex::new(kept), news: watch::Sender::new(()), bound }
+    }
+
+    /// Where the space stands.
+    pub(crate) fn head(&self) -> Cursor {
+        self.kept().head.clone()
+    }
+
+    /// The last entry that was trimmed; 0: none was.
+    pub(crate) fn base(&self) -> Revision {
+        self.kept().base
+    }
+
+    /// A commit was made: it becomes the head and every watch learns of it.
+    pub(crate) fn push(&self, commit: Committed) {
+        let mut kept = self.kept();
+        kept.head = commit.cursor.clone();
+        kept.bytes += entry_bytes(&commit);
+        kept.entries.push_back(Arc::new(commit));
+        while kept.entries.len() > self.bound.commits || kept.bytes > self.bound.bytes {
+            let Some(oldest) = kept.entries.pop_front() else { break };
+            kept.bytes -= entry_bytes(&oldest);
+            kept.base = oldest.cursor.revision;
+        }
+        drop(kept);
+        self.news.send_replace(());
+    }
+
+    /// A beat was written: the revision grows, and there is nothing to tell.
+    pub(crate) fn beat(&self, revision: Revision) {
+        self.kept().head.revision = revision;
+    }
+
+    /// Ends every watch, now and later, with `error`.
+    pub(crate) fn end(&self, error: Error) {
+        self.kept().ended.get_or_insert(error);
+        self.news.send_replace(());
+    }
+
+    /// A watch of `prefix` beginning with the commit at `from`.
+    pub(crate) fn watch(
+        self: &Arc<Self>,
+        prefix: &[u8],
+        from: Cursor,
+        progress_every: Duration,
+    ) -> Result<HistoryWatch, Error> {
+        self.kept().verify(&from)?;
+        let mut progress = tokio::time::interval(rules::progress_interval(progress_every));
+        progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        progress.reset();
+        Ok(HistoryWatch {
+            history: Arc::clone(self),
+            news: self.news.subscribe(),
+            prefix: prefix.to_vec(),
+            at: from.revision,
+            unproved: Some(from),
+            progress,
+        })
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        locked(&self.kept)
+    }
+}
+
+impl Kept {
+    /// Whether history goes on from `from`: the newest entry up to it carries its mark.
+    fn verify(&self, from: &Cursor) -> Result<(), Error> {
+        if let Some(error) = &self.ended {
+            return Err(error.clone());
+        }
+        let gone = |why: String| Err(Error::Compacted(from.revision, why));
+        if from.revision > self.head.revision {
+            return gone(format!(
+                "the store stands at revision {}: it was rolled back or replaced",
+                self.head.revision
+            ));
+        }
+        match self.after(from.revision).checked_sub(1).map(|last| &self.entries[last].cursor) {
+            Some(entry) if entry.mark == from.mark => Ok(()),
+            None if self.base.0 == 0 && from.mark.is_empty() => Ok(()),
+            None if self.base.0 > 0 => gone(format!("what came up to revision {} was trimmed", self.base)),
+            _ => gone("its commits carry other marks: the store was rolled back or replaced".to_owned()),
+        }
+    }
+
+    /// How many entries are at `revision` or before it.
+    fn after(&self, revision: Revision) -> usize {
+        self.entries.partition_point(|entry| entry.cursor.revision <= revision)
+    }
+}
+
+/// A watch of one [`History`].
+#[derive(Debug)]
+pub(crate) struct HistoryWatch {
+    history: Arc<History>,
+    news: watch::Receiver<()>,
+    prefix: Vec<u8>,
+    /// Everything up to here was told or is of no interest.
+    at: Revision,
+    /// Where the watch begins, until its first notice proves that history goes on from there.
+    unproved: Option<Cursor>,
+    progress: Interval,
+}
+
+impl HistoryWatch {
+    /// The next notice there is without waiting; when `idle`, at least that of progress.
+    fn step(&mut self, idle: bool) -> Result<Option<Notice>, Error> {
+        let kept = locked(&self.history.kept);
+        if let Some(error) = &kept.ended {
+            return Err(error.clone());
+        }
+        if let Some(from) = &self.unproved {
+            kept.verify(from)?;
+            let same = kept.after(from.revision).checked_sub(1).map(|last| &kept.entries[last]);
+            let first = same.filter(|entry| entry.cursor == *from).and_then(|entry| under(&self.prefix, entry));
+            let notice = first.unwrap_or_else(|| Notice::Progress(from.clone()));
+            self.unproved = None;
+            return Ok(Some(notice));
+        }
+        if self.at < kept.base {
+            let why = format!("the watch fell behind: what came up to revision {} was trimmed", kept.base);
+            return Err(Error::Compacted(self.at, why));
+        }
+        for entry in kept.entries.range(kept.after(self.at)..) {
+            self.at = entry.cursor.revision;
+            if let Some(notice) = under(&self.prefix, entry) {
+                return Ok(Some(notice));
+            }
+        }
+        self.at = kept.head.revision;
+        Ok(idle.then(|| Notice::Progress(kept.head.clone())))
+    }
+}
+
+#[async_trait]
+impl Watch for HistoryWatch {
+    async fn next(&mut self) -> Result<Notice, Error> {
+        // Marked as seen before looking: what is written after the look wakes us, and nothing is lost
+        // when this future is dropped, since `step` alone moves the watch and nothing is awaited after it.
+        self.news.borrow_and_update();
+        let mut idle = false;
+        loop {
+            if let Some(notice) = self.step(idle)? {
+                self.progress.reset();
+                return Ok(notice);
+            }
+            tokio::select! {
+                changed = self.news.changed() => {
+                    changed.map_err(|_| Error::Unavailable("the store was closed".to_owned()))?;
+                }
+                _ = self.progress.tick() => idle = true,
+            }
+        }
+    }
+}
+
+/// What `entry` did under `prefix`, if anything.
+fn under(prefix: &[u8], entry: &Committed) -> Option<Notice> {
+    let touched = entry.changes.iter().filter(|(name, _)| name.starts_with(prefix));
+    let changes: Vec<(Vec<u8>, Option<Record>)> = touched.cloned().collect();
+    (!changes.is_empty()).then(|| Notice::Committed(Committed { cursor: entry.cursor.clone(), changes }))
+}
+
+fn entry_bytes(commit: &Committed) -> usize {
+    let record_bytes = |record: &Option<Record>| record.as_ref().map_or(0, |record| record.value.len());
+    ENTRY_BYTES + commit.changes.iter().map(|(name, record)| name.len() + record_bytes(record)).sum::<usize>()
+}
+
+/// A mark no other commit of any history has.
+pub(crate) fn fresh_mark() -> Result<Vec<u8>, Error> {
+    const MARK_BYTES: usize = 8;
+    let mut mark = vec![0; MARK_BYTES];
+    getrandom::fill(&mut mark).map_err(|e| Error::Unavailable(format!("draw a random mark: {e}")))?;
+    Ok(mark)
+}
+
+/// The guard, also after another thread panicked: no code here leaves the data half-changed.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
