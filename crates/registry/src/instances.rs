@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use steadfast_core::{Incarnation, InstanceId, SetName};
-use steadfast_store::{Error as StoreError, Expect, Revision, Write};
+use steadfast_store::Error as StoreError;
 
 use crate::records::Extras;
-use crate::registry::{CALL_WITHIN, expect, put, stored};
+use crate::registry::{Decision, put};
 use crate::{BeatRecord, Error, EventKind, InstanceRecord, LedgerRecord, LedgerState, Registry, Stored, keys};
 
 /// What the books say of one instance.
@@ -77,7 +77,7 @@ impl Registry {
     }
 
     /// Sets an instance's state. With `only`, no other life of the instance is touched.
-    /// Says what the state was before.
+    /// Says what the state was before, or `None` if nothing was to be changed.
     pub async fn set_state(
         &self,
         set: &SetName,
@@ -85,65 +85,38 @@ impl Registry {
         only: Option<Incarnation>,
         state: LedgerState,
         by: &str,
-    ) -> Result<LedgerState, Error> {
-        loop {
-            let Some(old) = self.get::<LedgerRecord>(&keys::ledger(set, id)).await? else {
-                return Err(Error::NoInstance(set.clone(), id.clone()));
-            };
-            let before = old.record.state;
-            if before == state || only.is_some_and(|mine| mine != old.record.incarnation) {
-                return Ok(before);
-            }
-            // An operator's drain outlives the agent's own comings and goings.
-            if before == LedgerState::Draining && only.is_some() {
-                return Ok(before);
-            }
-            let since = steadfast_host::clock::wall().to_string();
-            let ledger = LedgerRecord { state, by: by.to_owned(), since, ..old.record };
-            match self.commit(keys::space(set), vec![put(&keys::ledger(set, id), Some(old.version), &ledger)]).await {
-                Ok(_) => {
-                    self.note(set, EventKind::State { instance: id.clone().into(), state }, by).await;
-                    return Ok(before);
+    ) -> Result<Option<LedgerState>, Error> {
+        let before = self
+            .update(&keys::ledger(set, id), |old: Option<&LedgerRecord>| {
+                let old = old.ok_or_else(|| Error::NoInstance(set.clone(), id.clone()))?;
+                // An operator's drain outlives the agent's own comings and goings.
+                let not_ours = only.is_some_and(|mine| mine != old.incarnation || old.state == LedgerState::Draining);
+                if old.state == state || not_ours {
+                    return Ok(Decision::Leave(None));
                 }
-                Err(Error::Store(StoreError::Conflict(_))) => continue,
-                Err(other) => return Err(other),
-            }
+                let since = steadfast_host::clock::wall().to_string();
+                let new = LedgerRecord { state, by: by.to_owned(), since, ..old.clone() };
+                Ok(Decision::Write(new, Some(old.state)))
+            })
+            .await?;
+        if before.is_some() {
+            self.note(set, EventKind::State { instance: id.clone().into(), state }, by).await;
         }
+        Ok(before)
     }
 
-    /// Presence: says that this life of the instance is there. `last` is the version of its last beat.
-    pub async fn beat(
-        &self,
-        set: &SetName,
-        id: &InstanceId,
-        beat: &BeatRecord,
-        last: Option<Revision>,
-    ) -> Result<Revision, Error> {
-        let key = keys::beat(set, id);
-        let write = Write::Put(crate::records::encode(beat).into(), None);
-        let change = steadfast_store::Change { name: key.name.clone(), expect: expect(last), write };
-        match self.commit(keys::space(set), vec![change]).await {
-            Ok(cursor) => Ok(cursor.revision),
-            Err(Error::Store(StoreError::Conflict(current))) => {
-                // Our own lost reply, or a former life's last beat: go on from what is there, unless another lives.
-                let found = current.into_iter().find_map(|(_, record)| record);
-                let Some(record) = found else { return Box::pin(self.beat(set, id, beat, None)).await };
-                let change = steadfast_store::Change {
-                    name: key.name.clone(),
-                    expect: Expect::Version(record.version),
-                    write: Write::Put(crate::records::encode(beat).into(), None),
-                };
-                Ok(self.commit(keys::space(set), vec![change]).await?.revision)
-            }
-            Err(other) => Err(other),
-        }
+    /// Presence: says that this life of the instance is there.
+    pub async fn beat(&self, set: &SetName, id: &InstanceId, beat: &BeatRecord) -> Result<(), Error> {
+        self.update(&keys::beat(set, id), |old: Option<&BeatRecord>| {
+            let extras = old.map(|beat| beat.extras.clone()).unwrap_or_default();
+            Ok(Decision::Write(BeatRecord { extras, ..beat.clone() }, ()))
+        })
+        .await
     }
 
     /// The last beat of an instance.
     pub async fn last_beat(&self, set: &SetName, id: &InstanceId) -> Result<Option<BeatRecord>, Error> {
-        let key = keys::beat(set, id);
-        let found = self.store.read(&key, CALL_WITHIN).await?;
-        found.map(|record| Ok(stored::<BeatRecord>(&key, &record)?.record)).transpose()
+        Ok(self.get::<BeatRecord>(&keys::beat(set, id)).await?.map(|stored| stored.record))
     }
 }
 

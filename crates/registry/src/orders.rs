@@ -2,10 +2,10 @@
 
 use steadfast_core::lease::Observed;
 use steadfast_core::{Epoch, InstanceId, Nonce, SetName};
-use steadfast_store::{Error as StoreError, Key};
+use steadfast_store::Key;
 
 use crate::records::Extras;
-use crate::registry::put;
+use crate::registry::Decision;
 use crate::{Error, EventKind, LedgerState, OrderRecord, Registry, keys};
 
 impl OrderRecord {
@@ -38,18 +38,12 @@ impl Registry {
         };
         self.check_successor(set, &lease, to).await?;
         let key = Key::new(keys::space(set), keys::SWITCHOVER);
-        loop {
-            let old = self.get::<OrderRecord>(&key).await?;
+        self.update(&key, |old: Option<&OrderRecord>| {
             let mut order = OrderRecord::new(lease.record.epoch, to.cloned(), by);
-            if let Some(stored) = &old {
-                order.extras.clone_from(&stored.record.extras);
-            }
-            match self.commit(keys::space(set), vec![put(&key, old.map(|stored| stored.version), &order)]).await {
-                Ok(_) => break,
-                Err(Error::Store(StoreError::Conflict(_))) => continue,
-                Err(other) => return Err(other),
-            }
-        }
+            order.extras = old.map(|order| order.extras.clone()).unwrap_or_default();
+            Ok(Decision::Write(order, ()))
+        })
+        .await?;
         self.note(set, EventKind::Switchover { epoch: lease.record.epoch.0, to: to.cloned().map(Into::into) }, by)
             .await;
         Ok(lease)

@@ -313,3 +313,6 @@ pub enum EventKind {
     #[serde(other)]
     Other,
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use steadfast_store::{Batch, Change, Cursor, Expect, Key, PageToken, Record, Revision, Space, Store, Write};
+use steadfast_store::{
+    self as store, Batch, Change, Cursor, Expect, Key, PageToken, Record, Revision, Space, Store, Write,
+};
 
 use crate::Error;
 use crate::records::{decode, encode};
 
 /// How long one call to the store may take, where the caller does not know better.
 pub(crate) const CALL_WITHIN: Duration = Duration::from_secs(5);
+/// How often a change is tried again when others write the same record at the same moment.
+const UPDATE_TRIES: u32 = 32;
 /// Records read at once in a scan.
 pub(crate) const PAGE_RECORDS: usize = 512;
 
@@ -31,6 +35,14 @@ pub struct Stored<T> {
     pub record: T,
 }
 
+/// What to do with a record that was read.
+pub(crate) enum Decision<T, R> {
+    /// Nothing: this is the answer.
+    Leave(R),
+    /// Write this, and answer that.
+    Write(T, R),
+}
+
 impl Registry {
     /// The books kept in `store`.
     pub fn new(store: Arc<dyn Store>) -> Registry {
@@ -45,6 +57,37 @@ impl Registry {
     pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<Stored<T>>, Error> {
         let found = self.store.read(key, CALL_WITHIN).await?;
         found.map(|record| stored(key, &record)).transpose()
+    }
+
+    /// Reads a record, lets `change` decide, and writes what it decided, again if somebody came between.
+    /// A lost reply is settled by one read.
+    pub(crate) async fn update<T, R>(
+        &self,
+        key: &Key,
+        mut change: impl FnMut(Option<&T>) -> Result<Decision<T, R>, Error>,
+    ) -> Result<R, Error>
+    where
+        T: Serialize + DeserializeOwned + PartialEq,
+    {
+        let mut last = None;
+        for _ in 0..UPDATE_TRIES {
+            let old = self.get::<T>(key).await?;
+            let (record, answer) = match change(old.as_ref().map(|stored| &stored.record))? {
+                Decision::Leave(answer) => return Ok(answer),
+                Decision::Write(record, answer) => (record, answer),
+            };
+            let believed = old.map(|stored| stored.version);
+            match self.commit(key.space.clone(), vec![put(key, believed, &record)]).await {
+                Ok(_) => return Ok(answer),
+                Err(error @ Error::Store(store::Error::Conflict(_))) => last = Some(error),
+                Err(error @ Error::Store(store::Error::OutcomeUnknown(_))) => {
+                    let ours = self.get::<T>(key).await?.is_some_and(|now| now.record == record);
+                    return if ours { Ok(answer) } else { Err(error) };
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Err(last.unwrap_or_else(|| unreachable!("at least one try")))
     }
 
     pub(crate) async fn commit(&self, space: Space, changes: Vec<Change>) -> Result<Cursor, Error> {
@@ -86,9 +129,9 @@ pub(crate) fn stored<T: DeserializeOwned>(key: &Key, record: &Record) -> Result<
 
 /// A put of `record` that believes it replaces `old`.
 pub(crate) fn put<T: Serialize>(key: &Key, old: Option<Revision>, record: &T) -> Change {
-    Change { name: key.name.clone(), expect: expect(old), write: Write::Put(encode(record).into(), None) }
-}
-
-pub(crate) fn expect(old: Option<Revision>) -> Expect {
-    old.map_or(Expect::Absent, Expect::Version)
+    Change {
+        name: key.name.clone(),
+        expect: old.map_or(Expect::Absent, Expect::Version),
+        write: Write::Put(encode(record).into(), None),
+    }
 }

@@ -2,9 +2,8 @@
 
 use steadfast_core::SetName;
 use steadfast_core::settings::SetSettings;
-use steadfast_store::Error as StoreError;
 
-use crate::registry::put;
+use crate::registry::Decision;
 use crate::{Error, EventKind, Registry, SetRecord, Stored, keys};
 
 /// How the settings somebody brought compare with the store's.
@@ -42,18 +41,14 @@ impl Registry {
 
     /// Makes `set` known with these settings, unless the store knows it already.
     pub async fn introduce_set(&self, set: &SetName, settings: &SetSettings) -> Result<SetStanding, Error> {
-        loop {
-            if let Some(stored) = self.set(set).await? {
-                let known = stored.record.settings(set)?;
-                return Ok(if known == *settings { SetStanding::Same } else { SetStanding::Differs(known) });
-            }
-            let change = put(&keys::set(set), None, &SetRecord::new(settings));
-            match self.commit(keys::catalog(), vec![change]).await {
-                Ok(_) => return Ok(SetStanding::Created),
-                Err(Error::Store(StoreError::Conflict(_) | StoreError::OutcomeUnknown(_))) => continue,
-                Err(other) => return Err(other),
-            }
-        }
+        self.update(&keys::set(set), |old: Option<&SetRecord>| {
+            let Some(record) = old else {
+                return Ok(Decision::Write(SetRecord::new(settings), SetStanding::Created));
+            };
+            let known = record.settings(set)?;
+            Ok(Decision::Leave(if known == *settings { SetStanding::Same } else { SetStanding::Differs(known) }))
+        })
+        .await
     }
 
     /// Writes these settings over the store's; `by` whom, for the history. Says what was there.
@@ -63,26 +58,22 @@ impl Registry {
         settings: &SetSettings,
         by: &str,
     ) -> Result<Option<SetSettings>, Error> {
-        loop {
-            let old = self.set(set).await?;
-            let before = old.as_ref().map(|stored| stored.record.settings(set)).transpose()?;
-            if before.as_ref() == Some(settings) {
-                return Ok(before);
-            }
-            let mut record = SetRecord::new(settings);
-            if let Some(stored) = &old {
-                record.extras.clone_from(&stored.record.extras);
-            }
-            let change = put(&keys::set(set), old.as_ref().map(|stored| stored.version), &record);
-            match self.commit(keys::catalog(), vec![change]).await {
-                Ok(_) => {
-                    self.note(set, EventKind::Settings, by).await;
-                    return Ok(before);
+        let key = keys::set(set);
+        let before = self
+            .update(&key, |old: Option<&SetRecord>| {
+                let before = old.map(|record| record.settings(set)).transpose()?;
+                if before.as_ref() == Some(settings) {
+                    return Ok(Decision::Leave(before));
                 }
-                Err(Error::Store(StoreError::Conflict(_))) => continue,
-                Err(other) => return Err(other),
-            }
+                let mut record = SetRecord::new(settings);
+                record.extras = old.map(|record| record.extras.clone()).unwrap_or_default();
+                Ok(Decision::Write(record, before))
+            })
+            .await?;
+        if before.as_ref() != Some(settings) {
+            self.note(set, EventKind::Settings, by).await;
         }
+        Ok(before)
     }
 }
 
