@@ -3,6 +3,8 @@
 //! A store holds records (bytes under a [`Key`]) in *spaces* (a set each). It knows versions, batches and
 //! order; it never knows what a record means, save that keys under `lease/` and `beat/` have rules of their own.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod contract;
 pub mod faulty;
 mod history;
