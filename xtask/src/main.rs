@@ -1,1 +1,67 @@
-fn main() {}
+//! The project's own tasks: `cargo xtask test`, `tidy` and `bench`.
+//!
+//! Depends on no crate of the workspace, so that it can say what is wrong with them when they do not build.
+
+mod install;
+mod process;
+mod test;
+mod tidy;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <task>
+
+  test [STEP…] [--keep-going] [--list]   everything CI runs; with STEPs, only those (and what they need)
+  tidy                                   the house rules, checked mechanically
+";
+
+/// The exit code for a command line that cannot be understood, as in `steadfast` itself.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (task, rest) = match args.split_first() {
+        Some((task, rest)) => (task.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let done = match task {
+        "test" => test::run(root(), rest),
+        "tidy" => tidy::run(root(), rest),
+        "help" | "-h" | "--help" => {
+            print!("{USAGE}");
+            Ok(!args.is_empty())
+        }
+        other => Err(Usage(format!("there is no task `{other}`")).into()),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) if error.is::<Usage>() => {
+            eprintln!("error: {error}\n\n{USAGE}");
+            ExitCode::from(EXIT_USAGE)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The top of the work tree this task runner was built in.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// A command line that cannot be understood; the text says which part.
+#[derive(Debug)]
+struct Usage(String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}

@@ -1,0 +1,24 @@
+use super::*;
+
+#[test]
+fn a_step_asks_only_for_its_own_programs() {
+    let programs = |users: &[&str]| needed(users).iter().map(|tool| tool.program).collect::<Vec<_>>();
+    assert_eq!(programs(&["fmt", "clippy"]), Vec::<&str>::new());
+    assert_eq!(programs(&["fmt", "blackbox"]), ["curl", "python3"]);
+    assert!(programs(&["bench"]).contains(&"wrk"));
+}
+
+#[test]
+fn the_usual_troubles_are_named() {
+    assert!(apt_trouble("W: Temporary failure resolving 'deb.example'").starts_with("no network"));
+    assert!(apt_trouble("E: You don't have enough free space in /var/cache/apt").starts_with("the disk is full"));
+    assert!(apt_trouble("E: Unable to locate package wrk").contains("package sources"));
+    assert!(apt_trouble("something new").contains("above"));
+    assert!(fetch_trouble("[6] Could not resolve hostname").starts_with("no network"));
+    assert!(fetch_trouble("cannot update the lock file because --locked was passed").starts_with("Cargo.lock"));
+}
+
+#[test]
+fn the_script_is_one_a_shell_understands() {
+    assert!(succeeds(Command::new("sh").args(["-n", "-c", INSTALL_SCRIPT])));
+}
