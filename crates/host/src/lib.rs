@@ -1,9 +1,25 @@
 //! Waits: the machine under the processes. Everything Linux-only and everything unsafe is here; nothing of sets is.
+//!
+//! What the other crates need of a machine, each as a small surface over a deep module:
+//!
+//! | module | promises |
+//! |---|---|
+//! | [`clock`] | the one reading of time |
+//! | [`random`] | numbers nobody can guess |
+//! | [`net`] | listeners, ports, names, errors that say who has the address |
+//! | [`http`] | control-plane HTTP/1.1, both sides, every wait and size bounded |
+//! | [`problem`] | errors over HTTP, RFC 9457 |
+//! | [`notify`] | word to systemd |
+//! | [`state`] | a directory of files that survive a crash |
+//! | [`shutdown`] | the wish to end, and the signals that carry it |
 
 pub mod clock;
-#[allow(missing_docs)]
-pub mod random {
-    pub fn u64() -> u64 {
-        0
-    }
-}
+pub mod http;
+pub mod net;
+pub mod notify;
+pub mod problem;
+pub mod random;
+pub mod shutdown;
+pub mod state;
+
+mod sys;

@@ -1,0 +1,499 @@
+//! The client: calls with one time-out for the whole, errors sorted by what the caller may conclude, streams by line.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use steadfast_core::{Endpoint, Host};
+use tokio::net::UnixStream;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use crate::net::{self, Stream};
+
+/// Where a call goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// A server on TCP.
+    Tcp {
+        /// Its host.
+        host: Host,
+        /// Its port.
+        port: u16,
+    },
+    /// A server on a Unix socket.
+    Unix(PathBuf),
+}
+
+impl From<&Endpoint> for Target {
+    fn from(endpoint: &Endpoint) -> Target {
+        Target::Tcp { host: endpoint.host().clone(), port: endpoint.port() }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Tcp { host, port } => write!(f, "http://{host}:{port}"),
+            Target::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A request to be sent.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The method.
+    pub method: Method,
+    /// Path and query, encoded, beginning with `/`.
+    pub path: String,
+    /// Headers; `Host` (the target's, unless given) and `Content-Length` are added.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Call {
+    /// A call without a body.
+    pub fn new(method: Method, path: impl Into<String>) -> Call {
+        Call { method, path: path.into(), headers: HeaderMap::new(), body: Bytes::new() }
+    }
+
+    /// A GET.
+    pub fn get(path: impl Into<String>) -> Call {
+        Call::new(Method::GET, path)
+    }
+
+    /// A call with a value as JSON. A value that cannot be written as JSON is our bug: it is logged and sent as `null`.
+    pub fn json(method: Method, path: impl Into<String>, value: &impl Serialize) -> Call {
+        let body = serde_json::to_vec(value).unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot write a request as JSON");
+            b"null".to_vec()
+        });
+        let call = Call { body: body.into(), ..Call::new(method, path) };
+        call.with(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
+    }
+
+    /// The same call with one header more (or another value of it).
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Call {
+        self.headers.insert(name, value);
+        self
+    }
+}
+
+/// A whole answer, of whatever status.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// What the answer's status and body say went wrong; none below 400.
+    pub fn problem(&self) -> Option<crate::problem::Problem> {
+        crate::problem::Problem::of(self.status, &self.headers, &self.body)
+    }
+}
+
+/// Why a call brought no answer, by what the caller may conclude from it.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// Nothing was sent: whatever was asked did not happen.
+    #[error("cannot reach {target}: {source}")]
+    NotSent {
+        /// Where it was to go.
+        target: String,
+        /// Why it could not.
+        source: io::Error,
+    },
+    /// It was sent, or may have been, and no whole answer came: it may have happened or may happen still.
+    #[error("no answer from {target}: {why}")]
+    Unknown {
+        /// Where it went.
+        target: String,
+        /// What ended the wait.
+        why: String,
+    },
+    /// An answer came, with a head or body above the client's limit: it was handled.
+    #[error("the answer from {target} has more than {limit} bytes")]
+    TooLarge {
+        /// Where it came from.
+        target: String,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// What came is no HTTP: it may have happened.
+    #[error("the answer from {target} is not HTTP/1.1: {why}")]
+    Malformed {
+        /// Where it came from.
+        target: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl CallError {
+    /// Whether the request may have been acted upon.
+    pub fn may_have_happened(&self) -> bool {
+        !matches!(self, CallError::NotSent { .. })
+    }
+}
+
+/// What one client allows.
+#[derive(Clone, Debug)]
+pub struct ClientLimits {
+    /// Idle connections kept for each target. One more is closed.
+    pub idle_per_target: usize,
+    /// How long one is kept: less than servers keep theirs, so that a request seldom meets a closing connection.
+    pub idle: Duration,
+    /// Bytes of an answer's head. More is [`CallError::TooLarge`].
+    pub head_bytes: usize,
+    /// Bytes of an answer's body. More is [`CallError::TooLarge`].
+    pub body_bytes: usize,
+    /// Bytes of one line of a stream. More is [`StreamError::LineTooLong`].
+    pub line_bytes: usize,
+}
+
+impl Default for ClientLimits {
+    fn default() -> ClientLimits {
+        ClientLimits {
+            idle_per_target: 8,
+            idle: Duration::from_secs(30),
+            head_bytes: 16 * 1024,
+            body_bytes: 16 * 1024 * 1024,
+            line_bytes: 4 * 1024 * 1024,
+        }
+    }
+}
+
+/// Calls servers, keeping connections for the next call. A clone shares them. Its connections belong to the tokio
+/// runtime they were made in: use one client a runtime.
+#[derive(Clone, Debug, Default)]
+pub struct Client(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    limits: ClientLimits,
+    idle: Mutex<HashMap<Target, Vec<Idle>>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+/// A connection and the task that drives it, which ends with it.
+#[derive(Debug)]
+struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    driver: AbortHandle,
+    /// Whether it has carried a call before.
+    reused: bool,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Client {
+    /// A client with these limits.
+    pub fn new(limits: ClientLimits) -> Client {
+        Client(Arc::new(Shared { limits, idle: Mutex::default() }))
+    }
+
+    /// Sends `call` and waits for the whole answer, all of it `within` that time. An answer of any status is `Ok`.
+    ///
+    /// A GET or HEAD on a kept connection that turns out to be dead is sent once more on a new one; nothing else is
+    /// ever sent twice. Dropping the future closes the connection; what was sent may still be acted upon.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn call(&self, target: &Target, call: Call, within: Duration) -> Result<Reply, CallError> {
+        let deadline = Instant::now() + within;
+        let (head, body, connection) = self.head(target, call, deadline, within).await?;
+        let limit = self.0.limits.body_bytes;
+        let name = || target.to_string();
+        let collected = tokio::time::timeout_at(deadline, Limited::new(body, limit).collect())
+            .await
+            .map_err(|_| CallError::Unknown {
+                target: name(),
+                why: format!("the answer was not whole within {within:?}"),
+            })?
+            .map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    CallError::TooLarge { target: name(), limit }
+                } else {
+                    CallError::Unknown { target: name(), why: format!("the answer broke off: {error}") }
+                }
+            })?;
+        self.keep(target, connection);
+        Ok(Reply { status: head.status, headers: head.headers, body: collected.to_bytes() })
+    }
+
+    /// Sends `call`, waits for the answer's head `within` that time, and leaves its body to be read by line, for as
+    /// long as it comes.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn stream(&self, target: &Target, call: Call, within: Duration) -> Result<ReplyStream, CallError> {
+        let deadline = Instant::now() + within;
+        let (head, body, connection) = self.head(target, call, deadline, within).await?;
+        Ok(ReplyStream {
+            status: head.status,
+            headers: head.headers,
+            body,
+            buffered: BytesMut::new(),
+            searched: 0,
+            line_bytes: self.0.limits.line_bytes,
+            _connection: connection,
+        })
+    }
+
+    /// Sends a call and reads the head of its answer.
+    async fn head(
+        &self,
+        target: &Target,
+        call: Call,
+        deadline: Instant,
+        within: Duration,
+    ) -> Result<(::http::response::Parts, Incoming, Connection), CallError> {
+        let again = matches!(call.method, Method::GET | Method::HEAD).then(|| call.clone());
+        let mut request = request(target, call)?;
+        let mut again = again.map(|call| self::request(target, call)).transpose()?;
+        let mut kept = self.take(target);
+        loop {
+            let mut connection = match kept.take() {
+                Some(connection) => connection,
+                None => self.connect(target, deadline, within).await?,
+            };
+            let sent = tokio::time::timeout_at(deadline, connection.sender.try_send_request(request)).await;
+            match sent {
+                Ok(Ok(response)) => {
+                    let (head, body) = response.into_parts();
+                    return Ok((head, body, connection));
+                }
+                Err(_) => {
+                    return Err(CallError::Unknown {
+                        target: target.to_string(),
+                        why: format!("nothing came within {within:?}"),
+                    });
+                }
+                // hyper gives a request back only if it never began to write it. A kept connection may have died
+                // before us, and a new one is tried once; after that the answer is what it is.
+                Ok(Err(mut failed)) => match (failed.take_message(), connection.reused, again.take()) {
+                    (Some(unsent), true, _) => request = unsent,
+                    (None, true, Some(repeated)) => request = repeated,
+                    (Some(_), false, _) => {
+                        let source = io::Error::other(failed.into_error());
+                        return Err(CallError::NotSent { target: target.to_string(), source });
+                    }
+                    (None, ..) => return Err(self.failed(target, &failed.into_error())),
+                },
+            }
+        }
+    }
+
+    fn failed(&self, target: &Target, error: &hyper::Error) -> CallError {
+        let target = target.to_string();
+        if error.is_parse_too_large() {
+            CallError::TooLarge { target, limit: self.0.limits.head_bytes }
+        } else if error.is_parse() {
+            CallError::Malformed { target, why: error.to_string() }
+        } else if error.is_incomplete_message() {
+            CallError::Unknown { target, why: "the connection was closed before an answer".into() }
+        } else {
+            CallError::Unknown { target, why: error.to_string() }
+        }
+    }
+
+    async fn connect(&self, target: &Target, deadline: Instant, within: Duration) -> Result<Connection, CallError> {
+        let not_sent = |source| CallError::NotSent { target: target.to_string(), source };
+        let connect = async {
+            match target {
+                Target::Tcp { host, port } => net::connect_tcp(host, *port).await.map(Stream::Tcp),
+                Target::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
+            }
+        };
+        let stream = tokio::time::timeout_at(deadline, connect)
+            .await
+            .map_err(|_| not_sent(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {within:?}"))))?
+            .map_err(not_sent)?;
+        let limits = &self.0.limits;
+        let (sender, driver) = http1::Builder::new()
+            .max_header_size(limits.head_bytes)
+            .max_buf_size(limits.head_bytes.max(BUFFER_BYTES))
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| not_sent(io::Error::other(error)))?;
+        let driver = tokio::spawn(async move {
+            if let Err(error) = driver.await {
+                tracing::trace!(%error, "a client connection ended");
+            }
+        });
+        Ok(Connection { sender, driver: driver.abort_handle(), reused: false })
+    }
+
+    fn take(&self, target: &Target) -> Option<Connection> {
+        let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = idle.get_mut(target)?;
+        // The one used last is the likeliest to live.
+        while let Some(one) = kept.pop() {
+            if one.since.elapsed() < self.0.limits.idle && one.connection.sender.is_ready() {
+                return Some(one.connection);
+            }
+        }
+        idle.remove(target);
+        None
+    }
+
+    fn keep(&self, target: &Target, mut connection: Connection) {
+        if connection.sender.is_closed() {
+            return;
+        }
+        connection.reused = true;
+        let expired = self.0.limits.idle;
+        let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|_, kept| {
+            kept.retain(|one| one.since.elapsed() < expired && !one.connection.sender.is_closed());
+            !kept.is_empty()
+        });
+        let kept = idle.entry(target.clone()).or_default();
+        if kept.len() < self.0.limits.idle_per_target {
+            kept.push(Idle { connection, since: Instant::now() });
+        }
+    }
+}
+
+/// Bytes buffered a connection in each direction, where the head limit does not ask for more.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+fn request(target: &Target, call: Call) -> Result<::http::Request<Full<Bytes>>, CallError> {
+    let host = match target {
+        Target::Tcp { host, port: 80 } => host.to_string(),
+        Target::Tcp { host, port } => format!("{host}:{port}"),
+        Target::Unix(_) => "localhost".to_string(),
+    };
+    let invalid = |why: String| CallError::NotSent {
+        target: target.to_string(),
+        source: io::Error::new(io::ErrorKind::InvalidInput, why),
+    };
+    if !call.path.starts_with('/') {
+        return Err(invalid(format!("the path {:?} does not begin with /", call.path)));
+    }
+    let mut request = ::http::Request::new(Full::new(call.body));
+    *request.uri_mut() = call.path.parse().map_err(|error| invalid(format!("the path {:?}: {error}", call.path)))?;
+    *request.method_mut() = call.method;
+    *request.headers_mut() = call.headers;
+    if !request.headers().contains_key(header::HOST) {
+        let host = HeaderValue::from_str(&host).map_err(|error| invalid(error.to_string()))?;
+        request.headers_mut().insert(header::HOST, host);
+    }
+    Ok(request)
+}
+
+/// An answer whose body is read while it comes. Dropping it closes its connection.
+#[derive(Debug)]
+pub struct ReplyStream {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    body: Incoming,
+    /// Bytes that arrived and were not given out.
+    buffered: BytesMut,
+    /// How many of them are known to hold no line's end.
+    searched: usize,
+    line_bytes: usize,
+    _connection: Connection,
+}
+
+/// Why a stream gives no more lines.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// The connection broke before the body's end.
+    #[error("the stream broke off: {0}")]
+    Broken(#[source] hyper::Error),
+    /// A line is longer than allowed.
+    #[error("a line of the stream has more than {limit} bytes")]
+    LineTooLong {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+}
+
+impl ReplyStream {
+    /// The next line without its end (`\n` or `\r\n`), which may be empty; a last line without an end counts. `None`
+    /// at the end of the body. Cancel safe: nothing is lost when the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError`]; then the stream is of no more use.
+    pub async fn next_line(&mut self) -> Result<Option<Bytes>, StreamError> {
+        let too_long = StreamError::LineTooLong { limit: self.line_bytes };
+        loop {
+            if let Some(at) = self.buffered[self.searched..].iter().position(|byte| *byte == b'\n') {
+                let mut line = self.buffered.split_to(self.searched + at);
+                self.buffered.advance(1);
+                self.searched = 0;
+                if line.last() == Some(&b'\r') {
+                    line.truncate(line.len() - 1);
+                }
+                return if line.len() > self.line_bytes { Err(too_long) } else { Ok(Some(line.freeze())) };
+            }
+            self.searched = self.buffered.len();
+            if self.searched > self.line_bytes {
+                return Err(too_long);
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.buffered.extend_from_slice(&data);
+                    }
+                }
+                Some(Err(error)) => return Err(StreamError::Broken(error)),
+                None if self.buffered.is_empty() => return Ok(None),
+                None => {
+                    self.searched = 0;
+                    return Ok(Some(self.buffered.split().freeze()));
+                }
+            }
+        }
+    }
+
+    /// The whole rest of the body, for an answer that turned out to be an error.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError`]; a body of more than a line's limit is [`StreamError::LineTooLong`].
+    pub async fn rest(mut self) -> Result<Bytes, StreamError> {
+        while let Some(frame) = self.body.frame().await {
+            if let Ok(data) = frame.map_err(StreamError::Broken)?.into_data() {
+                self.buffered.extend_from_slice(&data);
+            }
+            if self.buffered.len() > self.line_bytes {
+                return Err(StreamError::LineTooLong { limit: self.line_bytes });
+            }
+        }
+        Ok(self.buffered.freeze())
+    }
+}

@@ -1,0 +1,178 @@
+//! Watches one server connection: what it is doing, and until when it may.
+//!
+//! hyper's own header time-out also covers the wait between two requests, and it has none for a reader that stalls;
+//! so the socket is wrapped, and the wrapper and the service tell one shared state what happens.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::Limits;
+use crate::net::Stream;
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing of a further request has arrived.
+    Idle,
+    /// A request's head is arriving.
+    Head,
+    /// A request is being read, handled or answered; the service bounds what needs it.
+    Busy,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    since: Instant,
+    /// Since when the peer has taken nothing that we want to write.
+    stalled_since: Option<Instant>,
+}
+
+/// The shared state of one connection.
+#[derive(Clone, Debug)]
+pub(super) struct Guard(Arc<(Mutex<State>, Notify)>);
+
+/// Why a connection is ended from our side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    Idle,
+    Head,
+    Writing,
+}
+
+impl Guard {
+    pub(super) fn new() -> Guard {
+        let state = State { phase: Phase::Idle, since: Instant::now(), stalled_since: None };
+        Guard(Arc::new((Mutex::new(state), Notify::new())))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self, phase: Phase) {
+        let mut state = self.state();
+        if state.phase != phase {
+            state.phase = phase;
+            state.since = Instant::now();
+            self.0.1.notify_one();
+        }
+    }
+
+    /// A request's head is complete. The returned value ends the request when its answer's body is dropped.
+    pub(super) fn request(&self) -> Answered {
+        self.enter(Phase::Busy);
+        Answered(self.clone())
+    }
+
+    fn bytes_arrived(&self) {
+        if self.state().phase == Phase::Idle {
+            self.enter(Phase::Head);
+        }
+    }
+
+    fn wrote(&self, progress: bool) {
+        let mut state = self.state();
+        match (progress, state.stalled_since) {
+            (true, Some(_)) => state.stalled_since = None,
+            (false, None) => {
+                state.stalled_since = Some(Instant::now());
+                self.0.1.notify_one();
+            }
+            _ => {}
+        }
+    }
+
+    fn next_deadline(&self, limits: &Limits) -> Option<(Instant, Overdue)> {
+        let state = self.state();
+        let phase = match state.phase {
+            Phase::Idle => Some((state.since + limits.idle, Overdue::Idle)),
+            Phase::Head => Some((state.since + limits.head_within, Overdue::Head)),
+            Phase::Busy => None,
+        };
+        let writing = state.stalled_since.map(|since| (since + limits.write_stall, Overdue::Writing));
+        phase.into_iter().chain(writing).min_by_key(|(at, _)| *at)
+    }
+
+    /// Returns when the connection has used up one of its times.
+    pub(super) async fn overdue(&self, limits: &Limits) -> Overdue {
+        const FAR: Duration = Duration::from_secs(3600);
+        loop {
+            let changed = self.0.1.notified();
+            let (at, why) = self.next_deadline(limits).unwrap_or_else(|| (Instant::now() + FAR, Overdue::Idle));
+            tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep_until(at) => {
+                    if self.next_deadline(limits).is_some_and(|(at, _)| at <= Instant::now()) {
+                        return why;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Held by the body of an answer; its end is the end of the request.
+#[derive(Debug)]
+pub(super) struct Answered(Guard);
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        self.0.enter(Phase::Idle);
+    }
+}
+
+/// A socket that tells a [`Guard`] what passes through it.
+#[derive(Debug)]
+pub(super) struct Guarded {
+    pub(super) stream: Stream,
+    pub(super) guard: Guard,
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.guard.bytes_arrived();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.guard.wrote(wrote.is_ready());
+        wrote
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.guard.wrote(wrote.is_ready());
+        wrote
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
