@@ -13,12 +13,12 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
-use steadfast_core::{Endpoint, Host};
+use steadfast_core::{Endpoint, Host, Moment};
 use tokio::net::UnixStream;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 use super::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use crate::clock;
 use crate::net::{self, Stream};
 
 /// Where a call goes.
@@ -195,7 +195,7 @@ struct Shared {
 #[derive(Debug)]
 struct Idle {
     connection: Connection,
-    since: Instant,
+    since: Moment,
 }
 
 /// A connection and the task that drives it, which ends with it.
@@ -228,13 +228,13 @@ impl Client {
     ///
     /// [`CallError`].
     pub async fn call(&self, target: &Target, call: Call, within: Duration) -> Result<Reply, CallError> {
-        let deadline = Instant::now() + within;
+        let deadline = clock::now() + within;
         let (head, body, connection) = self.head(target, call, deadline, within).await?;
         let limit = self.0.limits.body_bytes;
         let name = || target.to_string();
-        let collected = tokio::time::timeout_at(deadline, Limited::new(body, limit).collect())
+        let collected = clock::timeout_at(deadline, Limited::new(body, limit).collect())
             .await
-            .map_err(|_| CallError::Unknown {
+            .ok_or_else(|| CallError::Unknown {
                 target: name(),
                 why: format!("the answer was not whole within {within:?}"),
             })?
@@ -256,7 +256,7 @@ impl Client {
     ///
     /// [`CallError`].
     pub async fn stream(&self, target: &Target, call: Call, within: Duration) -> Result<ReplyStream, CallError> {
-        let deadline = Instant::now() + within;
+        let deadline = clock::now() + within;
         let (head, body, connection) = self.head(target, call, deadline, within).await?;
         Ok(ReplyStream {
             status: head.status,
@@ -274,25 +274,25 @@ impl Client {
         &self,
         target: &Target,
         call: Call,
-        deadline: Instant,
+        deadline: Moment,
         within: Duration,
     ) -> Result<(::http::response::Parts, Incoming, Connection), CallError> {
         let again = matches!(call.method, Method::GET | Method::HEAD).then(|| call.clone());
         let mut request = request(target, call)?;
         let mut again = again.map(|call| self::request(target, call)).transpose()?;
-        let mut kept = self.take(target);
+        let mut kept = self.take(target, deadline).await;
         loop {
             let mut connection = match kept.take() {
                 Some(connection) => connection,
                 None => self.connect(target, deadline, within).await?,
             };
-            let sent = tokio::time::timeout_at(deadline, connection.sender.try_send_request(request)).await;
+            let sent = clock::timeout_at(deadline, connection.sender.try_send_request(request)).await;
             match sent {
-                Ok(Ok(response)) => {
+                Some(Ok(response)) => {
                     let (head, body) = response.into_parts();
                     return Ok((head, body, connection));
                 }
-                Err(_) => {
+                None => {
                     return Err(CallError::Unknown {
                         target: target.to_string(),
                         why: format!("nothing came within {within:?}"),
@@ -300,7 +300,7 @@ impl Client {
                 }
                 // hyper gives a request back only if it never began to write it. A kept connection may have died
                 // before us, and a new one is tried once; after that the answer is what it is.
-                Ok(Err(mut failed)) => match (failed.take_message(), connection.reused, again.take()) {
+                Some(Err(mut failed)) => match (failed.take_message(), connection.reused, again.take()) {
                     (Some(unsent), true, _) => request = unsent,
                     (None, true, Some(repeated)) => request = repeated,
                     (Some(_), false, _) => {
@@ -326,7 +326,7 @@ impl Client {
         }
     }
 
-    async fn connect(&self, target: &Target, deadline: Instant, within: Duration) -> Result<Connection, CallError> {
+    async fn connect(&self, target: &Target, deadline: Moment, within: Duration) -> Result<Connection, CallError> {
         let not_sent = |source| CallError::NotSent { target: target.to_string(), source };
         let connect = async {
             match target {
@@ -334,9 +334,11 @@ impl Client {
                 Target::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
             }
         };
-        let stream = tokio::time::timeout_at(deadline, connect)
+        let stream = clock::timeout_at(deadline, connect)
             .await
-            .map_err(|_| not_sent(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {within:?}"))))?
+            .ok_or_else(|| {
+                not_sent(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {within:?}")))
+            })?
             .map_err(not_sent)?;
         let limits = &self.0.limits;
         let (sender, driver) = http1::Builder::new()
@@ -353,17 +355,22 @@ impl Client {
         Ok(Connection { sender, driver: driver.abort_handle(), reused: false })
     }
 
-    fn take(&self, target: &Target) -> Option<Connection> {
-        let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = idle.get_mut(target)?;
-        // The one used last is the likeliest to live.
-        while let Some(one) = kept.pop() {
-            if one.since.elapsed() < self.0.limits.idle && one.connection.sender.is_ready() {
-                return Some(one.connection);
+    /// A kept connection that is not known to be dead.
+    async fn take(&self, target: &Target, deadline: Moment) -> Option<Connection> {
+        while let Some(mut connection) = self.pop(target) {
+            // Its driver may not have seen yet that the last answer is over.
+            if let Some(Ok(())) = clock::timeout_at(deadline, connection.sender.ready()).await {
+                return Some(connection);
             }
         }
-        idle.remove(target);
         None
+    }
+
+    /// The one used last: the likeliest to live.
+    fn pop(&self, target: &Target) -> Option<Connection> {
+        let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = idle.get_mut(target)?.pop()?;
+        (clock::now().since(one.since) < self.0.limits.idle).then_some(one.connection)
     }
 
     fn keep(&self, target: &Target, mut connection: Connection) {
@@ -374,12 +381,12 @@ impl Client {
         let expired = self.0.limits.idle;
         let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|_, kept| {
-            kept.retain(|one| one.since.elapsed() < expired && !one.connection.sender.is_closed());
+            kept.retain(|one| clock::now().since(one.since) < expired && !one.connection.sender.is_closed());
             !kept.is_empty()
         });
         let kept = idle.entry(target.clone()).or_default();
         if kept.len() < self.0.limits.idle_per_target {
-            kept.push(Idle { connection, since: Instant::now() });
+            kept.push(Idle { connection, since: clock::now() });
         }
     }
 }

@@ -7,13 +7,13 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
+use steadfast_core::Moment;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use super::Limits;
+use crate::clock;
 use crate::net::Stream;
 
 /// What a connection is doing.
@@ -30,9 +30,9 @@ enum Phase {
 #[derive(Debug)]
 struct State {
     phase: Phase,
-    since: Instant,
+    since: Moment,
     /// Since when the peer has taken nothing that we want to write.
-    stalled_since: Option<Instant>,
+    stalled_since: Option<Moment>,
 }
 
 /// The shared state of one connection.
@@ -49,7 +49,7 @@ pub(super) enum Overdue {
 
 impl Guard {
     pub(super) fn new() -> Guard {
-        let state = State { phase: Phase::Idle, since: Instant::now(), stalled_since: None };
+        let state = State { phase: Phase::Idle, since: clock::now(), stalled_since: None };
         Guard(Arc::new((Mutex::new(state), Notify::new())))
     }
 
@@ -61,7 +61,7 @@ impl Guard {
         let mut state = self.state();
         if state.phase != phase {
             state.phase = phase;
-            state.since = Instant::now();
+            state.since = clock::now();
             self.0.1.notify_one();
         }
     }
@@ -83,14 +83,14 @@ impl Guard {
         match (progress, state.stalled_since) {
             (true, Some(_)) => state.stalled_since = None,
             (false, None) => {
-                state.stalled_since = Some(Instant::now());
+                state.stalled_since = Some(clock::now());
                 self.0.1.notify_one();
             }
             _ => {}
         }
     }
 
-    fn next_deadline(&self, limits: &Limits) -> Option<(Instant, Overdue)> {
+    fn next_deadline(&self, limits: &Limits) -> Option<(Moment, Overdue)> {
         let state = self.state();
         let phase = match state.phase {
             Phase::Idle => Some((state.since + limits.idle, Overdue::Idle)),
@@ -103,14 +103,13 @@ impl Guard {
 
     /// Returns when the connection has used up one of its times.
     pub(super) async fn overdue(&self, limits: &Limits) -> Overdue {
-        const FAR: Duration = Duration::from_secs(3600);
         loop {
             let changed = self.0.1.notified();
-            let (at, why) = self.next_deadline(limits).unwrap_or_else(|| (Instant::now() + FAR, Overdue::Idle));
-            tokio::select! {
-                () = changed => {}
-                () = tokio::time::sleep_until(at) => {
-                    if self.next_deadline(limits).is_some_and(|(at, _)| at <= Instant::now()) {
+            match self.next_deadline(limits) {
+                None => changed.await,
+                Some((at, why)) => {
+                    let _ = clock::timeout_at(at, changed).await;
+                    if self.next_deadline(limits) == Some((at, why)) && clock::now() >= at {
                         return why;
                     }
                 }
