@@ -1,4 +1,10 @@
 //! Health of an application from its checks, with rise and fall.
+//!
+//! A time-out counts towards `fall` like a failure, but the verdict keeps them apart: [`Verdict::Failed`] is
+//! the application's word that it cannot serve, [`Verdict::Silent`] says that nothing is known, so it may
+//! still be serving somebody. The latest result names it: who was told no and then hears nothing knows
+//! nothing any more. Nobody is healthy, or unhealthy, from the start: the first verdict needs `rise` or
+//! `fall` results like every other.
 
 use crate::Span;
 
@@ -16,14 +22,86 @@ pub enum CheckResult {
 /// How often to check and how many results change the verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckPolicy {
+    every: Span,
+    timeout: Span,
+    rise: u32,
+    fall: u32,
+}
+
+/// Why a check policy is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPolicy {
+    /// Checks would follow each other without a pause, or never.
+    #[error("check.every is {0}: expected {SHORTEST_EVERY} to {LONGEST_EVERY}")]
+    Every(Span),
+    /// A check would still run when the next one is due.
+    #[error("check.timeout is {timeout}: expected 1ms to check.every, which is {every}")]
+    Timeout {
+        /// What was asked for.
+        timeout: Span,
+        /// What it must not exceed.
+        every: Span,
+    },
+    /// No result at all, or so many that it takes hours.
+    #[error("check.{name} is {count}: expected 1 to {LARGEST_COUNT}")]
+    Count {
+        /// `rise` or `fall`.
+        name: &'static str,
+        /// What was asked for.
+        count: u32,
+    },
+}
+
+/// The shortest `every`.
+pub const SHORTEST_EVERY: Span = Span::from_millis(10);
+/// The longest `every`.
+pub const LONGEST_EVERY: Span = Span::from_millis(3_600_000);
+/// The largest `rise` and `fall`.
+pub const LARGEST_COUNT: u32 = 1_000;
+
+impl CheckPolicy {
+    /// A policy; `timeout` may be as long as `every`, not longer, and `rise` and `fall` are 1 or more.
+    pub fn new(every: Span, timeout: Span, rise: u32, fall: u32) -> Result<CheckPolicy, BadPolicy> {
+        if !(SHORTEST_EVERY..=LONGEST_EVERY).contains(&every) {
+            return Err(BadPolicy::Every(every));
+        }
+        if timeout == Span::ZERO || timeout > every {
+            return Err(BadPolicy::Timeout { timeout, every });
+        }
+        for (name, count) in [("rise", rise), ("fall", fall)] {
+            if !(1..=LARGEST_COUNT).contains(&count) {
+                return Err(BadPolicy::Count { name, count });
+            }
+        }
+        Ok(CheckPolicy { every, timeout, rise, fall })
+    }
+
     /// From the start of one check to the start of the next.
-    pub every: Span,
+    pub fn every(&self) -> Span {
+        self.every
+    }
+
     /// How long one check may take.
-    pub timeout: Span,
+    pub fn timeout(&self) -> Span {
+        self.timeout
+    }
+
     /// So many passes in a row make an instance healthy.
-    pub rise: u32,
+    pub fn rise(&self) -> u32 {
+        self.rise
+    }
+
     /// So many that did not pass, in a row, make it unhealthy.
-    pub fall: u32,
+    pub fn fall(&self) -> u32 {
+        self.fall
+    }
+}
+
+impl Default for CheckPolicy {
+    /// Every second, for a second; healthy after one pass, unhealthy after two failures.
+    fn default() -> CheckPolicy {
+        CheckPolicy { every: Span::from_millis(1_000), timeout: Span::from_millis(1_000), rise: 1, fall: 2 }
+    }
 }
 
 /// The verdict.
@@ -42,20 +120,126 @@ pub enum Verdict {
 /// The machine: feed it results.
 #[derive(Clone, Debug)]
 pub struct Health {
-    #[expect(dead_code, reason = "skeleton")]
     policy: CheckPolicy,
+    verdict: Verdict,
+    /// How many of the latest results agree on whether it passed, and what they agree on.
+    run: u32,
+    passing: bool,
 }
 
-#[expect(unused_variables, missing_docs, clippy::todo, reason = "skeleton")]
 impl Health {
+    /// Nothing is known yet.
     pub fn new(policy: CheckPolicy) -> Health {
-        Health { policy }
+        Health { policy, verdict: Verdict::Unknown, run: 0, passing: false }
     }
+
     /// Takes a result and says whether the verdict changed.
     pub fn handle(&mut self, result: CheckResult) -> bool {
-        todo!()
+        let passed = result == CheckResult::Passed;
+        self.run = if passed == self.passing { self.run.saturating_add(1) } else { 1 };
+        self.passing = passed;
+        let down = matches!(self.verdict, Verdict::Failed | Verdict::Silent);
+        let next = match result {
+            CheckResult::Passed if self.run >= self.policy.rise => Verdict::Healthy,
+            CheckResult::Failed if down || self.run >= self.policy.fall => Verdict::Failed,
+            CheckResult::TimedOut if down || self.run >= self.policy.fall => Verdict::Silent,
+            _ => self.verdict,
+        };
+        let changed = next != self.verdict;
+        self.verdict = next;
+        changed
     }
+
+    /// The application was started anew, or the policy changed: nothing is known of it. Says whether the
+    /// verdict changed.
+    pub fn restart(&mut self, policy: CheckPolicy) -> bool {
+        let changed = self.verdict != Verdict::Unknown;
+        *self = Health::new(policy);
+        changed
+    }
+
+    /// What the results so far amount to.
     pub fn verdict(&self) -> Verdict {
-        todo!()
+        self.verdict
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::{String, ToString};
+
+    use super::*;
+
+    fn span(ms: u64) -> Span {
+        Span::from_millis(ms)
+    }
+
+    /// Results in, verdicts out, a letter each: `.` passed, `f` failed, `t` timed out;
+    /// `?` unknown, `H` healthy, `F` failed, `S` silent.
+    fn check(rise: u32, fall: u32, results: &str, verdicts: &str) {
+        let mut health = Health::new(CheckPolicy::new(span(1_000), span(1_000), rise, fall).unwrap());
+        let mut seen = String::new();
+        for letter in results.chars() {
+            let before = health.verdict();
+            let changed = health.handle(match letter {
+                '.' => CheckResult::Passed,
+                'f' => CheckResult::Failed,
+                _ => CheckResult::TimedOut,
+            });
+            assert_eq!(changed, before != health.verdict(), "rise {rise} fall {fall}: {results} at {}", seen.len());
+            seen.push(match health.verdict() {
+                Verdict::Unknown => '?',
+                Verdict::Healthy => 'H',
+                Verdict::Failed => 'F',
+                Verdict::Silent => 'S',
+            });
+        }
+        assert_eq!(seen, verdicts, "rise {rise} fall {fall}: {results}");
+    }
+
+    #[test]
+    fn verdicts_follow_runs_of_results() {
+        check(1, 1, ".f.t.", "HFHSH");
+        check(1, 2, "f", "?");
+        check(1, 2, "ff.", "?FH");
+        check(1, 2, ".f.f.ff", "HHHHHHF");
+        check(2, 2, ".f..f..ff", "???HHHHHF");
+        check(3, 1, "f..f...", "FFFFFFH");
+        check(2, 3, "....tttt", "?HHHHHSS");
+    }
+
+    #[test]
+    fn silence_and_refusal_count_alike_and_the_latest_names_the_verdict() {
+        check(1, 2, ".ft", "HHS");
+        check(1, 2, ".tf", "HHF");
+        check(1, 2, ".fftftt", "HHFSFSS");
+        check(2, 2, "..tt.t..", "?HHSSSSH");
+    }
+
+    #[test]
+    fn a_restarted_application_proves_itself_anew() {
+        let mut health = Health::new(CheckPolicy::default());
+        assert!(!health.restart(CheckPolicy::default()), "nothing was known");
+        assert!(health.handle(CheckResult::Passed));
+        assert!(health.restart(CheckPolicy::default()));
+        assert_eq!(health.verdict(), Verdict::Unknown);
+        assert!(!health.handle(CheckResult::Failed), "one failure is below the default fall of 2");
+        assert!(health.handle(CheckResult::Failed));
+    }
+
+    #[test]
+    fn a_policy_that_makes_no_sense_is_refused() {
+        assert_eq!(CheckPolicy::new(span(1_000), span(1_000), 1, 2), Ok(CheckPolicy::default()));
+        for (every, timeout, rise, fall, expected) in [
+            (9, 9, 1, 1, "check.every is 9ms: expected 10ms to 1h"),
+            (3_600_001, 1, 1, 1, "check.every is 1h1ms: expected 10ms to 1h"),
+            (1_000, 1_001, 1, 1, "check.timeout is 1s1ms: expected 1ms to check.every, which is 1s"),
+            (1_000, 0, 1, 1, "check.timeout is 0s: expected 1ms to check.every, which is 1s"),
+            (1_000, 500, 0, 1, "check.rise is 0: expected 1 to 1000"),
+            (1_000, 500, 1, 1_001, "check.fall is 1001: expected 1 to 1000"),
+        ] {
+            let error = CheckPolicy::new(span(every), span(timeout), rise, fall).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+        }
     }
 }

@@ -16,6 +16,7 @@ mod time;
 
 pub mod health;
 pub mod lease;
+pub mod route;
 pub mod settings;
 
 pub use endpoint::{Endpoint, EndpointName, Host};

@@ -1,7 +1,7 @@
 //! A set's settings, checked.
 
 use crate::Span;
-use crate::lease::Timing;
+use crate::lease::{Timing, Unsafe};
 
 /// The settings of a set: what its record in the store says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +13,92 @@ pub enum SetSettings {
 /// The settings of a single set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SingleSettings {
+    timing: Timing,
+    park_for: Span,
+}
+
+/// Why settings are refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadSettings {
+    /// The lease would not be safe.
+    #[error(transparent)]
+    Unsafe(#[from] Unsafe),
+    /// Requests would be held for longer than anybody waits.
+    #[error("park_for {0} is too long: {LONGEST_PARK} at most")]
+    ParkFor(Span),
+}
+
+/// The longest `park_for`.
+pub const LONGEST_PARK: Span = Span::from_millis(600_000);
+
+impl SetSettings {
+    /// The kind, as it stands in the file and in the record.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            SetSettings::Single(_) => SingleSettings::KIND,
+        }
+    }
+}
+
+impl SingleSettings {
+    /// The kind of a set with such settings.
+    pub const KIND: &'static str = "single";
+    /// Ten seconds.
+    pub const DEFAULT_PARK_FOR: Span = Span::from_millis(10_000);
+
+    /// Checks every value and what they must keep to each other: see [`Timing::new`]. `park_for` is at most
+    /// ten minutes; zero means that nothing is held.
+    pub fn new(
+        lease_ttl: Span,
+        clock_drift_milli: u32,
+        release_after: Span,
+        park_for: Span,
+    ) -> Result<SingleSettings, BadSettings> {
+        let timing = Timing::new(lease_ttl, clock_drift_milli, release_after)?;
+        if park_for > LONGEST_PARK {
+            return Err(BadSettings::ParkFor(park_for));
+        }
+        Ok(SingleSettings { timing, park_for })
+    }
+
     /// The lease's spans.
-    pub timing: Timing,
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
     /// How long a gateway holds requests while there is no leader.
-    pub park_for: Span,
+    pub fn park_for(&self) -> Span {
+        self.park_for
+    }
+}
+
+impl Default for SingleSettings {
+    fn default() -> SingleSettings {
+        SingleSettings { timing: Timing::default(), park_for: SingleSettings::DEFAULT_PARK_FOR }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    fn settings(ttl_ms: u64, drift_milli: u32, park_ms: u64) -> Result<SingleSettings, BadSettings> {
+        SingleSettings::new(Span::from_millis(ttl_ms), drift_milli, Span::ZERO, Span::from_millis(park_ms))
+    }
+
+    #[test]
+    fn the_defaults_are_what_the_file_says_and_pass() {
+        assert_eq!(settings(3_000, 100, 10_000), Ok(SingleSettings::default()));
+        assert_eq!(SetSettings::Single(SingleSettings::default()).kind(), "single");
+    }
+
+    #[test]
+    fn a_value_out_of_bounds_is_refused_with_what_would_be_right() {
+        assert!(settings(3_000, 100, 0).is_ok(), "no parking");
+        assert!(settings(3_000, 100, 600_000).is_ok());
+        assert_eq!(settings(3_000, 100, 600_001).unwrap_err().to_string(), "park_for 10m1ms is too long: 10m at most");
+        assert!(settings(1_000, 100, 0).unwrap_err().to_string().contains("lease_ttl must be 2s475ms or more"));
+    }
 }

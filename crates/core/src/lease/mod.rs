@@ -6,15 +6,25 @@
 //! between changes the version and makes that commit conflict. Watch lag, stale reads, late or
 //! suspended candidates only delay a takeover; safety rests on the commit alone.
 
+mod guard;
 mod machine;
+mod message;
+mod role;
+mod sight;
+mod standing;
 mod timing;
-mod view;
+mod tries;
+
+#[cfg(test)]
+mod tests;
 
 use crate::{Epoch, Incarnation, InstanceId, Nonce, Span};
 
-pub use machine::{Action, Attempt, Event, Expect, Hold, Machine, Outcome, Phase, Standing, StopCause};
-pub use timing::{Timing, Unsafe};
-pub use view::RouteGuard;
+pub use guard::RouteGuard;
+pub use machine::Machine;
+pub use message::{Action, Attempt, Event, Expect, Hold, Outcome, StopCause};
+pub use standing::{Phase, Standing};
+pub use timing::{CUT, LARGEST_DRIFT_MILLI, LONGEST_RELEASE_AFTER, LONGEST_TTL, SHORTEST_TRY, TRIES, Timing, Unsafe};
 
 /// A store's version of a record: the revision of the commit that wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,0 +1,170 @@
+//! What one instance has seen of the lease record, and since when without a break.
+
+use core::time::Duration;
+
+use super::Observed;
+use crate::{Epoch, Moment, Span};
+
+/// The record as last shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Nothing was shown yet, or what was shown is worth nothing.
+    Nothing,
+    /// There is none.
+    Absent,
+    /// There is this one.
+    Record(Observed),
+}
+
+/// What a showing told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Older than what is known.
+    Stale,
+    /// What is known.
+    Same,
+    /// Something else.
+    Changed,
+}
+
+/// The watch over the record. It is *broken* when the store was not heard from for longer than `patience`:
+/// then the history may have been replaced meanwhile, and it begins again with the next sign of life.
+#[derive(Clone, Debug)]
+pub(super) struct Sight {
+    known: Known,
+    /// When what is known was received, or the watch began again.
+    since: Moment,
+    /// When the store was last heard from.
+    contact: Option<Moment>,
+    /// The epoch this watch itself saw held.
+    held: Option<Epoch>,
+    /// The epoch whose holder named another successor.
+    passed_over: Option<Epoch>,
+    /// Nobody waits less: the longest TTL known of when the watch began. What the record says now may be
+    /// older than what a holder from a lost history goes by. Zero once the record was seen to change.
+    caution: Span,
+}
+
+impl Sight {
+    pub(super) fn new() -> Sight {
+        Sight {
+            known: Known::Nothing,
+            since: Moment::ZERO,
+            contact: None,
+            held: None,
+            passed_over: None,
+            caution: Span::ZERO,
+        }
+    }
+
+    pub(super) fn known(&self) -> &Known {
+        &self.known
+    }
+
+    pub(super) fn since(&self) -> Moment {
+        self.since
+    }
+
+    /// Whether this watch saw the lease held at the epoch now released, and was not asked to leave it to another.
+    pub(super) fn saw_released(&self) -> bool {
+        match &self.known {
+            Known::Record(known) => {
+                let epoch = Some(known.record.epoch);
+                known.record.released && self.held == epoch && self.passed_over != epoch
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn caution(&self) -> Span {
+        self.caution
+    }
+
+    pub(super) fn contact(&self) -> Option<Moment> {
+        self.contact
+    }
+
+    /// Whether the watch is broken, or never began.
+    pub(super) fn lost(&self, now: Moment, patience: Duration) -> bool {
+        self.contact.is_none_or(|contact| now.since(contact) > patience)
+    }
+
+    /// The store was heard from and what is known is still so.
+    pub(super) fn touch(&mut self, now: Moment, patience: Duration, ttl: Span) {
+        if self.lost(now, patience) {
+            self.begin(now, ttl);
+        }
+        self.contact = Some(now);
+    }
+
+    /// The store showed the record. `ttl` is our own.
+    pub(super) fn see(&mut self, now: Moment, shown: Option<Observed>, patience: Duration, ttl: Span) -> News {
+        let shown = shown.map_or(Known::Absent, Known::Record);
+        match (&self.known, &shown) {
+            (Known::Record(known), Known::Record(shown)) if shown.version < known.version => return News::Stale,
+            (known, shown) if known == shown => {
+                self.touch(now, patience, ttl);
+                return News::Same;
+            }
+            _ => {}
+        }
+        let follows = match (&self.known, &shown) {
+            (Known::Record(known), Known::Record(shown)) => shown.version > known.version,
+            (Known::Absent, Known::Record(_)) => true,
+            _ => false,
+        };
+        if follows && !self.lost(now, patience) {
+            self.held = match &shown {
+                Known::Record(shown) if shown.record.released => self.held.filter(|held| *held == shown.record.epoch),
+                Known::Record(shown) => Some(shown.record.epoch),
+                _ => None,
+            };
+            self.known = shown;
+            self.since = now;
+            self.caution = Span::ZERO;
+        } else {
+            self.caution = self.caution.max(self.known_ttl());
+            self.known = shown;
+            self.begin(now, ttl);
+        }
+        self.contact = Some(now);
+        News::Changed
+    }
+
+    /// The watch is broken: it begins again with the next sign of life.
+    pub(super) fn break_off(&mut self) {
+        self.contact = None;
+    }
+
+    /// What was seen is worth nothing; only that a holder may go by it is remembered.
+    pub(super) fn reset(&mut self) {
+        self.caution = self.caution.max(self.known_ttl());
+        self.known = Known::Nothing;
+        self.held = None;
+        self.contact = None;
+    }
+
+    /// Counts from now, as if what is known had been shown for the first time.
+    pub(super) fn begin(&mut self, now: Moment, ttl: Span) {
+        self.since = now;
+        self.held = match &self.known {
+            Known::Record(known) if !known.record.released => Some(known.record.epoch),
+            _ => None,
+        };
+        self.caution = self.caution.max(self.known_ttl()).max(ttl);
+    }
+
+    /// The present holder hands over to another: when it releases, this watch has no advantage.
+    pub(super) fn pass_over(&mut self) {
+        if let Known::Record(known) = &self.known {
+            self.passed_over = Some(known.record.epoch);
+        }
+    }
+
+    fn known_ttl(&self) -> Span {
+        match &self.known {
+            Known::Record(known) => known.record.ttl,
+            _ => Span::ZERO,
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Where an instance stands, as its probe, its gate and its status show it.
+
+use core::time::Duration;
+
+use crate::{Epoch, Moment};
+
+/// Where an instance stands. Published whole, in one cell, after every step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// What the machine is doing.
+    pub phase: Phase,
+    /// The epoch held, or the highest seen in a record by one who holds none.
+    pub epoch: Epoch,
+    /// Serve while `now < serve_until`; [`Moment::ZERO`] for one who may not. To be checked at every use:
+    /// see [`Standing::serving`].
+    pub serve_until: Moment,
+    /// The latest deadline ever published here: until then somebody may act on an answer we gave. An application
+    /// without a gate, once stopped, is not started again before: a gateway might reach it beside the next leader.
+    pub promised_until: Moment,
+}
+
+/// What the machine is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not fit to lead, or not wanting to; follows the record.
+    Idle,
+    /// Waiting for the lease to become free.
+    Watching,
+    /// An attempt to take it is on its way.
+    Taking,
+    /// Leads until the deadline.
+    Leading,
+    /// Serves no more; stopping, then releasing or letting it expire.
+    Stepping,
+    /// Serves no more; the release is on its way.
+    Releasing,
+}
+
+impl Standing {
+    /// One who has done nothing yet.
+    pub const NEW: Standing =
+        Standing { phase: Phase::Idle, epoch: Epoch::NONE, serve_until: Moment::ZERO, promised_until: Moment::ZERO };
+
+    /// What a probe answers and a gate obeys, asked at every use with a clock read for that use: the epoch to
+    /// serve under and for how long, or `None` for 503.
+    pub fn serving(&self, now: Moment) -> Option<(Epoch, Duration)> {
+        (now < self.serve_until).then(|| (self.epoch, self.serve_until.since(now)))
+    }
+
+    /// Why, as a word that programs may switch on.
+    pub fn reason(&self, now: Moment) -> &'static str {
+        match self.phase {
+            Phase::Leading if self.serving(now).is_some() => "leading",
+            Phase::Leading => "expired",
+            Phase::Idle => "unfit",
+            Phase::Watching | Phase::Taking => "standby",
+            Phase::Stepping => "stepping-down",
+            Phase::Releasing => "releasing",
+        }
+    }
+}
