@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use steadfast_core::lease::{LeaseRecord, Timing};
+use steadfast_core::lease::LeaseRecord;
 use steadfast_core::settings::{SetSettings, SingleSettings};
 use steadfast_core::{Endpoint, EndpointName, Epoch, Incarnation, InstanceId, Nonce, SetName, Span};
 
@@ -62,13 +62,14 @@ pub struct SetRecord {
 impl SetRecord {
     /// The settings as a record.
     pub fn new(settings: &SetSettings) -> SetRecord {
-        let SetSettings::Single(SingleSettings { timing, park_for }) = settings;
+        let SetSettings::Single(single) = settings;
+        let timing = single.timing();
         SetRecord {
-            kind: "single".to_owned(),
-            lease_ttl: Text(timing.ttl),
-            clock_drift: f64::from(timing.drift_milli) / 1000.0,
-            park_for: Text(*park_for),
-            release_after: Text(timing.release_after),
+            kind: settings.kind().to_owned(),
+            lease_ttl: Text(timing.ttl()),
+            clock_drift: f64::from(timing.drift_milli()) / 1000.0,
+            park_for: Text(single.park_for()),
+            release_after: Text(timing.release_after()),
             extras: Extras::new(),
         }
     }
@@ -76,16 +77,16 @@ impl SetRecord {
     /// The settings this record of `set` stands for, checked.
     pub fn settings(&self, set: &SetName) -> Result<SetSettings, Error> {
         let problem = |problem: String| Error::Record { key: format!("set/{set}"), problem };
-        if self.kind != "single" {
+        if self.kind != SingleSettings::KIND {
             return Err(problem(format!("kind {:?} is not known here: expected \"single\"", self.kind)));
         }
         let milli = (self.clock_drift * 1000.0).round();
         if !(0.0..=1000.0).contains(&milli) {
             return Err(problem(format!("clock_drift {} is not between 0 and 1", self.clock_drift)));
         }
-        let timing =
-            Timing::new(self.lease_ttl.0, milli as u32, self.release_after.0).map_err(|e| problem(e.to_string()))?;
-        Ok(SetSettings::Single(SingleSettings { timing, park_for: self.park_for.0 }))
+        SingleSettings::new(self.lease_ttl.0, milli as u32, self.release_after.0, self.park_for.0)
+            .map(SetSettings::Single)
+            .map_err(|e| problem(e.to_string()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use steadfast_core::lease::{Attempt, Expect, Hold, LeaseRecord, Outcome, Timing};
+use steadfast_core::lease::{Attempt, Expect, Hold, LeaseRecord, Outcome};
 use steadfast_core::settings::{SetSettings, SingleSettings};
 use steadfast_core::{Endpoint, Epoch, Incarnation, InstanceId, Nonce, SetName, Span};
 use steadfast_registry::{
@@ -29,8 +29,8 @@ fn id(text: &str) -> InstanceId {
 }
 
 fn settings(park_ms: u64) -> SetSettings {
-    let timing = Timing::new(Span::from_millis(3_000), 100, Span::ZERO).unwrap();
-    SetSettings::Single(SingleSettings { timing, park_for: Span::from_millis(park_ms) })
+    let (lease_ttl, park_for) = (Span::from_millis(3_000), Span::from_millis(park_ms));
+    SetSettings::Single(SingleSettings::new(lease_ttl, 100, Span::ZERO, park_for).unwrap())
 }
 
 fn described(incarnation: u64) -> InstanceRecord {

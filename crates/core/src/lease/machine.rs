@@ -494,3 +494,6 @@ impl Nonces {
         Nonce(mixed ^ (mixed >> 31))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,9 +15,6 @@ mod standing;
 mod timing;
 mod tries;
 
-#[cfg(test)]
-mod tests;
-
 use crate::{Epoch, Incarnation, InstanceId, Nonce, Span};
 
 pub use guard::RouteGuard;

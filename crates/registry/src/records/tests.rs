@@ -14,8 +14,8 @@ fn golden<T: Serialize + DeserializeOwned + PartialEq + Debug>(record: &T, expec
 }
 
 fn settings() -> SetSettings {
-    let timing = Timing::new(Span::from_millis(3_000), 100, Span::ZERO).unwrap();
-    SetSettings::Single(SingleSettings { timing, park_for: Span::from_millis(10_000) })
+    let (lease_ttl, park_for) = (Span::from_millis(3_000), Span::from_millis(10_000));
+    SetSettings::Single(SingleSettings::new(lease_ttl, 100, Span::ZERO, park_for).unwrap())
 }
 
 #[test]
