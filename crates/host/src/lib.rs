@@ -9,6 +9,8 @@
 //! | [`net`] | listeners, ports, names, errors that say who has the address |
 //! | [`http`] | control-plane HTTP/1.1, both sides, every wait and size bounded |
 //! | [`problem`] | errors over HTTP, RFC 9457 |
+//! | [`relay`] | bytes between two sockets, without touching them, while a gate is open |
+//! | [`process`] | groups of child processes that never outlive us unnoticed |
 //! | [`notify`] | word to systemd |
 //! | [`state`] | a directory of files that survive a crash |
 //! | [`shutdown`] | the wish to end, and the signals that carry it |
@@ -18,7 +20,9 @@ pub mod http;
 pub mod net;
 pub mod notify;
 pub mod problem;
+pub mod process;
 pub mod random;
+pub mod relay;
 pub mod shutdown;
 pub mod state;
 

@@ -4,8 +4,17 @@
 //! descriptors. Nothing here waits, except where a name says so, and nothing decides.
 #![allow(unsafe_code)]
 
-#[cfg(test)]
 use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::ptr;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::process::Exit;
 
 /// A clock of the kernel.
 #[derive(Clone, Copy)]
@@ -30,8 +39,7 @@ pub(crate) fn read_clock(clock: Clock) -> (i64, u32) {
     (time.tv_sec, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-/// Sends `signal` to one process.
-#[cfg(test)]
+/// Sends `signal` (0: only looks) to one process.
 pub(crate) fn signal_process(pid: i32, signal: i32) -> io::Result<()> {
     // 0 and negative numbers mean groups to kill(2): never by accident.
     if pid <= 0 {
@@ -41,7 +49,191 @@ pub(crate) fn signal_process(pid: i32, signal: i32) -> io::Result<()> {
     check(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
-#[cfg(test)]
+/// Sends `signal` to every process of a group.
+pub(crate) fn signal_group(group: i32, signal: i32) -> io::Result<()> {
+    // -1 means every process there is.
+    if group <= 1 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: kill(2) takes two numbers and touches no memory of ours.
+    check(unsafe { libc::kill(-group, signal) }).map(drop)
+}
+
+/// A descriptor that becomes readable when process `pid` ends.
+pub(crate) fn open_pidfd(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open(2) takes two numbers and touches no memory of ours.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let fd = check(RawFd::try_from(fd).unwrap_or(-1))?;
+    // SAFETY: the kernel has just made this descriptor for us; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A descriptor, such as a pidfd, whose readability the runtime we are called in tells.
+pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is open until dropped and always names the same file; `AsyncFd` owns it from here on.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
+}
+
+/// What happens to the remains of a child that has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remains {
+    /// They stay, and with them its process id stays taken.
+    Keep,
+    /// They are taken away.
+    Reap,
+}
+
+/// How child `pid` ended; `None` while it has not.
+pub(crate) fn child_exit(pid: i32, remains: Remains) -> io::Result<Option<Exit>> {
+    let id = libc::id_t::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let keep = if remains == Remains::Keep { libc::WNOWAIT } else { 0 };
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: `info` is large enough and outlives the call, which writes to it or leaves it zeroed.
+    check(unsafe { libc::waitid(libc::P_PID, id, info.as_mut_ptr(), libc::WEXITED | libc::WNOHANG | keep) })?;
+    // SAFETY: siginfo_t is a C struct of integers and pointers, for which zeroes are valid.
+    let info = unsafe { info.assume_init() };
+    // SAFETY: waitid(2) fills in the SIGCHLD part, or it is zero.
+    let (ended, status) = unsafe { (info.si_pid(), info.si_status()) };
+    Ok(match (ended, info.si_code) {
+        (0, _) => None,
+        (_, libc::CLD_EXITED) => Some(Exit::Code(status)),
+        _ => Some(Exit::Signal(status)),
+    })
+}
+
+/// Orphans among our descendants become our children instead of init's.
+pub(crate) fn become_subreaper() -> io::Result<()> {
+    // SAFETY: this prctl(2) takes numbers only.
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
+}
+
+/// Blocks every signal in this thread, and so in what it forks.
+pub(crate) fn block_all_signals() {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset(3) initializes `all`, which pthread_sigmask(3) then only reads. Neither fails with these arguments.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), ptr::null_mut());
+    }
+}
+
+/// The order to a guardian to leave; any other one is the group it watches from then on.
+pub(crate) const LEAVE: i32 = 0;
+
+/// Starts `command` in a process group of its own, with no signal blocked. Before the program itself runs, the kernel
+/// has been told to kill it when this thread ends, and the guardian reading `orders` knows the group.
+pub(crate) fn spawn_guarded(command: &mut Command, orders: BorrowedFd<'_>) -> io::Result<Child> {
+    let (orders, parent) = (orders.as_raw_fd(), std::process::id().cast_signed());
+    let before_exec = move || {
+        let mut none = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: all of these are async-signal-safe; sigemptyset(3) initializes `none`, `pid` outlives the call that
+        // reads it, and `orders` is open in the child because the parent holds it until spawn() returns.
+        unsafe {
+            libc::sigemptyset(none.as_mut_ptr());
+            check(libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut()))?;
+            check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
+            let pid: i32 = libc::getpid();
+            let told = libc::write(orders, (&raw const pid).cast(), size_of::<i32>());
+            // A parent that died before the prctl sends no signal.
+            if told != size_of::<i32>().cast_signed() || libc::getppid() != parent {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: the closure makes system calls only: it neither allocates nor takes locks.
+    unsafe { command.pre_exec(before_exec) };
+    command.process_group(0).spawn()
+}
+
+/// Forks a guardian: a process that reads orders (see [`LEAVE`]) from a pipe, and when the pipe ends, because this
+/// process is gone however it went, kills the group it was last told. To be called with all signals blocked.
+pub(crate) fn fork_guardian(orders: OwnedFd) -> io::Result<i32> {
+    // SAFETY: the child of a fork in a process with threads may only make async-signal-safe calls. `guard` makes
+    // no others, allocates nothing and never returns.
+    match check(unsafe { libc::fork() })? {
+        // SAFETY: this is that child, alone with its copy of `orders`.
+        0 => unsafe { guard(orders.as_raw_fd()) },
+        pid => Ok(pid),
+    }
+}
+
+/// The whole life of a guardian.
+///
+/// # Safety
+///
+/// Only in a child process that has just been forked. `orders` must be open for reading.
+unsafe fn guard(orders: RawFd) -> ! {
+    // SAFETY: all of these are async-signal-safe; the pointers are to locals and constants that outlive the calls.
+    unsafe {
+        // Out of reach of the terminal and of signals to our group.
+        libc::setsid();
+        libc::prctl(libc::PR_SET_NAME, c"steadfast-guard".as_ptr());
+        if libc::dup2(orders, 0) == -1 {
+            libc::_exit(1);
+        }
+        close_from(1);
+        let mut group = 0;
+        loop {
+            let mut order: i32 = 0;
+            match libc::read(0, (&raw mut order).cast(), size_of::<i32>()) {
+                // A pipe keeps writes of this size whole.
+                4 if order == LEAVE => libc::_exit(0),
+                4 => group = order,
+                -1 if *libc::__errno_location() == libc::EINTR => {}
+                _ => {
+                    if group > 1 {
+                        libc::kill(-group, libc::SIGKILL);
+                    }
+                    libc::_exit(0);
+                }
+            }
+        }
+    }
+}
+
+/// Closes every descriptor from `first` on.
+///
+/// # Safety
+///
+/// Nothing that owns one of them may be used afterwards.
+unsafe fn close_from(first: libc::c_int) {
+    /// Where the kernel is older than close_range(2) (Linux 5.9), and the limit on descriptors is not lower.
+    const DESCRIPTORS: libc::c_int = 65_536;
+    // SAFETY: these calls take numbers only; what they close is the caller's promise.
+    unsafe {
+        if libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) == 0 {
+            return;
+        }
+        let limit = libc::sysconf(libc::_SC_OPEN_MAX);
+        for fd in first..libc::c_int::try_from(limit).map_or(DESCRIPTORS, |limit| limit.clamp(256, DESCRIPTORS)) {
+            libc::close(fd);
+        }
+    }
+}
+
+/// Moves up to `bytes` from one descriptor to another, one of which is a pipe, without waiting. 0 is the end.
+pub(crate) fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, bytes: usize) -> io::Result<usize> {
+    let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
+    // SAFETY: both descriptors are open for the length of the call; null offsets mean their own positions.
+    let moved =
+        unsafe { libc::splice(from.as_raw_fd(), ptr::null_mut(), to.as_raw_fd(), ptr::null_mut(), bytes, flags) };
+    usize::try_from(moved).map_err(|_| io::Error::last_os_error())
+}
+
+/// A pipe that never waits, with room for about `bytes` (the kernel may give less): its reading and its writing end.
+pub(crate) fn pipe(bytes: i32) -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0; 2];
+    // SAFETY: `ends` has room for two descriptors.
+    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) })?;
+    // SAFETY: the kernel has just made both for us; nobody else owns them.
+    let (read, write) = unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
+    // More room saves system calls; without it (the user's limit on pipe memory) the relay works all the same.
+    // SAFETY: this fcntl(2) takes numbers only.
+    let _ = unsafe { libc::fcntl(write.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
+    Ok((read, write))
+}
+
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
