@@ -2,6 +2,7 @@
 //!
 //! Depends on no crate of the workspace, so that it can say what is wrong with them when they do not build.
 
+mod bench;
 mod install;
 mod process;
 mod test;
@@ -15,6 +16,7 @@ usage: cargo xtask <task>
 
   test [STEP…] [--keep-going] [--list]   everything CI runs; with STEPs, only those (and what they need)
   tidy                                   the house rules, checked mechanically
+  bench [proxy|failover] [--json]        beside nginx and HAProxy; --runs N, --seconds S, --events N
 ";
 
 /// The exit code for a command line that cannot be understood, as in `steadfast` itself.
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     };
     let done = match task {
         "test" => test::run(root(), rest),
+        "bench" => bench::run(root(), rest),
         "tidy" => tidy::run(root(), rest),
         "help" | "-h" | "--help" => {
             print!("{USAGE}");
