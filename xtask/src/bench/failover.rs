@@ -48,7 +48,7 @@ pub(super) fn run(steadfast: &Path, events: usize) -> Result<Vec<Measured>> {
         all.push(measure(&mut scene, blow, events)?);
     }
     drop(scene);
-    for start in [scene::haproxy, scene::nginx] {
+    for start in [scene::haproxy, scene::haproxy_tuned, scene::nginx] {
         let dir = tempfile::tempdir()?;
         all.push(measure(&mut start(dir.path())?, Blow::Crash, events)?);
     }
@@ -127,12 +127,12 @@ impl Measured {
 /// The results as a person reads them.
 pub(super) fn table(all: &[Measured]) -> String {
     let mut text = format!(
-        "the longest gap a client saw, in ms\n{:12} {:11} {:>6} {:>7} {:>7} {:>7} {:>7} {:>9} {:>8}\n",
+        "the longest gap a client saw, in ms\n{:14} {:11} {:>6} {:>7} {:>7} {:>7} {:>7} {:>9} {:>8}\n",
         "", "event", "times", "min", "p50", "p99", "max", "requests", "failed"
     );
     for m in all {
         text += &format!(
-            "{:12} {:11} {:>6} {:>7.0} {:>7.0} {:>7.0} {:>7.0} {:>9} {:>8}\n",
+            "{:14} {:11} {:>6} {:>7.0} {:>7.0} {:>7.0} {:>7.0} {:>9} {:>8}\n",
             m.front,
             m.what(),
             m.gaps_ms.len(),

@@ -79,22 +79,28 @@ pub(super) fn steadfast(program: &Path, dir: &Path) -> Result<Scene> {
     finish("steadfast", &port, dir, front, keepers, copies)
 }
 
-/// HAProxy with its own checks; the second and third copy are backups.
+/// HAProxy with its checks alone.
 pub(super) fn haproxy(dir: &Path) -> Result<Scene> {
-    peer("haproxy", HAPROXY, &["haproxy", "-f"], dir)
+    peer("haproxy", HAPROXY, "", &["haproxy", "-f"], dir)
+}
+
+/// HAProxy where a refused connection counts like two failed checks.
+pub(super) fn haproxy_tuned(dir: &Path) -> Result<Scene> {
+    let more = "observe layer4 error-limit 1 on-error mark-down";
+    peer("haproxy-tuned", HAPROXY, more, &["haproxy", "-f"], dir)
 }
 
 /// nginx, which asks the next copy when one does not answer.
 pub(super) fn nginx(dir: &Path) -> Result<Scene> {
-    peer("nginx", NGINX, &["nginx", "-e", "/dev/null", "-c"], dir)
+    peer("nginx", NGINX, "", &["nginx", "-e", "/dev/null", "-c"], dir)
 }
 
-fn peer(name: &'static str, template: &str, command: &[&str], dir: &Path) -> Result<Scene> {
+fn peer(name: &'static str, template: &str, more: &str, command: &[&str], dir: &Path) -> Result<Scene> {
     let copies = copies(dir)?;
     let running = copies.iter().map(|copy| start(copy, dir)).collect::<Result<Vec<_>>>()?;
     let port = free_port().to_string();
     let place = dir.display().to_string();
-    let mut values = vec![("dir", place.as_str()), ("port", &port)];
+    let mut values = vec![("dir", place.as_str()), ("port", &port), ("more", more)];
     values.extend(["copy1", "copy2", "copy3"].into_iter().zip(copies.iter().map(|copy| copy.port.as_str())));
     let config = configure(dir, "front.conf", template, &values)?;
     let front = Server::start("front", &[command, &[config.as_str()]].concat(), None, dir)?;
