@@ -146,13 +146,14 @@ impl Machine {
 
     /// Where this instance stands: to be published after every step, whole.
     pub fn standing(&self) -> Standing {
-        let (epoch, serve_until) = match &self.role {
-            Role::Leading(tenure) => (tenure.epoch, tenure.until),
-            Role::Stepping(tenure, _) => (tenure.epoch, Moment::ZERO),
-            Role::Releasing(release) => (release.epoch, Moment::ZERO),
-            Role::Idle | Role::Watching | Role::Taking(_) => (self.seen, Moment::ZERO),
+        let (epoch, serve_until, held_until) = match &self.role {
+            Role::Leading(tenure) => (tenure.epoch, tenure.until, tenure.until),
+            Role::Stepping(tenure, Step::Stopping { .. }) => (tenure.epoch, Moment::ZERO, tenure.until),
+            Role::Stepping(tenure, _) => (tenure.epoch, Moment::ZERO, Moment::ZERO),
+            Role::Releasing(release) => (release.epoch, Moment::ZERO, Moment::ZERO),
+            Role::Idle | Role::Watching | Role::Taking(_) => (self.seen, Moment::ZERO, Moment::ZERO),
         };
-        Standing { phase: self.role.phase(), epoch, serve_until, promised_until: self.promised_until }
+        Standing { phase: self.role.phase(), epoch, serve_until, held_until, promised_until: self.promised_until }
     }
 }
 
