@@ -5,7 +5,9 @@ use core::time::Duration;
 use super::role::{Release, Role, Step, Tenure, lost_cause};
 use super::sight::{Known, News, Sight};
 use super::tries::{Tries, Try};
-use super::{Action, Attempt, Event, Expect, Hold, LeaseRecord, Observed, Outcome, Standing, StopCause, Timing};
+use super::{
+    Action, Attempt, Event, Expect, Hold, LeaseRecord, Memory, Observed, Outcome, Standing, StopCause, Timing,
+};
 use crate::{Epoch, Incarnation, InstanceId, Moment, Nonce};
 
 /// The lease machine of one instance.
@@ -25,8 +27,10 @@ pub struct Machine {
     tries: Tries,
     /// The highest epoch seen, remembered or tried: the next one is above it.
     highest: Epoch,
-    /// The highest the shell was told to write to disk.
-    remembered: Epoch,
+    /// What the shell was told to write to disk.
+    written: Memory,
+    /// The promise that must be on disk before a release.
+    owed: Moment,
     /// The highest seen in a record.
     seen: Epoch,
     /// The life before this one, and the highest epoch that one knew of.
@@ -52,7 +56,8 @@ impl Machine {
             sight: Sight::new(),
             tries: Tries::new(),
             highest,
-            remembered: highest,
+            written: Memory { epoch: highest, promised_until: Moment::ZERO },
+            owed: Moment::ZERO,
             seen: Epoch::NONE,
             previous: None,
             stop: None,
@@ -62,12 +67,14 @@ impl Machine {
     }
 
     /// The life before this one, proven dead (exclusive lock on the state file, same boot): a lease it
-    /// still holds may be taken at once, at a new epoch. To be said before the first event.
+    /// still holds may be taken at once, at a new epoch; what it had promised is ours to keep. To be said
+    /// before the first event.
     ///
     /// It counts only while nothing speaks against it: the record is of the highest epoch that life knew,
     /// and the store is heard from without a break.
-    pub fn succeed(&mut self, previous: Incarnation) {
+    pub fn succeed(&mut self, previous: Incarnation, promised_until: Moment) {
         self.previous = Some((previous, self.highest));
+        self.promised_until = promised_until;
     }
 
     /// Something happened.
@@ -133,9 +140,9 @@ impl Machine {
         if let Some(cause) = self.stop.take() {
             return Some(Action::Stop(cause));
         }
-        if self.highest > self.remembered {
-            self.remembered = self.highest;
-            return Some(Action::Remember(self.highest));
+        if self.highest > self.written.epoch || self.owed > self.written.promised_until {
+            self.written = Memory { epoch: self.highest, promised_until: self.promised_until };
+            return Some(Action::Remember(self.written));
         }
         if self.read_due().is_some_and(|due| due <= now) {
             self.read_at = now + self.timing.pace().read_after();
@@ -431,6 +438,7 @@ impl Machine {
         if let Role::Leading(tenure) = self.role {
             self.role = Role::Stepping(tenure, Step::Stopping { since: now });
             self.stop = Some(cause);
+            self.owed = self.promised_until;
         }
     }
 

@@ -18,7 +18,7 @@ pub struct Standing {
     /// while `now < held_until`, under the same epoch. Else [`Moment::ZERO`]. See [`Standing::holding`].
     pub held_until: Moment,
     /// The latest deadline ever published here: until then somebody may act on an answer we gave. An application
-    /// without a gate, once stopped, is not started again before: a gateway might reach it beside the next leader.
+    /// without a gate is not started before, or a gateway might reach it beside the next leader.
     pub promised_until: Moment,
 }
 
