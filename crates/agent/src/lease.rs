@@ -4,8 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast_core::Epoch;
-use steadfast_core::lease::{Attempt, Outcome};
+use steadfast_core::lease::{Attempt, Memory, Outcome};
 use steadfast_registry::Leases;
 
 use crate::event::Event;
@@ -37,11 +36,13 @@ pub(crate) async fn read(leases: Arc<Leases>, within: Duration) -> Event {
 }
 
 /// Writes the epoch down, as often as it takes: without it the lease is not taken.
-pub(crate) async fn remember(life: Arc<Life>, epoch: Epoch) -> Event {
+pub(crate) async fn remember(life: Arc<Life>, memory: Memory) -> Event {
     loop {
         let writer = Arc::clone(&life);
-        match tokio::task::spawn_blocking(move || writer.remember_epoch(epoch)).await {
-            Ok(Err(error)) => tracing::error!(%error, %epoch, "cannot write the epoch down, so cannot take the lease"),
+        match tokio::task::spawn_blocking(move || writer.remember(memory)).await {
+            Ok(Err(error)) => {
+                tracing::error!(%error, epoch = %memory.epoch, "cannot write the epoch down, so cannot take the lease")
+            }
             Ok(Ok(())) | Err(_) => return Event::Remembered,
         }
         tokio::time::sleep(WRITE_AGAIN_AFTER).await;

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use steadfast_core::{Epoch, Incarnation, InstanceId, SetName};
+use steadfast_core::lease::Memory;
+use steadfast_core::{Epoch, Incarnation, InstanceId, Moment, SetName};
 use steadfast_host::process::GroupId;
 use steadfast_host::state::{Lock, PUBLIC, StateDir, StateError};
 use steadfast_host::{clock, random};
@@ -35,6 +36,9 @@ struct Document {
     former: Vec<Text<Incarnation>>,
     /// The highest epoch ever seen.
     epoch: u64,
+    /// Under this boot: until when a gateway may act on what some life said, in nanoseconds of the boot clock.
+    #[serde(default)]
+    promised_until_ns: u64,
     /// The application's process group: a [`GroupId`].
     group: Option<String>,
 }
@@ -80,9 +84,10 @@ impl Life {
         self.incarnation
     }
 
-    /// The highest epoch any life of this instance has seen here.
-    pub(crate) fn highest(&self) -> Epoch {
-        Epoch(self.document().epoch)
+    /// What the lives of this instance have left to remember about the lease.
+    pub(crate) fn memory(&self) -> Memory {
+        let document = self.document();
+        Memory { epoch: Epoch(document.epoch), promised_until: Moment::from_nanos(document.promised_until_ns) }
     }
 
     /// Whether `other` was a life of this boot, and so is proven dead.
@@ -100,9 +105,12 @@ impl Life {
         self.dir.file(EPOCH)
     }
 
-    /// Writes the highest epoch down. Blocks until it is on the disk.
-    pub(crate) fn remember_epoch(&self, epoch: Epoch) -> Result<(), Error> {
-        self.write(|document| document.epoch = document.epoch.max(epoch.0))
+    /// Writes down what the next life must know about the lease. Blocks until it is on the disk.
+    pub(crate) fn remember(&self, memory: Memory) -> Result<(), Error> {
+        self.write(|document| {
+            document.epoch = document.epoch.max(memory.epoch.0);
+            document.promised_until_ns = document.promised_until_ns.max(memory.promised_until.as_nanos());
+        })
     }
 
     /// Writes down which process group there is to be killed, should this agent not live to do so. Blocks.
@@ -141,6 +149,7 @@ fn succeed(before: Option<&Document>, boot: String, incarnation: Incarnation) ->
         incarnation: Text(incarnation),
         former,
         epoch: before.map_or(0, |before| before.epoch),
+        promised_until_ns: same_boot.map_or(0, |before| before.promised_until_ns),
         // Names its boot itself.
         group: before.and_then(|before| before.group.clone()),
     }
@@ -185,15 +194,16 @@ mod tests {
         assert!(error.to_string().contains(&format!("(pid {})", std::process::id())), "{error}");
 
         let group: GroupId = "boot/4711/1/12".parse().unwrap();
-        first.remember_epoch(Epoch(7)).unwrap();
-        first.remember_epoch(Epoch(5)).unwrap();
+        let promised_until = Moment::from_nanos(12);
+        first.remember(Memory { epoch: Epoch(7), promised_until }).unwrap();
+        first.remember(Memory { epoch: Epoch(5), promised_until: Moment::ZERO }).unwrap();
         first.remember_group(Some(&group)).unwrap();
         let (dead, stranger) = (first.incarnation(), Incarnation(1));
         drop(first);
 
         drop(begin(root.path()).unwrap());
         let third = begin(root.path()).unwrap();
-        assert_eq!(third.highest(), Epoch(7));
+        assert_eq!(third.memory(), Memory { epoch: Epoch(7), promised_until });
         assert_eq!(third.stale(), Some(&group));
         assert!(third.outlived(dead), "also with a life between them that never registered");
         assert!(!third.outlived(third.incarnation()) && !third.outlived(stranger));
@@ -207,10 +217,11 @@ mod tests {
             incarnation: Text(Incarnation(1)),
             former: vec![],
             epoch: 9,
+            promised_until_ns: 12,
             group: None,
         };
         let after = succeed(Some(&before), "two".into(), Incarnation(2));
-        assert_eq!((after.epoch, after.former), (9, vec![]));
+        assert_eq!((after.epoch, after.promised_until_ns, after.former), (9, 0, vec![]));
     }
 
     #[test]

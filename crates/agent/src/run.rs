@@ -159,7 +159,7 @@ fn describe(
 }
 
 fn machine(config: &AgentConfig, life: &Life, timing: Timing, registered: Registered) -> Machine {
-    let mut machine = Machine::new(config.instance.clone(), life.incarnation(), timing, life.highest(), random::u64());
+    let mut machine = Machine::new(config.instance.clone(), life.incarnation(), timing, life.memory(), random::u64());
     if let Some(previous) = registered.replaced.filter(|_| registered.proven_dead) {
         machine.succeed(previous);
     }

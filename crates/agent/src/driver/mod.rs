@@ -236,9 +236,9 @@ impl Loop {
             match action {
                 None => return,
                 Some(Action::Stop(cause)) => self.stop(cause),
-                Some(Action::Remember(epoch)) => {
+                Some(Action::Remember(memory)) => {
                     self.remembering = true;
-                    self.effects.spawn(crate::lease::remember(Arc::clone(&self.parts.life), epoch));
+                    self.effects.spawn(crate::lease::remember(Arc::clone(&self.parts.life), memory));
                 }
                 Some(Action::Read { within }) => {
                     self.effects.spawn(crate::lease::read(Arc::clone(&self.parts.leases), within));

@@ -43,9 +43,9 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine that has seen nothing. `highest` is the highest epoch this agent remembers from disk;
-    /// `seed` makes its nonces and must be fresh randomness for every incarnation.
-    pub fn new(me: InstanceId, incarnation: Incarnation, timing: Timing, highest: Epoch, seed: u64) -> Machine {
+    /// A machine that has seen nothing. `memory` is what its agent remembers from disk; `seed` makes its
+    /// nonces and must be fresh randomness for every incarnation.
+    pub fn new(me: InstanceId, incarnation: Incarnation, timing: Timing, memory: Memory, seed: u64) -> Machine {
         Machine {
             me,
             incarnation,
@@ -55,26 +55,24 @@ impl Machine {
             role: Role::Idle,
             sight: Sight::new(),
             tries: Tries::new(),
-            highest,
-            written: Memory { epoch: highest, promised_until: Moment::ZERO },
+            highest: memory.epoch,
+            written: memory,
             owed: Moment::ZERO,
             seen: Epoch::NONE,
             previous: None,
             stop: None,
             read_at: Moment::ZERO,
-            promised_until: Moment::ZERO,
+            promised_until: memory.promised_until,
         }
     }
 
     /// The life before this one, proven dead (exclusive lock on the state file, same boot): a lease it
-    /// still holds may be taken at once, at a new epoch; what it had promised is ours to keep. To be said
-    /// before the first event.
+    /// still holds may be taken at once, at a new epoch. To be said before the first event.
     ///
     /// It counts only while nothing speaks against it: the record is of the highest epoch that life knew,
     /// and the store is heard from without a break.
-    pub fn succeed(&mut self, previous: Incarnation, promised_until: Moment) {
+    pub fn succeed(&mut self, previous: Incarnation) {
         self.previous = Some((previous, self.highest));
-        self.promised_until = promised_until;
     }
 
     /// Something happened.

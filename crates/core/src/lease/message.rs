@@ -106,10 +106,10 @@ pub enum Action {
 /// What an agent must not forget when it is killed: the content of its state file, as far as the lease goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Memory {
-    /// The highest epoch ever seen or tried, for [`super::Machine::new`].
+    /// The highest epoch ever seen or tried.
     pub epoch: Epoch,
-    /// See [`super::Standing::promised_until`]; for [`super::Machine::succeed`], since it means nothing after a
-    /// reboot. Written before a release goes out: an agent killed without a release held the lease until then.
+    /// See [`super::Standing::promised_until`]; [`Moment::ZERO`] after a reboot. Written before a release goes
+    /// out: an agent that is killed before one holds the lease until then.
     pub promised_until: Moment,
 }
 
