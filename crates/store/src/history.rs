@@ -55,9 +55,9 @@ impl Default for LogBound {
 }
 
 impl History {
-    /// Of a space whose log begins after `base` (0: with its first commit) and which stands at `head`.
-    pub(crate) fn new(bound: LogBound, base: Revision, head: Cursor) -> History {
-        let kept = Kept { head, entries: VecDeque::new(), bytes: 0, base, ended: None };
+    /// Of a space whose log begins after `base` (0: with its first commit).
+    pub(crate) fn new(bound: LogBound, base: Revision) -> History {
+        let kept = Kept { head: Cursor::START, entries: VecDeque::new(), bytes: 0, base, ended: None };
         History { kept: Mutex::new(kept), news: watch::Sender::new(()), bound }
     }
 
@@ -69,6 +69,14 @@ impl History {
     /// The last entry that was trimmed; 0: none was.
     pub(crate) fn base(&self) -> Revision {
         self.kept().base
+    }
+
+    /// What was kept elsewhere: a log after `base`, of a space that stands at `head`.
+    pub(crate) fn restore(bound: LogBound, base: Revision, head: Cursor, log: Vec<Committed>) -> History {
+        let history = History::new(bound, base);
+        log.into_iter().for_each(|commit| history.push(commit));
+        history.kept().head = head;
+        history
     }
 
     /// A commit was made: it becomes the head and every watch learns of it.
@@ -228,11 +236,8 @@ fn entry_bytes(commit: &Committed) -> usize {
 }
 
 /// A mark no other commit of any history has.
-pub(crate) fn fresh_mark() -> Result<Vec<u8>, Error> {
-    const MARK_BYTES: usize = 8;
-    let mut mark = vec![0; MARK_BYTES];
-    getrandom::fill(&mut mark).map_err(|e| Error::Unavailable(format!("draw a random mark: {e}")))?;
-    Ok(mark)
+pub(crate) fn fresh_mark() -> Vec<u8> {
+    steadfast_host::random::u64().to_be_bytes().to_vec()
 }
 
 /// The guard, also after another thread panicked: no code here leaves the data half-changed.

@@ -8,14 +8,18 @@ pub mod conformance;
 mod contract;
 pub mod faulty;
 mod history;
+pub mod http;
 mod memory;
 mod page;
 mod rules;
+mod sqlite;
 mod url;
 
 pub use contract::*;
 pub use history::LogBound;
+pub use http::Http;
 pub use memory::Memory;
 pub use page::{PAGE_BYTES, PAGE_RECORDS};
 pub use rules::{BEAT, LEASE};
+pub use sqlite::Sqlite;
 pub use url::{URLS, open};

@@ -51,7 +51,7 @@ impl Memory {
 
 impl Shelf {
     fn new(bound: LogBound) -> Shelf {
-        Shelf { records: BTreeMap::new(), history: Arc::new(History::new(bound, Revision::default(), Cursor::START)) }
+        Shelf { records: BTreeMap::new(), history: Arc::new(History::new(bound, Revision::default())) }
     }
 
     /// Decides and applies, in one step.
@@ -73,7 +73,7 @@ impl Shelf {
             self.history.beat(revision);
             return Ok(Cursor { revision, ..head });
         }
-        let cursor = Cursor { revision, mark: fresh_mark()? };
+        let cursor = Cursor { revision, mark: fresh_mark() };
         let changes = self.apply(batch, revision);
         self.history.push(Committed { cursor: cursor.clone(), changes });
         Ok(cursor)
@@ -106,9 +106,10 @@ impl Shelf {
         let mut page = PageBuilder::new(cursor, records_at_most);
         let under = self.records.range::<[u8], _>((start, Bound::Unbounded));
         for (name, record) in under.take_while(|(name, _)| name.starts_with(prefix)) {
-            if !page.add(name, || record.clone()) {
+            if page.is_full() {
                 break;
             }
+            page.add(name, record.clone());
         }
         page.finish()
     }

@@ -28,31 +28,22 @@ impl PageBuilder {
         PageBuilder { page: Page { cursor, records: Vec::new(), next: None }, records_at_most, bytes: 0 }
     }
 
-    /// Adds a record; `false`: the page was full before it, and has a token for the next one now.
-    pub(crate) fn add(&mut self, name: &[u8], record: impl FnOnce() -> Record) -> bool {
-        if self.page.records.len() >= self.records_at_most || self.bytes >= PAGE_BYTES {
+    /// Whether there is no room for a record that is there; then the page says where the next one goes on.
+    pub(crate) fn is_full(&mut self) -> bool {
+        let full = self.page.records.len() >= self.records_at_most || self.bytes >= PAGE_BYTES;
+        if full {
             let after = self.page.records.last().map_or_else(Vec::new, |(name, _)| name.clone());
             self.page.next = Some(PageToken { cursor: self.page.cursor.clone(), after });
-            return false;
         }
-        let record = record();
+        full
+    }
+
+    pub(crate) fn add(&mut self, name: &[u8], record: Record) {
         self.bytes += name.len() + record.value.len();
         self.page.records.push((name.to_vec(), record));
-        true
     }
 
     pub(crate) fn finish(self) -> Page {
         self.page
     }
 }
-
-/// The first name after all those that start with `prefix`; `None`: there is no end.
-pub(crate) fn end_of(prefix: &[u8]) -> Option<Vec<u8>> {
-    let last = prefix.iter().rposition(|&byte| byte < u8::MAX)?;
-    let mut end = prefix[..=last].to_vec();
-    end[last] += 1;
-    Some(end)
-}
-
-#[cfg(test)]
-mod tests;

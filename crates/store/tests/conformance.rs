@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use steadfast_host::http::{Limits, Target, serve};
+use steadfast_host::net::Listener;
+use steadfast_host::shutdown::Shutdown;
 use steadfast_store::conformance::Fixture;
 use steadfast_store::faulty::{Faulty, Plan};
-use steadfast_store::{LogBound, Memory, Store};
+use steadfast_store::http::{BODY_BYTES, Service};
+use steadfast_store::{Http, LogBound, Memory, Sqlite, Store};
 
 /// A log short enough to outgrow in a test.
 const SHORT_LOG: LogBound = LogBound { commits: 256, bytes: 64 << 20 };
@@ -20,6 +24,10 @@ const FAULTS: Plan = Plan {
     cut_watch_percent: 10,
 };
 
+fn fixture(stores: Vec<Arc<dyn Store>>) -> Fixture {
+    Fixture { stores, log_commits: SHORT_LOG.commits, within: Duration::from_secs(10), keep: Box::new(()) }
+}
+
 /// The same store through faults; what hangs, hangs for `within`.
 fn through_faults(mut fixture: Fixture, within: Duration) -> Fixture {
     let faulty = |store: Arc<dyn Store>| Arc::new(Faulty::planned(store, FAULTS)) as Arc<dyn Store>;
@@ -28,11 +36,49 @@ fn through_faults(mut fixture: Fixture, within: Duration) -> Fixture {
 }
 
 async fn memory() -> Fixture {
-    let store = Arc::new(Memory::with_log(SHORT_LOG));
-    Fixture { log_commits: SHORT_LOG.commits, ..Fixture::of(store) }
+    fixture(vec![Arc::new(Memory::with_log(SHORT_LOG))])
+}
+
+/// Ways to one file: the first handle serves it, the others reach it through the socket.
+async fn sqlite(serving: usize, calling: usize) -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state.db");
+    let open = || Arc::new(Sqlite::with_log(&path, SHORT_LOG).unwrap());
+    let server = open();
+    assert!(server.serves());
+    let callers: Vec<_> = (0..calling).map(|_| open()).collect();
+    assert!(callers.iter().all(|caller| !caller.serves()));
+    let mut stores: Vec<Arc<dyn Store>> = vec![server.clone(); serving];
+    stores.extend(callers.into_iter().map(|caller| caller as Arc<dyn Store>));
+    // The first to go is the server: it must not hand over to the callers while the test ends.
+    Fixture { keep: Box::new((server, directory)), ..fixture(stores) }
+}
+
+/// A store in memory behind a server on loopback.
+async fn http() -> Fixture {
+    let listener = Listener::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let service = Arc::new(Service(Arc::new(Memory::with_log(SHORT_LOG))));
+    let limits = Limits { body_bytes: BODY_BYTES, ..Limits::default() };
+    let server = tokio::spawn(serve(listener, service, limits, Shutdown::new()));
+    let client = || {
+        let target = Target::Tcp { host: "127.0.0.1".parse().unwrap(), port };
+        Arc::new(Http::connect(target, None).unwrap()) as Arc<dyn Store>
+    };
+    Fixture { keep: Box::new(server), ..fixture(vec![client(), client()]) }
 }
 
 steadfast_store::conformance!(in_memory, memory);
 steadfast_store::conformance!(in_memory_through_faults, || async {
     through_faults(memory().await, Duration::from_millis(20))
+});
+steadfast_store::conformance!(in_sqlite, || sqlite(1, 0));
+steadfast_store::conformance!(in_sqlite_of_another, || sqlite(0, 2));
+steadfast_store::conformance!(in_sqlite_from_both_sides, || sqlite(1, 2));
+steadfast_store::conformance!(in_sqlite_through_faults, || async {
+    through_faults(sqlite(1, 1).await, Duration::from_millis(200))
+});
+steadfast_store::conformance!(over_http, http);
+steadfast_store::conformance!(over_http_through_faults, || async {
+    through_faults(http().await, Duration::from_millis(100))
 });

@@ -197,9 +197,11 @@ pub async fn a_dropped_wait_loses_nothing(fixture: Fixture) {
     let mut follower = caller.follow(b"client/", Cursor::START);
     let mut told = Vec::new();
     for tries in 0.. {
+        follower.resume().await;
         let patience = Duration::from_micros(tries % 7 * 100);
-        if let Ok(commit) = timeout(patience, follower.commit()).await {
-            told.extend(commit.changes.into_iter().filter_map(|(_, record)| Some(record?.value)));
+        if let Ok(Some(notice)) = timeout(patience, follower.hear()).await {
+            let changes = follower.new_commit(notice).map(|commit| commit.changes).unwrap_or_default();
+            told.extend(changes.into_iter().filter_map(|(_, record)| Some(record?.value)));
         }
         tokio::task::yield_now().await;
         if told.len() == COMMITS {

@@ -203,36 +203,53 @@ struct Follower {
 }
 
 impl Follower {
+    /// Begins the watch, if there is none.
+    async fn resume(&mut self) {
+        if self.watch.is_none() {
+            let watch = self.caller.watch(&self.prefix, &self.at).await;
+            self.watch = Some(watch.unwrap_or_else(|e| panic!("resume a watch from {}: {e}", self.at)));
+        }
+    }
+
+    /// What the watch says next; `None`: it ended, or there is none.
+    async fn hear(&mut self) -> Option<Notice> {
+        match in_time(self.watch.as_mut()?.next()).await {
+            Ok(notice) => {
+                let (Notice::Progress(at) | Notice::Committed(crate::Committed { cursor: at, .. })) = &notice;
+                self.at = at.clone();
+                Some(notice)
+            }
+            Err(Error::Unavailable(_)) => {
+                self.watch = None;
+                None
+            }
+            Err(other) => panic!("a watch ended: {other}"),
+        }
+    }
+
     async fn notice(&mut self) -> Notice {
         loop {
-            let watch = match &mut self.watch {
-                Some(watch) => watch,
-                None => {
-                    let watch = self.caller.watch(&self.prefix, &self.at).await;
-                    self.watch.insert(watch.unwrap_or_else(|e| panic!("resume a watch from {}: {e}", self.at)))
-                }
-            };
-            match in_time(watch.next()).await {
-                Ok(notice) => {
-                    let (Notice::Progress(at) | Notice::Committed(crate::Committed { cursor: at, .. })) = &notice;
-                    self.at = at.clone();
-                    return notice;
-                }
-                Err(Error::Unavailable(_)) => self.watch = None,
-                Err(other) => panic!("a watch ended: {other}"),
+            self.resume().await;
+            if let Some(notice) = self.hear().await {
+                return notice;
             }
         }
+    }
+
+    /// The commit of this notice, if it is one not seen before.
+    fn new_commit(&mut self, notice: Notice) -> Option<crate::Committed> {
+        let Notice::Committed(commit) = notice else { return None };
+        let new = commit.cursor.revision > self.told;
+        self.told = self.told.max(commit.cursor.revision);
+        new.then_some(commit)
     }
 
     /// The next commit not seen before.
     async fn commit(&mut self) -> crate::Committed {
         loop {
-            match self.notice().await {
-                Notice::Committed(commit) if commit.cursor.revision > self.told => {
-                    self.told = commit.cursor.revision;
-                    return commit;
-                }
-                _ => {}
+            let notice = self.notice().await;
+            if let Some(commit) = self.new_commit(notice) {
+                return commit;
             }
         }
     }

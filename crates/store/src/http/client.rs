@@ -1,0 +1,339 @@
+//! The client's side: a store behind a server.
+
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use steadfast_host::clock;
+use steadfast_host::http::{
+    Call, CallError, Client, HeaderMap, HeaderValue, Method, Reply, ReplyStream, StatusCode, Target, header,
+};
+use steadfast_host::problem;
+use tokio::runtime::{Handle, Id};
+use tokio::time::{Interval, interval};
+
+use super::{PATH, PROTOCOL, wire};
+use crate::history::locked;
+use crate::{
+    Batch, Cursor, Description, Error, Key, Limits, Notice, Page, PageToken, Record, Space, Store, Watch, rules,
+};
+
+/// What any server of this protocol takes: believed until the server has said what it takes.
+const LIMITS_UNTIL_TOLD: Limits = Limits { operations: 100, bytes: 64 << 10, name_bytes: 512 };
+
+/// How long the beginning of a watch is waited for.
+const WATCH_WITHIN: Duration = Duration::from_secs(5);
+
+/// How much longer than the interval of progress a watch may be silent before its server counts as gone.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Runtimes whose connections are kept apart; the oldest of more loses its own.
+const RUNTIMES: usize = 8;
+
+/// A store behind a server of [`serve`](super::serve).
+#[derive(Debug)]
+pub struct Http {
+    target: Target,
+    /// `Bearer …`, marked as secret.
+    authorization: Option<HeaderValue>,
+    /// A connection lives in the runtime it was made in.
+    clients: Mutex<Vec<(Id, Client)>>,
+    told: OnceLock<wire::Describe>,
+}
+
+/// Why a call brought no answer of the store's.
+#[derive(Debug)]
+pub(crate) enum Missed {
+    /// The store's answer is an error, or the server's refusal.
+    Answered(Error),
+    /// Nothing was sent.
+    NotSent(String),
+    /// It was sent, and no answer came.
+    Unanswered(String),
+}
+
+impl Http {
+    /// The store at `target`. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the token cannot be one.
+    pub fn connect(target: Target, token: Option<&str>) -> Result<Http, Error> {
+        let bearer = |token: &str| {
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
+                .map_err(|_| Error::Config("the store's token has characters that no token has".to_owned()))?;
+            value.set_sensitive(true);
+            Ok(value)
+        };
+        let authorization = token.map(bearer).transpose()?;
+        Ok(Http { target, authorization, clients: Mutex::default(), told: OnceLock::new() })
+    }
+
+    pub(crate) async fn try_read(&self, key: &Key, within: Duration) -> Result<Option<Record>, Missed> {
+        let read = wire::Read {
+            space: wire::WireSpace(key.space.clone()),
+            name: wire::Raw(key.name.clone()),
+            within_ms: millis(within),
+        };
+        let reply: wire::ReadReply = self.post("read", &read, within).await?;
+        Ok(reply.record.map(wire::WireRecord::record))
+    }
+
+    pub(crate) async fn try_commit(&self, batch: Batch, within: Duration) -> Result<Cursor, Missed> {
+        let reply: wire::CommitReply = self.post("commit", &wire::Commit::of(batch, millis(within)), within).await?;
+        Ok(reply.cursor.0)
+    }
+
+    pub(crate) async fn try_scan(
+        &self,
+        space: &Space,
+        prefix: &[u8],
+        page: Option<PageToken>,
+        limit: usize,
+        within: Duration,
+    ) -> Result<Page, Missed> {
+        let scan = wire::Scan {
+            space: wire::WireSpace(space.clone()),
+            prefix: wire::Raw(prefix.to_vec()),
+            page: page.map(wire::WireToken::of),
+            limit,
+            within_ms: millis(within),
+        };
+        let reply: wire::ScanReply = self.post("scan", &scan, within).await?;
+        Ok(reply.page())
+    }
+
+    pub(crate) async fn try_watch(
+        &self,
+        space: &Space,
+        prefix: &[u8],
+        from: Cursor,
+        progress_every: Duration,
+    ) -> Result<Box<dyn Watch>, Missed> {
+        let progress_every = rules::progress_interval(progress_every);
+        let watch = wire::Watch {
+            space: wire::WireSpace(space.clone()),
+            prefix: wire::Raw(prefix.to_vec()),
+            from: wire::WireCursor(from),
+            progress_ms: millis(progress_every),
+        };
+        let call = self.call("watch", Some(&watch));
+        let stream = self.client().stream(&self.target, call, WATCH_WITHIN).await.map_err(missed)?;
+        if stream.status != StatusCode::OK {
+            let (status, headers) = (stream.status, stream.headers.clone());
+            let body = stream.rest().await.map_err(|e| Missed::Unanswered(e.to_string()))?;
+            return Err(self.refused(&Reply { status, headers, body }));
+        }
+        let mut silence = interval(progress_every + SILENCE);
+        silence.reset();
+        Ok(Box::new(HttpWatch { stream, silence }))
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        body: &impl Serialize,
+        within: Duration,
+    ) -> Result<T, Missed> {
+        let deadline = clock::now() + within;
+        self.be_told(within).await?;
+        let call = self.call(what, Some(body));
+        self.answer(call, deadline.since(clock::now())).await
+    }
+
+    /// Asks once what the server is and takes.
+    async fn be_told(&self, within: Duration) -> Result<&wire::Describe, Missed> {
+        if let Some(told) = self.told.get() {
+            return Ok(told);
+        }
+        let told: wire::Describe = match self.answer(self.call("describe", None::<&()>), within).await {
+            // Asking for this changes nothing: what was to come after it was not sent.
+            Err(Missed::Unanswered(why)) => return Err(Missed::NotSent(why)),
+            told => told?,
+        };
+        if told.protocol != PROTOCOL {
+            return Err(Missed::Answered(Error::Config(format!(
+                "the store at {} speaks protocol {}, this Steadfast speaks {PROTOCOL}: run the same version on both",
+                self.target, told.protocol
+            ))));
+        }
+        Ok(self.told.get_or_init(|| told))
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, call: Call, within: Duration) -> Result<T, Missed> {
+        let reply = self.client().call(&self.target, call, within).await.map_err(missed)?;
+        if reply.status != StatusCode::OK {
+            return Err(self.refused(&reply));
+        }
+        let stranger = |e| Missed::Unanswered(format!("{} answers what no store of Steadfast does: {e}", self.target));
+        serde_json::from_slice(&reply.body).map_err(stranger)
+    }
+
+    fn call(&self, what: &str, body: Option<&impl Serialize>) -> Call {
+        let path = format!("{PATH}{what}");
+        let call = match body {
+            Some(body) => Call::json(Method::POST, path, body),
+            None => Call::get(path),
+        };
+        match &self.authorization {
+            Some(authorization) => call.with(header::AUTHORIZATION, authorization.clone()),
+            None => call,
+        }
+    }
+
+    /// What an answer other than 200 says. Only a problem with a store's reason is the store's own word; before it
+    /// may stand a proxy, or another server altogether.
+    fn refused(&self, reply: &Reply) -> Missed {
+        if let Some(error) = error_of(&reply.headers, &reply.body) {
+            return Missed::Answered(error);
+        }
+        let said = reply.problem().map_or_else(|| reply.status.to_string(), |problem| problem.to_string());
+        let target = &self.target;
+        match reply.status.as_u16() {
+            401 | 403 => Missed::Answered(Error::Denied(format!(
+                "{target} does not let us in ({said}): give the token of its `token_file` with --token-file"
+            ))),
+            404 | 405 => {
+                Missed::Answered(Error::Config(format!("there is no store of Steadfast at {target} ({said})")))
+            }
+            408 | 429 => Missed::Answered(Error::Unavailable(format!("{target}: {said}"))),
+            400..500 => Missed::Answered(Error::Config(format!("{target} refuses the request: {said}"))),
+            _ => Missed::Unanswered(format!("{target}: {said}")),
+        }
+    }
+
+    /// The client of the runtime this is called in.
+    fn client(&self) -> Client {
+        let here = Handle::current().id();
+        let mut clients = locked(&self.clients);
+        if let Some((_, client)) = clients.iter().find(|(runtime, _)| *runtime == here) {
+            return client.clone();
+        }
+        if clients.len() == RUNTIMES {
+            clients.remove(0);
+        }
+        let client = Client::default();
+        clients.push((here, client.clone()));
+        client
+    }
+}
+
+fn error_of(headers: &HeaderMap, body: &[u8]) -> Option<Error> {
+    let media = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let document = media.starts_with(problem::MEDIA_TYPE).then(|| serde_json::from_slice::<wire::Problem>(body));
+    document?.ok()?.error()
+}
+
+fn missed(error: CallError) -> Missed {
+    if error.may_have_happened() { Missed::Unanswered(error.to_string()) } else { Missed::NotSent(error.to_string()) }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Missed {
+    /// For a call that changes nothing.
+    pub(crate) fn of_look(self) -> Error {
+        match self {
+            Missed::Answered(Error::OutcomeUnknown(why)) | Missed::NotSent(why) | Missed::Unanswered(why) => {
+                Error::Unavailable(why)
+            }
+            Missed::Answered(error) => error,
+        }
+    }
+
+    /// For a commit.
+    pub(crate) fn of_commit(self) -> Error {
+        match self {
+            Missed::Answered(error) => error,
+            Missed::NotSent(why) => Error::Unavailable(why),
+            Missed::Unanswered(why) => Error::OutcomeUnknown(why),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Http {
+    async fn read(&self, key: &Key, within: Duration) -> Result<Option<Record>, Error> {
+        self.try_read(key, within).await.map_err(Missed::of_look)
+    }
+
+    async fn commit(&self, batch: Batch, within: Duration) -> Result<Cursor, Error> {
+        self.try_commit(batch, within).await.map_err(Missed::of_commit)
+    }
+
+    async fn scan(
+        &self,
+        space: &Space,
+        prefix: &[u8],
+        page: Option<PageToken>,
+        limit: usize,
+        within: Duration,
+    ) -> Result<Page, Error> {
+        self.try_scan(space, prefix, page, limit, within).await.map_err(Missed::of_look)
+    }
+
+    async fn watch(
+        &self,
+        space: &Space,
+        prefix: &[u8],
+        from: Cursor,
+        progress_every: Duration,
+    ) -> Result<Box<dyn Watch>, Error> {
+        self.try_watch(space, prefix, from, progress_every).await.map_err(Missed::of_look)
+    }
+
+    fn limits(&self) -> Limits {
+        self.told.get().map_or(LIMITS_UNTIL_TOLD, |told| told.limits)
+    }
+
+    fn describe(&self) -> Description {
+        let engine = "http".to_owned();
+        match self.told.get() {
+            Some(wire::Describe { description, .. }) => {
+                let place = format!("{} ({} in {})", self.target, description.engine, description.place);
+                Description { engine, place, ..description.clone() }
+            }
+            None => Description {
+                engine,
+                place: self.target.to_string(),
+                durable: false,
+                push: true,
+                one_machine: true,
+                may_lose: Some("not known before the server has answered once".to_owned()),
+            },
+        }
+    }
+}
+
+/// A watch at the other end of a connection.
+#[derive(Debug)]
+struct HttpWatch {
+    stream: ReplyStream,
+    /// Ticks when nothing was heard for so long that the server, or the way to it, must be gone. It is set anew by
+    /// what is heard alone, so that waits given up and begun again do not hide the silence.
+    silence: Interval,
+}
+
+#[async_trait]
+impl Watch for HttpWatch {
+    async fn next(&mut self) -> Result<Notice, Error> {
+        let gone = |why: String| Error::Unavailable(format!("the watch was cut off: {why}"));
+        let line = tokio::select! {
+            biased;
+            line = self.stream.next_line() => line.map_err(|e| gone(e.to_string()))?,
+            _ = self.silence.tick() => {
+                return Err(gone(format!("its server was silent for {:?}", self.silence.period())));
+            }
+        };
+        self.silence.reset();
+        let line = line.ok_or_else(|| gone("its server ended it".to_owned()))?;
+        let line: wire::Line = serde_json::from_slice(&line).map_err(|e| gone(format!("a line of it: {e}")))?;
+        line.notice()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,412 @@
+//! The thread that owns the file, and the store that calls it.
+//!
+//! Group commit: all batches that wait are judged one after the other in one transaction, which reaches the disk
+//! once; one that conflicts writes nothing and stops nobody. Nobody is answered before the transaction is on the
+//! disk. Reads are answered first, from what was acknowledged before.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+
+use super::file::{Failure, File};
+use super::place::{Lock, Place};
+use super::queue::{Call, Queue, Reply, Scan, answer};
+use crate::history::{History, fresh_mark, locked};
+use crate::page::records_at_most;
+use crate::{
+    Batch, Committed, Cursor, Description, Error, Key, Limits, LogBound, Page, PageToken, Record, Revision, Space,
+    Store, Watch, Write, rules,
+};
+
+/// Rows the log has outgrown are deleted once in so many revisions: not at each, and never far from the bound.
+const TRIM_EVERY: u64 = 256;
+
+/// The store, served by a thread of this process.
+#[derive(Debug)]
+pub(super) struct Engine {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    place: Place,
+    bound: LogBound,
+    queue: Queue,
+    histories: Mutex<HashMap<Space, Arc<History>>>,
+}
+
+impl Engine {
+    /// Opens the file and starts the thread, which holds the lock as long as the file is open.
+    /// `ended` is told why the thread ended, if it does so by itself.
+    pub(super) fn start(
+        place: Place,
+        lock: Lock,
+        bound: LogBound,
+        ended: oneshot::Sender<Error>,
+    ) -> Result<Engine, Error> {
+        let shared = Arc::new(Shared { place, bound, queue: Queue::default(), histories: Mutex::default() });
+        let file = shared.open()?;
+        let mut owner =
+            Owner { shared: Arc::clone(&shared), file: Some(file), failing: None, ended: Some(ended), lock };
+        let thread = Builder::new()
+            .name("store".to_owned())
+            .spawn(move || owner.run())
+            .map_err(|e: io::Error| Error::Unavailable(format!("start the store's thread: {e}")))?;
+        Ok(Engine { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Ends the thread, after the transaction under way; what waits is refused. Returns when the file is closed.
+    pub(super) fn stop(&self) {
+        self.shared.end(&closed());
+        if let Some(thread) = locked(&self.thread).take() {
+            // It panicked if this fails, and has said so.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn closed() -> Error {
+    Error::Unavailable("the store was closed".to_owned())
+}
+
+impl Shared {
+    /// Opens the file and takes over where it stands. Watches of spaces that stand where they stood go on.
+    fn open(&self) -> Result<File, Error> {
+        let mut file = File::open(&self.place.file)?;
+        let mut found = file.histories(self.bound)?;
+        let mut histories = locked(&self.histories);
+        histories.retain(|space, history| {
+            let head = found.get(space).map_or(Cursor::START, History::head);
+            let same = head == history.head();
+            if same {
+                found.remove(space);
+            } else {
+                history.end(Error::Unavailable("the store's file was opened anew".to_owned()));
+            }
+            same
+        });
+        histories.extend(found.into_iter().map(|(space, history)| (space, Arc::new(history))));
+        Ok(file)
+    }
+
+    fn history(&self, space: &Space) -> Arc<History> {
+        let mut histories = locked(&self.histories);
+        if let Some(history) = histories.get(space) {
+            return Arc::clone(history);
+        }
+        let fresh = Arc::new(History::new(self.bound, Revision::default()));
+        Arc::clone(histories.entry(space.clone()).or_insert(fresh))
+    }
+
+    fn end(&self, error: &Error) {
+        self.queue.close(error.clone());
+        locked(&self.histories).values().for_each(|history| history.end(error.clone()));
+    }
+}
+
+/// The thread's own.
+struct Owner {
+    shared: Arc<Shared>,
+    /// `None` after a failure, until it opens again.
+    file: Option<File>,
+    /// The failure last logged, until a transaction succeeds: a full disk is reported once, not a thousand times.
+    failing: Option<Error>,
+    ended: Option<oneshot::Sender<Error>>,
+    /// Declared after the file, so that the file is closed when the lock is given back.
+    lock: Lock,
+}
+
+/// However the thread ends: nobody waits for it.
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.end(&Error::Unavailable("the store's thread ended".to_owned()));
+    }
+}
+
+/// A batch that was judged, and what came of it.
+type Judged = (Reply<Cursor>, Result<Cursor, Error>);
+
+/// What a transaction is about to make true.
+#[derive(Default)]
+struct Transaction {
+    judged: Vec<Judged>,
+    commits: Vec<(Arc<History>, Committed, bool)>,
+    /// Where the spaces will stand.
+    heads: HashMap<Space, (Arc<History>, Cursor)>,
+}
+
+impl Owner {
+    fn run(&mut self) {
+        while let Some(calls) = self.shared.queue.take() {
+            if let Err(lost) = self.lock.guards(&self.shared.place) {
+                calls.into_iter().for_each(|call| call.refuse(lost.clone()));
+                self.shared.end(&lost);
+                if let Some(ended) = self.ended.take() {
+                    drop(ended.send(lost));
+                }
+                return;
+            }
+            match self.reopen() {
+                Ok(()) => self.serve(calls),
+                Err(error) => calls.into_iter().for_each(|call| call.refuse(error.clone())),
+            }
+        }
+    }
+
+    /// Opens the file again after a failure.
+    fn reopen(&mut self) -> Result<(), Error> {
+        if self.file.is_none() {
+            self.file = Some(self.shared.open()?);
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self, calls: Vec<Call>) {
+        let mut batches = Vec::new();
+        for call in calls {
+            match call {
+                Call::Commit(batch, reply) => batches.push((batch, reply)),
+                Call::Read(key, reply) => self.look(reply, |_, file| file.read(&key.space, &key.name)),
+                Call::Scan(scan, reply) => self.look(reply, |shared, file| {
+                    let known = locked(&shared.histories).get(&scan.space).map(|history| history.head());
+                    let head = known.unwrap_or(Cursor::START);
+                    file.scan(&scan.space, &scan.prefix, scan.token.as_ref(), scan.records_at_most, head)
+                }),
+            }
+        }
+        if !batches.is_empty() {
+            self.commit(batches);
+        }
+    }
+
+    /// Answers from what the file holds, if somebody still asks.
+    fn look<T>(&mut self, reply: Reply<T>, from: impl FnOnce(&Shared, &File) -> Result<T, Failure>) {
+        if !reply.begin() {
+            return;
+        }
+        let found = match (self.reopen(), &self.file) {
+            (Ok(()), Some(file)) => from(&self.shared, file),
+            (Err(error), _) => Err(Failure { error, passing: true }),
+            (Ok(()), None) => Err(Failure { error: closed(), passing: true }),
+        };
+        reply.send(found.map_err(|failure| self.failed(failure)));
+    }
+
+    /// Judges and writes all batches in one transaction, and answers them when it is on the disk.
+    fn commit(&mut self, batches: Vec<(Batch, Reply<Cursor>)>) {
+        let mut transaction = Transaction::default();
+        let mut batches = batches.into_iter();
+        match self.write(&mut transaction, &mut batches) {
+            Ok(()) => {}
+            Err(failure) => {
+                let error = self.failed(failure);
+                transaction.refuse(&error);
+                batches.for_each(|(_, reply)| reply.send(Err(error.clone())));
+                return;
+            }
+        }
+        match self.file.as_mut().map(File::commit) {
+            Some(Ok(())) => {
+                self.failing = None;
+                transaction.publish();
+            }
+            Some(Err(failure)) => self.settle(transaction, failure),
+            None => transaction.refuse(&closed()),
+        }
+    }
+
+    /// Up to the end of the transaction, but for the commit. After a failure nothing of it happened: without its
+    /// commit, the journal's part of it is void.
+    fn write(
+        &mut self,
+        transaction: &mut Transaction,
+        batches: &mut impl Iterator<Item = (Batch, Reply<Cursor>)>,
+    ) -> Result<(), Failure> {
+        self.reopen().map_err(|error| Failure { error, passing: true })?;
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.begin()?;
+        let written = transaction.write(&self.shared, file, batches).and_then(|()| transaction.stand(file));
+        if written.is_err() && file.roll_back().is_err() {
+            self.file = None;
+        }
+        written
+    }
+
+    /// A transaction whose commit failed may or may not be in the file. The connection is given up; what the file,
+    /// opened anew, says of it decides.
+    fn settle(&mut self, transaction: Transaction, failure: Failure) {
+        let touched = transaction.heads.iter().next();
+        let before = touched.map(|(space, (history, _))| (space.clone(), history.head()));
+        let error = self.failed(Failure { passing: false, ..failure });
+        let happened = match (self.reopen(), before) {
+            (Ok(()), Some((space, before))) => self.shared.history(&space).head() != before,
+            (Ok(()), None) => false,
+            (Err(_), _) => true,
+        };
+        if happened {
+            transaction.refuse(&Error::OutcomeUnknown(format!("the commit ended with: {error}")));
+        } else {
+            transaction.refuse(&error);
+        }
+    }
+
+    /// Logs a failure of the file, gives the connection up unless it is as good as before, and says what to answer.
+    fn failed(&mut self, failure: Failure) -> Error {
+        if !failure.passing {
+            self.file = None;
+        }
+        if self.failing.as_ref() != Some(&failure.error) {
+            tracing::warn!(error = %failure.error, "the store's file failed");
+            self.failing = Some(failure.error.clone());
+        }
+        failure.error
+    }
+}
+
+impl Transaction {
+    /// Judges and writes the batches, up to a failure of the file.
+    fn write(
+        &mut self,
+        shared: &Shared,
+        file: &mut File,
+        batches: &mut impl Iterator<Item = (Batch, Reply<Cursor>)>,
+    ) -> Result<(), Failure> {
+        for (batch, reply) in batches {
+            if !reply.begin() {
+                continue;
+            }
+            match self.judge(shared, file, batch) {
+                Ok(verdict) => self.judged.push((reply, verdict)),
+                Err(failure) => {
+                    reply.send(Err(failure.error.clone()));
+                    return Err(failure);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, shared: &Shared, file: &mut File, batch: Batch) -> Result<Result<Cursor, Error>, Failure> {
+        let conflicts = file.conflicts(&batch)?;
+        if !conflicts.is_empty() {
+            return Ok(Err(Error::Conflict(conflicts)));
+        }
+        let space = batch.space.clone();
+        let (history, head) = match self.heads.get(&space) {
+            Some((history, head)) => (Arc::clone(history), head.clone()),
+            None => {
+                let history = shared.history(&space);
+                let head = history.head();
+                (history, head)
+            }
+        };
+        if batch.changes.iter().all(|change| change.write == Write::Nothing) {
+            return Ok(Ok(head));
+        }
+        let beat = batch.is_beat();
+        let mark = if beat { head.mark } else { fresh_mark() };
+        let cursor = Cursor { revision: head.revision.next(), mark };
+        let commit = file.apply(batch, cursor.clone())?;
+        self.heads.insert(space, (Arc::clone(&history), cursor.clone()));
+        self.commits.push((history, commit, beat));
+        Ok(Ok(cursor))
+    }
+
+    /// Writes where the spaces stand.
+    fn stand(&self, file: &mut File) -> Result<(), Failure> {
+        for (space, (history, head)) in &self.heads {
+            let base = history.base();
+            file.stand(space, head, base)?;
+            if history.head().revision.0 / TRIM_EVERY != head.revision.0 / TRIM_EVERY {
+                file.trim(space, base)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// It is on the disk: watches and callers learn of it.
+    fn publish(self) {
+        for (history, commit, beat) in self.commits {
+            if beat { history.beat(commit.cursor.revision) } else { history.push(commit) }
+        }
+        for (reply, verdict) in self.judged {
+            reply.send(verdict);
+        }
+    }
+
+    /// It did not become true: everybody in it is told `error`.
+    fn refuse(self, error: &Error) {
+        for (reply, verdict) in self.judged {
+            // What wrote nothing cannot have happened, whatever became of the others.
+            let error = match (verdict, error) {
+                (Err(_), Error::OutcomeUnknown(why)) => Error::Unavailable(why.clone()),
+                _ => error.clone(),
+            };
+            reply.send(Err(error));
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Engine {
+    async fn read(&self, key: &Key, within: Duration) -> Result<Option<Record>, Error> {
+        rules::check_name(&key.name, rules::LIMITS)?;
+        let (reply, answer) = answer();
+        self.shared.queue.push(Call::Read(key.clone(), reply));
+        answer.wait(within, Error::Unavailable).await
+    }
+
+    async fn commit(&self, batch: Batch, within: Duration) -> Result<Cursor, Error> {
+        batch.check(rules::LIMITS)?;
+        let (reply, answer) = answer();
+        self.shared.queue.push(Call::Commit(batch, reply));
+        answer.wait(within, Error::OutcomeUnknown).await
+    }
+
+    async fn scan(
+        &self,
+        space: &Space,
+        prefix: &[u8],
+        page: Option<PageToken>,
+        limit: usize,
+        within: Duration,
+    ) -> Result<Page, Error> {
+        rules::check_prefix(prefix, rules::LIMITS)?;
+        let records_at_most = records_at_most(space, limit)?;
+        let scan = Scan { space: space.clone(), prefix: prefix.to_vec(), token: page, records_at_most };
+        let (reply, answer) = answer();
+        self.shared.queue.push(Call::Scan(scan, reply));
+        answer.wait(within, Error::Unavailable).await
+    }
+
+    async fn watch(
+        &self,
+        space: &Space,
+        prefix: &[u8],
+        from: Cursor,
+        progress_every: Duration,
+    ) -> Result<Box<dyn Watch>, Error> {
+        rules::check_prefix(prefix, rules::LIMITS)?;
+        Ok(Box::new(self.shared.history(space).watch(prefix, from, progress_every)?))
+    }
+
+    fn limits(&self) -> Limits {
+        rules::LIMITS
+    }
+
+    fn describe(&self) -> Description {
+        self.shared.place.describe()
+    }
+}

@@ -1,0 +1,421 @@
+//! The SQLite file: its schema, and the statements on it. One owner at a time; nothing here waits for anybody
+//! but the disk, and nothing is shared.
+//!
+//! ```text
+//! space (id, name, revision, mark, base)     where each space stands; its log begins after `base`
+//! record(space, name, version, value)        what there is
+//! log   (space, revision, mark, changes)     the recent commits, for watches
+//! ```
+//! The view `readable` shows the records as text, for `sqlite3`.
+
+use std::collections::HashMap;
+use std::fs::{File as Plain, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+
+use super::log;
+use crate::history::History;
+use crate::page::PageBuilder;
+use crate::{Batch, Change, Committed, Cursor, Error, LogBound, Page, PageToken, Record, Revision, Space, Write};
+
+/// Marks the file as ours, in SQLite's header: "Stdf".
+const APPLICATION: i32 = 0x5374_6466;
+
+/// The format this build writes, in SQLite's `user_version`.
+const FORMAT: i32 = 1;
+
+/// How long another program that reads or writes the file is waited for.
+const BUSY_WITHIN: Duration = Duration::from_secs(1);
+
+/// What each connection is set to. `FULL`: a commit returns when it is on the disk.
+const SETTINGS: &str = "
+    PRAGMA synchronous = FULL;
+    PRAGMA wal_autocheckpoint = 1000;
+    PRAGMA journal_size_limit = 67108864;
+    PRAGMA cache_size = -65536;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA trusted_schema = OFF;
+";
+
+const SCHEMA: &str = "
+    CREATE TABLE space (
+        id       INTEGER PRIMARY KEY,
+        name     TEXT    NOT NULL UNIQUE,
+        revision INTEGER NOT NULL,
+        mark     BLOB    NOT NULL,
+        base     INTEGER NOT NULL
+    );
+    CREATE TABLE record (
+        space   INTEGER NOT NULL,
+        name    BLOB    NOT NULL,
+        version INTEGER NOT NULL,
+        value   BLOB    NOT NULL,
+        PRIMARY KEY (space, name)
+    ) WITHOUT ROWID;
+    CREATE TABLE log (
+        space    INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        mark     BLOB    NOT NULL,
+        changes  BLOB    NOT NULL,
+        PRIMARY KEY (space, revision)
+    ) WITHOUT ROWID;
+    CREATE VIEW readable AS
+        SELECT space.name AS space, CAST(record.name AS TEXT) AS name, version, CAST(value AS TEXT) AS value
+        FROM record JOIN space ON space.id = record.space;
+";
+
+/// An open store file.
+#[derive(Debug)]
+pub(super) struct File {
+    path: PathBuf,
+    db: Connection,
+    /// The rows of `space`.
+    ids: HashMap<Space, i64>,
+    /// Those of them that this transaction made.
+    made: Vec<Space>,
+}
+
+/// Why a statement did not do what it should.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// For the caller.
+    pub(super) error: Error,
+    /// The connection is as good as before: the file was only busy.
+    pub(super) passing: bool,
+}
+
+impl File {
+    /// Opens the file at `path`, making it if there is none. Whatever stands in its journal is on the disk afterwards:
+    /// a former owner may have been killed between writing a commit and syncing it.
+    pub(super) fn open(path: &Path) -> Result<File, Error> {
+        create(path).map_err(|e| cannot_open(path, &e))?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(path, flags).map_err(|e| explain(path, &e).error)?;
+        let mut file = File { path: path.to_owned(), db, ids: HashMap::new(), made: Vec::new() };
+        file.prepare()?;
+        Ok(file)
+    }
+
+    fn prepare(&mut self) -> Result<(), Error> {
+        if self.db.is_readonly("main").map_err(|e| self.explain(&e))? {
+            let refused = io::Error::from(io::ErrorKind::PermissionDenied);
+            return Err(cannot_open(&self.path, &refused));
+        }
+        self.db.busy_timeout(BUSY_WITHIN).map_err(|e| self.explain(&e))?;
+        let fresh = self.check_format()?;
+        let journal: String =
+            self.db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(|e| self.explain(&e))?;
+        if journal != "wal" {
+            let place = self.path.display();
+            return Err(Error::Config(format!(
+                "{place} lies on a file system without shared memory: move it to a local disk"
+            )));
+        }
+        self.db.execute_batch(SETTINGS).map_err(|e| self.explain(&e))?;
+        if fresh {
+            let make = format!(
+                "BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT"
+            );
+            self.db.execute_batch(&make).map_err(|e| self.explain(&e))?;
+        }
+        self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(|e| self.explain(&e))
+    }
+
+    /// Whether the file is empty; an error if it is neither empty nor of our format.
+    fn check_format(&self) -> Result<bool, Error> {
+        let number = |sql: &str| self.db.query_row(sql, [], |row| row.get::<_, i32>(0)).map_err(|e| self.explain(&e));
+        let application = number("PRAGMA application_id")?;
+        let format = number("PRAGMA user_version")?;
+        let tables = number("SELECT count(*) FROM sqlite_schema")?;
+        let place = self.path.display();
+        match (application, format) {
+            (0, 0) if tables == 0 => Ok(true),
+            (APPLICATION, FORMAT) => Ok(false),
+            (APPLICATION, newer) if newer > FORMAT => Err(Error::Corrupt(format!(
+                "{place} was written by a newer Steadfast: format {newer}, this one knows {FORMAT}; \
+                 run that version, or start with another file"
+            ))),
+            (APPLICATION, other) => Err(Error::Corrupt(format!("{place} has the format {other}, which never was one"))),
+            _ => Err(Error::Config(format!(
+                "{place} is another program's SQLite database: name a file of Steadfast's own, or one that is not there yet"
+            ))),
+        }
+    }
+
+    /// Where every space stands and what its log holds.
+    pub(super) fn histories(&mut self, bound: LogBound) -> Result<HashMap<Space, History>, Error> {
+        let spaces = self.spaces().map_err(|e| self.explain(&e))?;
+        let mut histories = HashMap::with_capacity(spaces.len());
+        for (id, name, base, head) in spaces {
+            let broken = |what: &str| Error::Corrupt(format!("{}: space `{name}` {what}", self.path.display()));
+            let space = Space::new(&name).ok_or_else(|| broken("has a name no space can have"))?;
+            let rows = self.log(id).map_err(|e| self.explain(&e))?;
+            let mut log = Vec::with_capacity(rows.len());
+            for (cursor, changes) in rows {
+                let revision = cursor.revision;
+                let changes = log::decode(&changes, revision)
+                    .ok_or_else(|| broken(&format!("has a damaged log at revision {revision}")))?;
+                log.push(Committed { cursor, changes });
+            }
+            if log.last().is_some_and(|last| last.cursor.mark != head.mark || last.cursor.revision > head.revision) {
+                return Err(broken("has a log that does not lead to where it stands"));
+            }
+            self.ids.insert(space.clone(), id);
+            histories.insert(space, History::restore(bound, base, head, log));
+        }
+        Ok(histories)
+    }
+
+    fn spaces(&self) -> rusqlite::Result<Vec<(i64, String, Revision, Cursor)>> {
+        let mut select = self.db.prepare("SELECT id, name, base, revision, mark FROM space")?;
+        let rows = select.query_map([], |row| {
+            let head = Cursor { revision: Revision(row.get(3)?), mark: row.get(4)? };
+            Ok((row.get(0)?, row.get(1)?, Revision(row.get(2)?), head))
+        })?;
+        rows.collect()
+    }
+
+    fn log(&self, id: i64) -> rusqlite::Result<Vec<(Cursor, Vec<u8>)>> {
+        let sql = "SELECT log.revision, log.mark, changes FROM log JOIN space ON space.id = log.space
+                   WHERE space = ?1 AND log.revision > base ORDER BY log.revision";
+        let mut select = self.db.prepare(sql)?;
+        let rows = select
+            .query_map([id], |row| Ok((Cursor { revision: Revision(row.get(0)?), mark: row.get(1)? }, row.get(2)?)))?;
+        rows.collect()
+    }
+
+    /// The record under `name`, if there is one.
+    pub(super) fn read(&self, space: &Space, name: &[u8]) -> Result<Option<Record>, Failure> {
+        match self.ids.get(space) {
+            Some(id) => self.record(*id, name).map_err(|e| explain(&self.path, &e)),
+            None => Ok(None),
+        }
+    }
+
+    fn record(&self, id: i64, name: &[u8]) -> rusqlite::Result<Option<Record>> {
+        let mut select = self.db.prepare_cached("SELECT version, value FROM record WHERE space = ?1 AND name = ?2")?;
+        select.query_row(params![id, name], |row| Ok(record(row.get(0)?, row.get(1)?))).optional()
+    }
+
+    fn version(&self, id: i64, name: &[u8]) -> rusqlite::Result<Option<Revision>> {
+        let mut select = self.db.prepare_cached("SELECT version FROM record WHERE space = ?1 AND name = ?2")?;
+        select.query_row(params![id, name], |row| Ok(Revision(row.get(0)?))).optional()
+    }
+
+    /// A page of the names under `prefix`; `head` is where the space stands.
+    pub(super) fn scan(
+        &self,
+        space: &Space,
+        prefix: &[u8],
+        token: Option<&PageToken>,
+        records_at_most: usize,
+        head: Cursor,
+    ) -> Result<Page, Failure> {
+        let cursor = token.map_or(head, |token| token.cursor.clone());
+        let mut page = PageBuilder::new(cursor, records_at_most);
+        if let Some(id) = self.ids.get(space) {
+            // The first name after another is that one and a zero byte.
+            let start = match token {
+                Some(token) if token.after.as_slice() >= prefix => [&token.after[..], &[0]].concat(),
+                _ => prefix.to_vec(),
+            };
+            self.fill(&mut page, *id, prefix, &start).map_err(|e| explain(&self.path, &e))?;
+        }
+        Ok(page.finish())
+    }
+
+    fn fill(&self, page: &mut PageBuilder, id: i64, prefix: &[u8], start: &[u8]) -> rusqlite::Result<()> {
+        let sql = "SELECT name, version, value FROM record WHERE space = ?1 AND name >= ?2 ORDER BY name";
+        let mut select = self.db.prepare_cached(sql)?;
+        let mut rows = select.query(params![id, start])?;
+        while let Some(row) = rows.next()? {
+            let name = row.get_ref(0)?.as_blob()?;
+            if !name.starts_with(prefix) || page.is_full() {
+                break;
+            }
+            page.add(name, record(row.get(1)?, row.get(2)?));
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction that may write.
+    pub(super) fn begin(&self) -> Result<(), Failure> {
+        self.run("BEGIN IMMEDIATE")
+    }
+
+    /// Gives the transaction up: nothing of it happened.
+    pub(super) fn roll_back(&mut self) -> Result<(), Failure> {
+        for space in self.made.drain(..) {
+            self.ids.remove(&space);
+        }
+        // SQLite may have done so by itself.
+        if self.db.is_autocommit() { Ok(()) } else { self.run("ROLLBACK") }
+    }
+
+    /// Ends the transaction; it is on the disk when this returns. After an error nobody knows.
+    pub(super) fn commit(&mut self) -> Result<(), Failure> {
+        self.run("COMMIT")?;
+        self.made.clear();
+        Ok(())
+    }
+
+    fn run(&self, sql: &str) -> Result<(), Failure> {
+        let mut statement = self.db.prepare_cached(sql).map_err(|e| explain(&self.path, &e))?;
+        statement.execute([]).map(drop).map_err(|e| explain(&self.path, &e))
+    }
+
+    /// The current records of the changes whose expectation does not hold.
+    pub(super) fn conflicts(&self, batch: &Batch) -> Result<Vec<(Vec<u8>, Option<Record>)>, Failure> {
+        // In a space that is not there no row has this id.
+        let id = self.ids.get(&batch.space).copied().unwrap_or_default();
+        let differing = |change: &Change| -> rusqlite::Result<Option<(Vec<u8>, Option<Record>)>> {
+            let holds = change.expect.holds(self.version(id, &change.name)?);
+            if holds { Ok(None) } else { Ok(Some((change.name.clone(), self.record(id, &change.name)?))) }
+        };
+        let conflicts: rusqlite::Result<Vec<_>> =
+            batch.changes.iter().filter_map(|change| differing(change).transpose()).collect();
+        conflicts.map_err(|e| explain(&self.path, &e))
+    }
+
+    /// Writes what the batch writes, as of `cursor`; returns what it changed. A beat is not logged.
+    pub(super) fn apply(&mut self, batch: Batch, cursor: Cursor) -> Result<Committed, Failure> {
+        self.write(batch, cursor).map_err(|e| explain(&self.path, &e))
+    }
+
+    fn write(&mut self, batch: Batch, cursor: Cursor) -> rusqlite::Result<Committed> {
+        let id = self.id(&batch.space)?;
+        let logged = !batch.is_beat();
+        let version = cursor.revision;
+        let mut changes = Vec::with_capacity(batch.changes.len());
+        for Change { name, write, .. } in batch.changes {
+            let record = match write {
+                Write::Put(value, _) => {
+                    let sql = "INSERT INTO record (space, name, version, value) VALUES (?1, ?2, ?3, ?4)
+                               ON CONFLICT DO UPDATE SET version = excluded.version, value = excluded.value";
+                    self.db.prepare_cached(sql)?.execute(params![id, name, version.0, &value[..]])?;
+                    Some(Record { version, value })
+                }
+                Write::Delete => {
+                    let sql = "DELETE FROM record WHERE space = ?1 AND name = ?2";
+                    self.db.prepare_cached(sql)?.execute(params![id, name])?;
+                    None
+                }
+                Write::Nothing => continue,
+            };
+            changes.push((name, record));
+        }
+        if logged {
+            let sql = "INSERT INTO log (space, revision, mark, changes) VALUES (?1, ?2, ?3, ?4)";
+            self.db.prepare_cached(sql)?.execute(params![id, version.0, cursor.mark, log::encode(&changes)])?;
+        }
+        Ok(Committed { cursor, changes })
+    }
+
+    /// Writes where a space stands, and after which revision its log counts from now on.
+    pub(super) fn stand(&self, space: &Space, head: &Cursor, base: Revision) -> Result<(), Failure> {
+        let stand = || {
+            let sql = "UPDATE space SET revision = ?2, mark = ?3, base = ?4 WHERE id = ?1";
+            let row = params![self.ids.get(space), head.revision.0, head.mark, base.0];
+            self.db.prepare_cached(sql)?.execute(row).map(drop)
+        };
+        stand().map_err(|e| explain(&self.path, &e))
+    }
+
+    /// Deletes the rows of a space's log up to `base`.
+    pub(super) fn trim(&self, space: &Space, base: Revision) -> Result<(), Failure> {
+        let trim = || {
+            let sql = "DELETE FROM log WHERE space = ?1 AND revision <= ?2";
+            self.db.prepare_cached(sql)?.execute(params![self.ids.get(space), base.0]).map(drop)
+        };
+        trim().map_err(|e| explain(&self.path, &e))
+    }
+
+    /// The row of a space, made if there is none. Within a transaction.
+    fn id(&mut self, space: &Space) -> rusqlite::Result<i64> {
+        if let Some(id) = self.ids.get(space) {
+            return Ok(*id);
+        }
+        let sql = "INSERT INTO space (name, revision, mark, base) VALUES (?1, 0, x'', 0)
+                   RETURNING id";
+        let id = self.db.prepare_cached(sql)?.query_row([space.as_str()], |row| row.get(0))?;
+        self.ids.insert(space.clone(), id);
+        self.made.push(space.clone());
+        Ok(id)
+    }
+
+    fn explain(&self, error: &rusqlite::Error) -> Error {
+        explain(&self.path, error).error
+    }
+}
+
+fn record(version: u64, value: Vec<u8>) -> Record {
+    Record { version: Revision(version), value: Bytes::from(value) }
+}
+
+/// Makes an empty file that only its owner may read, unless there is one.
+fn create(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => {}
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(e) => return Err(e),
+    }
+    // The name must survive a power loss as well as the content.
+    match path.parent() {
+        Some(directory) => Plain::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Why a file of the store could not be opened or made.
+pub(super) fn cannot_open(path: &Path, error: &io::Error) -> Error {
+    let place = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            Error::Config(format!("open {place}: its directory does not exist: make it, or name another file"))
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Error::Denied(format!(
+            "open {place}: {error}: run as the user who owns it, or name a file in a directory this user may write to"
+        )),
+        io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
+            Error::Config(format!("open {place}: {error}: name a file"))
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Error::Unavailable(format!("open {place}: {error}: free some space"))
+        }
+        _ => Error::Unavailable(format!("open {place}: {error}")),
+    }
+}
+
+/// What SQLite's error means for the caller.
+fn explain(path: &Path, error: &rusqlite::Error) -> Failure {
+    let place = path.display();
+    let code = error.sqlite_error_code();
+    let sentence = match code {
+        Some(ErrorCode::DatabaseCorrupt) => {
+            Error::Corrupt(format!("{place} is damaged ({error}): restore it from a copy"))
+        }
+        Some(ErrorCode::NotADatabase) => Error::Corrupt(format!(
+            "{place} is not a SQLite database: name a file of Steadfast's own, or one that is not there yet"
+        )),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Error::Unavailable(format!("another program holds {place} ({error})"))
+        }
+        Some(ErrorCode::DiskFull) => Error::Unavailable(format!("no space left for {place}: free some")),
+        Some(ErrorCode::ReadOnly) => Error::Unavailable(format!("{place} cannot be written to ({error})")),
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            Error::Denied(format!("open {place}: {error}: run as the user who owns it and its directory"))
+        }
+        Some(
+            ErrorCode::Unknown | ErrorCode::SchemaChanged | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch,
+        )
+        | None => Error::Corrupt(format!("{place} is not laid out as it must be ({error}): restore it from a copy")),
+        Some(_) => Error::Unavailable(format!("use {place}: {error}")),
+    };
+    let passing = matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
+    Failure { error: sentence, passing }
+}
