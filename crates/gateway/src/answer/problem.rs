@@ -1,0 +1,82 @@
+//! What a client is told when there is no answer to pass on.
+
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+use steadfast_host::http::Response as Whole;
+use steadfast_host::problem::Problem;
+
+use super::Answered;
+use crate::body::Content;
+use crate::screen::Refused;
+use crate::set::{SetShared, Target};
+
+/// How soon asking again may help where nothing better is known.
+const SOON: Duration = Duration::from_secs(1);
+
+pub(crate) fn refused(refused: Refused) -> Answered {
+    answer(Problem::new(refused.status, refused.reason, refused.detail))
+}
+
+pub(crate) fn no_route(host: &str, path: &str) -> Answered {
+    answer(Problem::new(
+        StatusCode::NOT_FOUND,
+        "no-route",
+        format!("no route of this listener is for host {host:?} and path {path:?}"),
+    ))
+}
+
+pub(crate) fn no_upgrade() -> Answered {
+    answer(Problem::new(
+        StatusCode::NOT_IMPLEMENTED,
+        "upgrade-not-supported",
+        "this gateway does not pass on WebSocket connections yet",
+    ))
+}
+
+pub(crate) fn no_leader(set: &SetShared) -> Answered {
+    let detail = format!("set {} had no leader for {}", set.name, set.park_for());
+    answer(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no-leader", detail).retry_after(SOON))
+}
+
+pub(crate) fn overloaded(set: &SetShared) -> Answered {
+    let detail = format!("set {} has no leader, and too many requests wait for one already", set.name);
+    answer(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(SOON))
+}
+
+pub(crate) fn leader_lost(set: &SetShared) -> Answered {
+    let detail = format!(
+        "the leader of set {} was lost in the middle of this request, which may have been carried out and is not \
+         repeated",
+        set.name
+    );
+    answer(Problem::new(StatusCode::BAD_GATEWAY, "leader-lost", detail))
+}
+
+pub(crate) fn upstream_timeout(set: &SetShared) -> Answered {
+    let detail = format!("the leader of set {} did not begin to answer in time", set.name);
+    answer(Problem::new(StatusCode::GATEWAY_TIMEOUT, "upstream-timeout", detail))
+}
+
+pub(crate) fn upstream_malformed(set: &SetShared) -> Answered {
+    let detail = format!("what the leader of set {} answered is not HTTP/1.1 or has too large a head", set.name);
+    answer(Problem::new(StatusCode::BAD_GATEWAY, "upstream-malformed", detail))
+}
+
+pub(crate) fn no_endpoint(set: &SetShared, slot: usize, target: &Target) -> Answered {
+    let name = set.endpoints.get(slot).map(ToString::to_string).unwrap_or_default();
+    let detail = format!("{} of set {} has no endpoint {name:?} of scheme http", target.instance, set.name);
+    answer(Problem::new(StatusCode::BAD_GATEWAY, "no-endpoint", detail))
+}
+
+pub(crate) fn broken_body() -> Answered {
+    answer(Problem::bad_request("bad-request", "the request's body is not what its head announced"))
+}
+
+fn answer(problem: Problem) -> Answered {
+    let whole = Whole::from(problem);
+    let mut answer = Response::new(whole.body().cloned().map_or(Content::Empty, Content::Whole));
+    *answer.status_mut() = whole.status;
+    *answer.headers_mut() = whole.headers;
+    answer
+}

@@ -1,0 +1,205 @@
+//! Bodies on their way: a request's to the instance, an answer's to the client. Streamed, never gathered.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::worker::{Relay, Seat, Turn};
+
+/// Why a body ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Cut {
+    #[error("the right to forward ended")]
+    Lost,
+    #[error("the client's body broke off")]
+    Client,
+    #[error("the instance's answer broke off")]
+    Instance,
+}
+
+/// The body of a request on its way to an instance.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    kind: Kind,
+    seat: Rc<Seat>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Empty,
+    Once(Incoming),
+    Again { kept: Rc<RefCell<Kept>>, sent: usize },
+}
+
+/// What was read of the body of a request that may have to be sent again.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    incoming: Incoming,
+    size: SizeHint,
+    chunks: Vec<Bytes>,
+    room: usize,
+    whole: bool,
+}
+
+impl Kept {
+    /// Keeps up to `room` bytes.
+    pub(crate) fn new(incoming: Incoming, room: usize) -> Kept {
+        Kept { size: incoming.size_hint(), incoming, chunks: Vec::new(), room, whole: true }
+    }
+
+    /// Whether everything read so far is still here.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    fn poll_frame(
+        &mut self,
+        sent: &mut usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(chunk) = self.chunks.get(*sent) {
+            *sent += 1;
+            return Poll::Ready(Some(Ok(Frame::data(chunk.clone()))));
+        }
+        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => self.keep(frame, sent),
+            Some(Err(_)) => self.whole = false,
+            None => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn keep(&mut self, frame: &Frame<Bytes>, sent: &mut usize) {
+        match frame.data_ref() {
+            Some(data) if self.whole && data.len() <= self.room => {
+                self.room -= data.len();
+                self.chunks.push(data.clone());
+                *sent += 1;
+            }
+            // Too much, or trailers: it goes through once.
+            _ => {
+                self.whole = false;
+                self.chunks.clear();
+                *sent = 0;
+            }
+        }
+    }
+}
+
+impl Carried {
+    pub(crate) fn empty(seat: Rc<Seat>) -> Carried {
+        Carried { kind: Kind::Empty, seat }
+    }
+
+    /// To be sent once.
+    pub(crate) fn once(incoming: Incoming, seat: Rc<Seat>) -> Carried {
+        Carried { kind: Kind::Once(incoming), seat }
+    }
+
+    /// From its beginning, which may have been sent before.
+    pub(crate) fn again(kept: Rc<RefCell<Kept>>, seat: Rc<Seat>) -> Carried {
+        Carried { kind: Kind::Again { kept, sent: 0 }, seat }
+    }
+
+    /// A body that was not begun.
+    pub(crate) fn into_incoming(self) -> Option<Incoming> {
+        if let Kind::Once(incoming) = self.kind { Some(incoming) } else { None }
+    }
+}
+
+impl Body for Carried {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let frame = match &mut self.kind {
+            Kind::Empty => return Poll::Ready(None),
+            Kind::Once(incoming) => ready!(Pin::new(incoming).poll_frame(cx)),
+            Kind::Again { kept, sent } => ready!(kept.borrow_mut().poll_frame(sent, cx)),
+        };
+        if !self.seat.may_forward() {
+            return Poll::Ready(Some(Err(Cut::Lost)));
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(|_| Cut::Client)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Once(incoming) => incoming.is_end_stream(),
+            Kind::Again { kept, sent } => {
+                let kept = kept.borrow();
+                *sent == kept.chunks.len() && kept.incoming.is_end_stream()
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Once(incoming) => incoming.size_hint(),
+            // Asked once, before the first byte.
+            Kind::Again { kept, .. } => kept.borrow().size,
+        }
+    }
+}
+
+/// The body of an answer on its way to the client, and the request it ends.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    content: Content,
+    /// Held until hyper has taken the last byte: then the request is over.
+    _turn: Turn,
+}
+
+#[derive(Debug)]
+pub(crate) enum Content {
+    Empty,
+    Whole(Bytes),
+    Relayed(Box<Relay>),
+}
+
+impl Outgoing {
+    pub(crate) fn new(content: Content, turn: Turn) -> Outgoing {
+        Outgoing { content, _turn: turn }
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match &mut self.content {
+            Content::Empty => Poll::Ready(None),
+            Content::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.content = Content::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Content::Relayed(relay) => relay.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Whole(_) => false,
+            Content::Relayed(relay) => relay.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Empty => SizeHint::with_exact(0),
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Relayed(relay) => relay.size_hint(),
+        }
+    }
+}

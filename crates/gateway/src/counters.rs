@@ -1,0 +1,119 @@
+//! What the gateway counts: plain numbers a worker, added up when somebody reads them.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// One worker's numbers. Only that worker writes them, so an increment is a load and a store.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Counters {
+    pub(crate) connections: Count,
+    pub(crate) requests: Count,
+    /// By the first digit of the status.
+    pub(crate) answers: [Count; 6],
+    pub(crate) retried: Count,
+    pub(crate) leader_lost: Count,
+    pub(crate) cut: Count,
+    pub(crate) upstream_errors: Count,
+    pub(crate) upstream_connections: Count,
+    pub(crate) timeouts: Count,
+    pub(crate) parked: Count,
+    pub(crate) no_leader: Count,
+    pub(crate) overloaded: Count,
+}
+
+/// A number with one writer.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add_one(&self) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The sums since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Client connections accepted.
+    pub connections: u64,
+    /// Requests whose head was read.
+    pub requests: u64,
+    /// Answers by the first digit of their status (index 2: 2xx); answers passed on and our own.
+    pub answers: [u64; 6],
+    /// Requests sent once more after a connection failed.
+    pub retried: u64,
+    /// Requests answered 502 `leader-lost`.
+    pub leader_lost: u64,
+    /// Answers cut in the middle, because the leader was lost or its connection broke.
+    pub cut: u64,
+    /// Connections to instances that failed or broke.
+    pub upstream_errors: u64,
+    /// Connections to instances that were opened.
+    pub upstream_connections: u64,
+    /// Requests answered 504 `upstream-timeout`.
+    pub timeouts: u64,
+    /// Requests that had to wait for a leader.
+    pub parked: u64,
+    /// Requests answered 503 `no-leader`.
+    pub no_leader: u64,
+    /// Requests answered 503 `overloaded`.
+    pub overloaded: u64,
+}
+
+impl Totals {
+    pub(crate) fn add(&mut self, one: &Counters) {
+        self.connections += one.connections.get();
+        self.requests += one.requests.get();
+        for (sum, count) in self.answers.iter_mut().zip(&one.answers) {
+            *sum += count.get();
+        }
+        self.retried += one.retried.get();
+        self.leader_lost += one.leader_lost.get();
+        self.cut += one.cut.get();
+        self.upstream_errors += one.upstream_errors.get();
+        self.upstream_connections += one.upstream_connections.get();
+        self.timeouts += one.timeouts.get();
+        self.parked += one.parked.get();
+        self.no_leader += one.no_leader.get();
+        self.overloaded += one.overloaded.get();
+    }
+}
+
+/// The room for requests that wait for a leader, shared by all workers: waiting is not the hot path.
+#[derive(Debug, Default)]
+pub(crate) struct Parking {
+    requests: AtomicUsize,
+    bytes: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+impl Parking {
+    /// Takes a place for a request with a head of so many bytes, unless a bound is reached.
+    pub(crate) fn enter(&self, bytes: usize, most_requests: usize, most_bytes: usize) -> bool {
+        let requests = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let total = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if requests > most_requests || total > most_bytes {
+            self.leave(bytes);
+            return false;
+        }
+        self.peak.fetch_max(requests, Ordering::Relaxed);
+        true
+    }
+
+    pub(crate) fn leave(&self, bytes: usize) {
+        self.requests.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn now(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn peak(&self) -> usize {
+        self.peak.load(Ordering::Relaxed)
+    }
+}

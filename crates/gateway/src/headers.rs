@@ -1,0 +1,170 @@
+//! What a proxy changes in the headers of a request and of its answer, and nothing else.
+//!
+//! - Fields of one hop go no further (RFC 9110 §7.6.1): those `Connection` names, and those known for it.
+//! - `Via` names us to the instance (RFC 9110 §7.6.3: a gateway must); the client is not told.
+//! - `Host` stays as the client sent it.
+//! - Where a request comes from is told by `Forwarded` (RFC 7239) and `X-Forwarded-*`. What a trusted proxy says is
+//!   continued; what anybody else says is replaced.
+//! - `Steadfast-*` is ours to set: from outside it is removed.
+
+use std::net::IpAddr;
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE, VIA,
+};
+use ipnet::IpNet;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const STEADFAST_INSTANCE: HeaderName = HeaderName::from_static("steadfast-instance");
+const STEADFAST_EPOCH: HeaderName = HeaderName::from_static("steadfast-epoch");
+
+/// How we are called in `Via`.
+const VIA_US: HeaderValue = HeaderValue::from_static("1.1 steadfast");
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+const TE_NAME: HeaderValue = HeaderValue::from_static("te");
+const HTTP: HeaderValue = HeaderValue::from_static("http");
+
+/// What the requests of one connection say of where they come from.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    trusted: bool,
+    address: HeaderValue,
+    /// As `Forwarded` wants it: IPv6 in brackets and quotes.
+    node: String,
+    /// The host of the last request and the `Forwarded` that was made for it: connections seldom change host.
+    last: Option<(HeaderValue, HeaderValue)>,
+}
+
+impl Origin {
+    pub(crate) fn new(peer: IpAddr, trusted: &[IpNet]) -> Origin {
+        let node = match peer {
+            IpAddr::V4(v4) => v4.to_string(),
+            IpAddr::V6(v6) => format!("\"[{v6}]\""),
+        };
+        Origin {
+            trusted: trusted.iter().any(|network| network.contains(&peer)),
+            address: value(peer.to_string()),
+            node,
+            last: None,
+        }
+    }
+
+    fn forwarded(&mut self, host: Option<&HeaderValue>) -> HeaderValue {
+        let Some(host) = host else { return value(format!("for={};proto=http", self.node)) };
+        if let Some((last, forwarded)) = &self.last
+            && last == host
+        {
+            return forwarded.clone();
+        }
+        // A host that passed the screen has no quotes and no backslashes.
+        let host_text = host.to_str().unwrap_or_default();
+        let forwarded = value(format!("for={};host=\"{host_text}\";proto=http", self.node));
+        self.last = Some((host.clone(), forwarded.clone()));
+        forwarded
+    }
+}
+
+fn value(text: String) -> HeaderValue {
+    // Made of addresses, hosts and our own letters.
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Makes a client's headers those of the request to the instance.
+pub(crate) fn to_instance(headers: &mut HeaderMap, origin: &mut Origin) {
+    let te_trailers = headers.contains_key(TE) && accepts_trailers(headers);
+    remove_hop_by_hop(headers);
+    // We ask the client for its body ourselves, when the instance is there to take it.
+    headers.remove(EXPECT);
+    if headers.keys().any(is_ours) {
+        let ours: Vec<HeaderName> = headers.keys().filter(|name| is_ours(name)).cloned().collect();
+        ours.iter().for_each(|name| drop(headers.remove(name)));
+    }
+    tell_origin(headers, origin);
+    if te_trailers {
+        headers.insert(TE, TRAILERS);
+        headers.insert(CONNECTION, TE_NAME);
+    }
+    append(headers, VIA, VIA_US);
+}
+
+/// Makes an instance's headers those of the answer to the client.
+pub(crate) fn to_client(headers: &mut HeaderMap, instance: &HeaderValue, epoch: Option<&HeaderValue>) {
+    remove_hop_by_hop(headers);
+    headers.insert(STEADFAST_INSTANCE, instance.clone());
+    match epoch {
+        Some(epoch) => drop(headers.insert(STEADFAST_EPOCH, epoch.clone())),
+        None => drop(headers.remove(STEADFAST_EPOCH)),
+    }
+}
+
+fn is_ours(name: &HeaderName) -> bool {
+    name.as_str().starts_with("steadfast-")
+}
+
+fn accepts_trailers(headers: &HeaderMap) -> bool {
+    tokens(headers, &TE).any(|token| token.split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case("trailers")))
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = tokens(headers, &CONNECTION)
+            .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
+            // Meant for every recipient, whatever a sender says: a request without them would be another request.
+            .filter(|name| *name != HOST && *name != CONTENT_LENGTH && *name != TRAILER)
+            .collect();
+        named.iter().for_each(|name| drop(headers.remove(name)));
+        headers.remove(CONNECTION);
+    }
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE, HTTP2_SETTINGS] {
+        headers.remove(name);
+    }
+}
+
+/// The members of a list field, over all its lines.
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|token| !token.is_empty())
+}
+
+fn tell_origin(headers: &mut HeaderMap, origin: &mut Origin) {
+    let forwarded = origin.forwarded(headers.get(HOST));
+    let host = headers.get(HOST).cloned();
+    if origin.trusted {
+        append(headers, FORWARDED_FOR, origin.address.clone());
+        append(headers, FORWARDED, forwarded);
+        headers.entry(FORWARDED_PROTO).or_insert(HTTP);
+        if let Some(host) = host {
+            headers.entry(FORWARDED_HOST).or_insert(host);
+        }
+    } else {
+        headers.insert(FORWARDED_FOR, origin.address.clone());
+        headers.insert(FORWARDED, forwarded);
+        headers.insert(FORWARDED_PROTO, HTTP);
+        match host {
+            Some(host) => drop(headers.insert(FORWARDED_HOST, host)),
+            None => drop(headers.remove(FORWARDED_HOST)),
+        }
+    }
+}
+
+/// Adds a member at the end of a list field, as one line: not every reader looks at the second one.
+fn append(headers: &mut HeaderMap, name: HeaderName, last: HeaderValue) {
+    if !headers.contains_key(&name) {
+        headers.insert(name, last);
+        return;
+    }
+    let mut line = Vec::new();
+    for value in headers.get_all(&name).iter().chain([&last]) {
+        if !line.is_empty() {
+            line.extend_from_slice(b", ");
+        }
+        line.extend_from_slice(value.as_bytes());
+    }
+    headers.insert(name, HeaderValue::from_bytes(&line).unwrap_or(last));
+}

@@ -1,0 +1,103 @@
+//! A request on its way to an instance, which may have to be sent more than once.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use http::header::{HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{Method, Request, Uri};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use crate::body::{Carried, Kept};
+use crate::worker::Seat;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Message {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Held,
+    seat: Rc<Seat>,
+    sends: u32,
+}
+
+#[derive(Debug)]
+enum Held {
+    None,
+    /// Goes through once. None when it is gone.
+    Once(Option<Incoming>),
+    /// Kept while it goes through.
+    Kept(Rc<RefCell<Kept>>),
+}
+
+impl Message {
+    /// A request whose body is kept, where repeating makes sense, up to `room` bytes.
+    pub(crate) fn new(head: Parts, body: Incoming, room: usize, seat: &Rc<Seat>) -> Message {
+        let mut headers = head.headers;
+        let held = if body.is_end_stream() {
+            Held::None
+        } else {
+            if body.size_hint().exact().is_none() {
+                headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
+            if head.method.is_idempotent() && body.size_hint().lower() <= room as u64 {
+                Held::Kept(Rc::new(RefCell::new(Kept::new(body, room))))
+            } else {
+                Held::Once(Some(body))
+            }
+        };
+        Message { method: head.method, uri: head.uri, headers, body: held, seat: seat.clone(), sends: 0 }
+    }
+
+    /// Whether it may be sent once more although it may have been carried out.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        self.method.is_idempotent()
+            && match &self.body {
+                Held::None => true,
+                Held::Once(_) => false,
+                Held::Kept(kept) => kept.borrow().is_whole(),
+            }
+    }
+
+    /// How often it was sent.
+    pub(crate) fn sends(&self) -> u32 {
+        self.sends
+    }
+
+    /// What its head holds in memory, about.
+    pub(crate) fn head_bytes(&self) -> usize {
+        let uri = self.uri.path_and_query().map_or(0, |path| path.as_str().len());
+        uri + self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
+    }
+
+    /// The request to be sent now.
+    pub(crate) fn request(&mut self) -> Request<Carried> {
+        self.sends += 1;
+        let body = match &mut self.body {
+            Held::None => Carried::empty(self.seat.clone()),
+            Held::Once(incoming) => match incoming.take() {
+                Some(incoming) => Carried::once(incoming, self.seat.clone()),
+                None => Carried::empty(self.seat.clone()),
+            },
+            Held::Kept(kept) => Carried::again(kept.clone(), self.seat.clone()),
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() =
+            if self.is_repeatable() { self.headers.clone() } else { std::mem::take(&mut self.headers) };
+        request
+    }
+
+    /// A request that was not sent after all.
+    pub(crate) fn take_back(&mut self, request: Request<Carried>) {
+        self.sends -= 1;
+        let (head, body) = request.into_parts();
+        self.headers = head.headers;
+        if let Held::Once(incoming) = &mut self.body {
+            *incoming = body.into_incoming();
+        }
+    }
+}

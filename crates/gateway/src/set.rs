@@ -1,0 +1,198 @@
+//! What the control thread tells the workers of a set: its target, and until when.
+//!
+//! The control thread alone writes; workers read at every use. Forwarding is bounded by one number, [`Target::until`],
+//! which is zero for a target that has ended: no message has to arrive for traffic to stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwapOption;
+use http::HeaderValue;
+use steadfast_core::{EndpointName, Epoch, Incarnation, InstanceId, Moment, SetName, Span};
+use tokio::sync::Notify;
+
+/// A set, as shared by the control thread and the workers.
+#[derive(Debug)]
+pub(crate) struct SetShared {
+    pub(crate) name: SetName,
+    /// The endpoint names its routes use; a route knows its place in here.
+    pub(crate) endpoints: Vec<EndpointName>,
+    park_for_ms: AtomicU64,
+    version: AtomicU64,
+    target: ArcSwapOption<Target>,
+    alarm: Notify,
+    bells: Arc<[Notify]>,
+    pub(crate) parked: AtomicUsize,
+}
+
+impl SetShared {
+    pub(crate) fn new(name: SetName, endpoints: Vec<EndpointName>, park_for: Span, bells: Arc<[Notify]>) -> SetShared {
+        SetShared {
+            name,
+            endpoints,
+            park_for_ms: AtomicU64::new(park_for.as_millis()),
+            version: AtomicU64::new(0),
+            target: ArcSwapOption::empty(),
+            alarm: Notify::new(),
+            bells,
+            parked: AtomicUsize::new(0),
+        }
+    }
+
+    /// Changes whenever there is something new to see.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn target(&self) -> Option<Arc<Target>> {
+        self.target.load_full()
+    }
+
+    pub(crate) fn park_for(&self) -> Span {
+        Span::from_millis(self.park_for_ms.load(Ordering::Relaxed))
+    }
+
+    /// A worker asks for a look at the target: a connection to it failed, or the last request of a closed one ended.
+    pub(crate) fn raise_alarm(&self) {
+        self.alarm.notify_one();
+    }
+
+    /// Control: returns when a worker raised the alarm since the last time.
+    pub(crate) async fn alarm(&self) {
+        self.alarm.notified().await;
+    }
+
+    /// Control: new settings.
+    pub(crate) fn set_park_for(&self, park_for: Span) {
+        self.park_for_ms.store(park_for.as_millis(), Ordering::Relaxed);
+    }
+
+    /// Control: a new target. The former one ends.
+    pub(crate) fn publish(&self, target: Option<Arc<Target>>) {
+        if let Some(former) = self.target.swap(target) {
+            former.end();
+        }
+        self.ring();
+    }
+
+    /// Control: something about the target changed that those who wait for it want to know.
+    pub(crate) fn ring(&self) {
+        self.version.fetch_add(1, Ordering::Release);
+        for bell in self.bells.iter() {
+            bell.notify_one();
+        }
+    }
+}
+
+/// Where each endpoint of a set is, in the order of [`SetShared::endpoints`].
+pub(crate) type Addresses = Box<[Option<SocketAddr>]>;
+
+/// One life of one instance at one epoch, to which requests may be forwarded for a while.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) instance: InstanceId,
+    /// None for a fixed instance that tells none.
+    pub(crate) incarnation: Option<Incarnation>,
+    pub(crate) epoch: Option<Epoch>,
+    pub(crate) addresses: Addresses,
+    pub(crate) instance_header: HeaderValue,
+    pub(crate) epoch_header: Option<HeaderValue>,
+    until: AtomicU64,
+    asked: AtomicU64,
+    closed: AtomicBool,
+    lanes: Box<[Lane]>,
+}
+
+/// How many requests a worker has at a target. A cache line of its own: it is written twice a request.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Lane(AtomicUsize);
+
+impl Target {
+    pub(crate) fn new(
+        instance: InstanceId,
+        incarnation: Option<Incarnation>,
+        epoch: Option<Epoch>,
+        addresses: Addresses,
+        workers: usize,
+    ) -> Target {
+        let text = |text: String| HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""));
+        Target {
+            instance_header: text(instance.to_string()),
+            epoch_header: epoch.map(|epoch| HeaderValue::from(epoch.0)),
+            instance,
+            incarnation,
+            epoch,
+            addresses,
+            until: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            lanes: (0..workers).map(|_| Lane::default()).collect(),
+        }
+    }
+
+    /// Whether what was begun may go on. To be asked before every piece that is passed on.
+    pub(crate) fn alive(&self, now: Moment) -> bool {
+        now.as_nanos() < self.until.load(Ordering::Acquire)
+    }
+
+    /// Forward while `now <` this.
+    pub(crate) fn until(&self) -> Moment {
+        Moment::from_nanos(self.until.load(Ordering::Acquire))
+    }
+
+    /// When the question was sent whose answer vouched for it last.
+    pub(crate) fn asked(&self) -> Moment {
+        Moment::from_nanos(self.asked.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Counts a request in, if one may begin now. Counted *before* the look at `closed`, as [`Target::close`] is
+    /// done before the count is read: either the request sees the door closed, or the count has it.
+    pub(crate) fn enter(&self, worker: usize, now: Moment) -> bool {
+        let Some(Lane(lane)) = self.lanes.get(worker) else { return false };
+        lane.fetch_add(1, Ordering::SeqCst);
+        let may = !self.closed() && self.alive(now);
+        if !may {
+            lane.fetch_sub(1, Ordering::SeqCst);
+        }
+        may
+    }
+
+    /// Counts a request out. True if it was this worker's last one and somebody waits for that.
+    pub(crate) fn leave(&self, worker: usize) -> bool {
+        let left = self.lanes.get(worker).map_or(0, |Lane(lane)| lane.fetch_sub(1, Ordering::SeqCst) - 1);
+        left == 0 && self.closed()
+    }
+
+    /// How many requests are there now, from all workers.
+    pub(crate) fn running(&self) -> usize {
+        self.lanes.iter().map(|Lane(lane)| lane.load(Ordering::SeqCst)).sum()
+    }
+
+    /// Control: vouched for until then, by an answer to a question sent at `asked`.
+    pub(crate) fn vouch(&self, asked: Moment, until: Moment) {
+        self.until.store(until.as_nanos(), Ordering::Release);
+        self.asked.store(asked.as_nanos(), Ordering::Release);
+    }
+
+    /// Control: nothing new begins there; what runs goes on while it may. True if it was open.
+    pub(crate) fn close(&self) -> bool {
+        !self.closed.swap(true, Ordering::SeqCst)
+    }
+
+    /// Control: takes [`Target::close`] back. True if it was closed.
+    pub(crate) fn open(&self) -> bool {
+        self.closed.swap(false, Ordering::SeqCst)
+    }
+
+    /// Control: over, also for what runs.
+    pub(crate) fn end(&self) {
+        self.close();
+        self.until.store(0, Ordering::Release);
+    }
+}

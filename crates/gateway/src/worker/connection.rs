@@ -1,0 +1,134 @@
+//! One client connection from its first byte to its last.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::{Seat, Verdict, Worker};
+use crate::headers::Origin;
+use crate::request;
+use crate::route::ListenerHere;
+
+/// A client connection, as its requests see it.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) listener: Rc<ListenerHere>,
+    pub(crate) seat: Rc<Seat>,
+    /// What this connection's requests say of where they come from.
+    pub(crate) origin: RefCell<Origin>,
+}
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve(worker: Rc<Worker>, listener: Rc<ListenerHere>, stream: TcpStream, peer: SocketAddr) {
+    let (place, seat) = worker.sit();
+    worker.counters().connections.add_one();
+    let origin = RefCell::new(Origin::new(peer.ip().to_canonical(), &worker.shared.trusted_proxies));
+    let guest = Rc::new(Guest { worker: worker.clone(), listener, seat: seat.clone(), origin });
+    let bounds = &worker.shared.bounds;
+    let service = service_fn(|request| {
+        let guest = guest.clone();
+        async move { Ok::<_, Infallible>(request::handle(guest, request).await) }
+    });
+    let mut builder = Builder::new();
+    builder
+        .max_headers(bounds.head_fields)
+        .max_header_size(bounds.head_bytes)
+        .max_buf_size(bounds.head_bytes.max(BUFFER_BYTES))
+        .header_read_timeout(None);
+    let mut connection = builder.serve_connection(Io { inner: TokioIo::new(stream), seat: seat.clone() }, service);
+    let mut finishing = false;
+    poll_fn(|cx| {
+        seat.attend(cx);
+        match seat.verdict() {
+            Verdict::Close => return Poll::Ready(()),
+            Verdict::Finish if !finishing => {
+                finishing = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            _ => {}
+        }
+        let ended = Pin::new(&mut connection).poll(cx).map(|end| {
+            if let Err(error) = end {
+                tracing::trace!(%peer, %error, "a client connection ended with an error");
+            }
+        });
+        if ended.is_pending() && seat.verdict() == Verdict::Close { Poll::Ready(()) } else { ended }
+    })
+    .await;
+    drop(connection);
+    worker.rise(place);
+}
+
+/// What is read of a client, and kept for a client that does not read, at most at once.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// The client's socket; notes in the seat when bytes move.
+struct Io {
+    inner: TokioIo<TcpStream>,
+    seat: Rc<Seat>,
+}
+
+impl Io {
+    fn noted<T>(&self, moved: Poll<T>) -> Poll<T> {
+        if moved.is_ready() {
+            self.seat.moved();
+        }
+        moved
+    }
+}
+
+impl Read for Io {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        self.noted(read)
+    }
+}
+
+impl Write for Io {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.noted(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
+        self.noted(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A clean end would pass for the end of an answer that has no other.
+        if self.seat.must_reset() { Poll::Ready(Ok(())) } else { Pin::new(&mut self.inner).poll_shutdown(cx) }
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        if self.seat.must_reset() {
+            let _ = self.inner.inner().set_zero_linger();
+        }
+    }
+}

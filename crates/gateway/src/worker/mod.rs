@@ -1,0 +1,95 @@
+//! A worker: one thread, one runtime, its own listeners, connections and pools. It shares with others only what
+//! [`crate::set`] publishes and what is counted.
+
+mod connection;
+mod here;
+mod pool;
+mod relay;
+mod seat;
+mod thread;
+mod upstream;
+mod warden;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+pub(crate) use connection::Guest;
+pub(crate) use here::{Failure, SetHere, TargetHere};
+pub(crate) use pool::Pool;
+pub(crate) use relay::Relay;
+pub(crate) use seat::{Limits, Phase, Seat, Ticks, Verdict, ticks};
+pub(crate) use thread::{Duty, run};
+pub(crate) use upstream::{Broken, Upstream};
+
+use crate::counters::Counters;
+use crate::shared::Shared;
+
+/// Everything a worker's tasks have in common.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) sets: Vec<SetHere>,
+    /// Counted up by the warden while there are connections.
+    pub(crate) tick: Rc<Cell<Ticks>>,
+    seats: RefCell<Vec<Option<Rc<Seat>>>>,
+    free: RefCell<Vec<usize>>,
+}
+
+impl Worker {
+    fn new(index: usize, shared: Arc<Shared>) -> Worker {
+        let sets = shared.sets.iter().map(|set| SetHere::new(set.clone(), index, &shared.bounds)).collect();
+        Worker { index, shared, sets, tick: Rc::default(), seats: RefCell::default(), free: RefCell::default() }
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.shared.counters[self.index]
+    }
+
+    /// A seat for a new connection, and its place.
+    fn sit(&self) -> (usize, Rc<Seat>) {
+        let seat = Rc::new(Seat::new(self.tick.clone()));
+        let mut seats = self.seats.borrow_mut();
+        let place = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            seats.push(None);
+            seats.len() - 1
+        });
+        seats[place] = Some(seat.clone());
+        (place, seat)
+    }
+
+    fn rise(&self, place: usize) {
+        self.seats.borrow_mut()[place] = None;
+        self.free.borrow_mut().push(place);
+    }
+
+    /// How many connections there are.
+    fn seated(&self) -> usize {
+        self.seats.borrow().len() - self.free.borrow().len()
+    }
+
+    fn each_seat(&self, look: impl Fn(&Seat)) {
+        self.seats.borrow().iter().flatten().for_each(|seat| look(seat));
+    }
+}
+
+/// One request's turn on its connection. Dropping it ends the request, however it went.
+#[derive(Debug)]
+pub(crate) struct Turn(pub(crate) Rc<Guest>);
+
+impl Turn {
+    pub(crate) fn begin(guest: Rc<Guest>) -> Turn {
+        guest.seat.forgive();
+        guest.seat.enter(Phase::Request { awaited: false });
+        guest.worker.counters().requests.add_one();
+        Turn(guest)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.seat.release();
+        self.0.seat.enter(Phase::Idle);
+    }
+}

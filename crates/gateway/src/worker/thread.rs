@@ -1,0 +1,105 @@
+//! A worker's thread, from its listeners to its last connection.
+
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use steadfast_host::clock;
+use steadfast_host::shutdown::Shutdown;
+use tokio::net;
+use tokio::task::{JoinSet, spawn_local};
+
+use super::{Seat, Verdict, Worker, connection, warden};
+use crate::route::{ListenerHere, Routed};
+use crate::shared::Shared;
+
+/// How often a worker that has no room for a connection looks whether it has.
+const ROOM_EVERY: Duration = Duration::from_millis(20);
+/// How often the end of the last connections is looked for.
+const DRAIN_EVERY: Duration = Duration::from_millis(10);
+/// How long accepting rests when the process has no descriptors left.
+const REST_WHEN_EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// What one worker is given.
+#[derive(Debug)]
+pub(crate) struct Duty {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    /// This worker's own sockets, one for each listener.
+    pub(crate) listeners: Vec<(TcpListener, Arc<Routed>)>,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// Runs a worker until shutdown has begun, its listeners have lingered, and its connections have ended.
+pub(crate) fn run(duty: Duty) -> std::io::Result<()> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_io().enable_time().build_local(Default::default())?;
+    runtime.block_on(work(duty))
+}
+
+async fn work(duty: Duty) -> std::io::Result<()> {
+    let worker = Rc::new(Worker::new(duty.index, duty.shared));
+    let warden = spawn_local(warden::watch(worker.clone()));
+    let mut accepting = JoinSet::new();
+    for (listener, routed) in duty.listeners {
+        let listener = net::TcpListener::from_std(listener)?;
+        let here = Rc::new(ListenerHere { routed, shutdown: duty.shutdown.clone() });
+        accepting.spawn_local(accept(worker.clone(), listener, here));
+    }
+    while accepting.join_next().await.is_some() {}
+    drain(&worker).await;
+    warden.abort();
+    Ok(())
+}
+
+/// Accepts until some time after shutdown has begun.
+async fn accept(worker: Rc<Worker>, listener: net::TcpListener, here: Rc<ListenerHere>) {
+    let most = (worker.shared.bounds.connections / worker.shared.counters.len()).max(1);
+    let closing = async {
+        here.shutdown.requested().await;
+        tokio::time::sleep(here.routed.linger.duration()).await;
+    };
+    let mut closing = std::pin::pin!(closing);
+    loop {
+        if worker.seated() >= most {
+            tokio::select! {
+                () = &mut closing => return,
+                () = tokio::time::sleep(ROOM_EVERY) => continue,
+            }
+        }
+        tokio::select! {
+            () = &mut closing => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    // Fails only for a connection that is already gone, which the first read will tell.
+                    let _ = stream.set_nodelay(true);
+                    spawn_local(connection::serve(worker.clone(), here.clone(), stream, peer));
+                }
+                Err(error) => rest(&error, &here).await,
+            },
+        }
+    }
+}
+
+async fn rest(error: &std::io::Error, here: &ListenerHere) {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    if !matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
+        tracing::warn!(%error, listener = %here.routed.address, "cannot accept a connection; resting");
+        tokio::time::sleep(REST_WHEN_EXHAUSTED).await;
+    }
+}
+
+/// Lets every connection finish its request, for a while.
+async fn drain(worker: &Worker) {
+    let deadline = clock::now() + worker.shared.bounds.drain_within;
+    worker.each_seat(|seat: &Seat| seat.judge(Verdict::Finish));
+    while worker.seated() > 0 && clock::now() < deadline {
+        tokio::time::sleep(DRAIN_EVERY).await;
+    }
+    if worker.seated() > 0 {
+        tracing::warn!(connections = worker.seated(), "connections were closed in the middle of a request");
+        worker.each_seat(Seat::cut);
+        tokio::task::yield_now().await;
+    }
+}

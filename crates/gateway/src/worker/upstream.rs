@@ -1,0 +1,115 @@
+//! One connection to an instance, driven by whoever uses it.
+//!
+//! hyper would have a task of its own for each connection. Here the request's own task drives it instead: two task
+//! switches fewer a request, and a connection never outlives the right to use it unnoticed, because dropping the
+//! request or its answer closes it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, Connection, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::seat::{Seat, Verdict};
+use crate::body::Carried;
+
+/// See the module.
+pub(crate) struct Upstream {
+    sender: SendRequest<Carried>,
+    connection: Connection<TokioIo<TcpStream>, Carried>,
+    /// It has carried a request before: it may have been closed at the other end without our seeing it.
+    pub(crate) reused: bool,
+}
+
+/// Why a request that was to be sent brought no answer.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// Not a byte of it was sent. Here it is again.
+    Unsent(Box<Request<Carried>>),
+    /// It was sent, at least in part, and the connection ended.
+    Sent,
+    /// The right to forward ended.
+    Lost,
+    /// No answer in time.
+    Overdue,
+    /// The client did not send the body it had announced.
+    Body,
+    /// What came back is not HTTP, or has too large a head.
+    Malformed(String),
+}
+
+impl Upstream {
+    pub(crate) async fn connect(address: SocketAddr, head_bytes: usize) -> std::io::Result<Upstream> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let handshake = Builder::new().max_header_size(head_bytes).handshake(TokioIo::new(stream));
+        let (sender, connection) = handshake.await.map_err(std::io::Error::other)?;
+        Ok(Upstream { sender, connection, reused: false })
+    }
+
+    /// Whether it is open and waits for a request.
+    pub(crate) fn is_ready(&mut self, cx: &mut Context<'_>) -> bool {
+        self.poll_drive(cx).is_pending() && self.sender.is_ready()
+    }
+
+    /// Moves bytes. Ready when the connection has ended.
+    pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Why it ended reaches those who wait for an answer or a body by themselves.
+        Pin::new(&mut self.connection).poll(cx).map(drop)
+    }
+
+    /// Sends a request and waits for the head of its answer, while `seat` has the right to.
+    pub(crate) async fn send(&mut self, request: Request<Carried>, seat: &Seat) -> Result<Response<Incoming>, Broken> {
+        if !seat.may_forward() {
+            return Err(Broken::Unsent(Box::new(request)));
+        }
+        let mut begun = false;
+        let mut answer = pin!(self.sender.try_send_request(request));
+        let connection = &mut self.connection;
+        std::future::poll_fn(|cx| {
+            if begun && !seat.may_forward() {
+                return Poll::Ready(Err(Broken::Lost));
+            }
+            begun = true;
+            if seat.verdict() == Verdict::Overdue {
+                return Poll::Ready(Err(Broken::Overdue));
+            }
+            let ended = Pin::new(&mut *connection).poll(cx).is_ready();
+            match answer.as_mut().poll(cx) {
+                Poll::Ready(Ok(response)) if seat.may_forward() => Poll::Ready(Ok(response)),
+                Poll::Ready(Ok(_)) => Poll::Ready(Err(Broken::Lost)),
+                Poll::Ready(Err(mut failed)) => Poll::Ready(Err(match failed.take_message() {
+                    Some(unsent) => Broken::Unsent(Box::new(unsent)),
+                    None => sort(failed.error(), seat),
+                })),
+                Poll::Pending if ended => Poll::Ready(Err(Broken::Sent)),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+fn sort(error: &hyper::Error, seat: &Seat) -> Broken {
+    if !seat.may_forward() {
+        // The request's own body refused to go on.
+        Broken::Lost
+    } else if error.is_user() {
+        Broken::Body
+    } else if error.is_parse() {
+        Broken::Malformed(error.to_string())
+    } else {
+        Broken::Sent
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").field("reused", &self.reused).finish_non_exhaustive()
+    }
+}

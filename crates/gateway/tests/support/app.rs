@@ -1,0 +1,214 @@
+//! An application: raw HTTP/1.1 over threads, so that every byte and every end of a connection is the test's.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// A request as the application got it.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Request line and fields, as they came.
+    pub head: String,
+    pub body: Vec<u8>,
+    /// Counted from 0, in the order of acceptance.
+    pub connection: usize,
+}
+
+impl Seen {
+    pub fn line(&self) -> &str {
+        self.head.lines().next().unwrap_or_default()
+    }
+
+    /// The values of a field, in order.
+    pub fn fields(&self, name: &str) -> Vec<String> {
+        let fields = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        fields.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned()).collect()
+    }
+
+    pub fn field(&self, name: &str) -> Option<String> {
+        self.fields(name).into_iter().next()
+    }
+}
+
+/// What the application does with a request.
+pub enum Reply {
+    /// Writes this and waits for the next request.
+    Keep(Vec<u8>),
+    /// Writes this and closes.
+    Close(Vec<u8>),
+    /// Goes on by itself, with the connection.
+    Take(Box<dyn FnOnce(&mut TcpStream) + Send>),
+}
+
+impl Reply {
+    /// A 200 with this body.
+    pub fn ok(body: &str) -> Reply {
+        Reply::Keep(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes())
+    }
+
+    pub fn raw(text: &str) -> Reply {
+        Reply::Keep(text.as_bytes().to_vec())
+    }
+}
+
+type Handler = dyn Fn(&Seen) -> Reply + Send + Sync;
+
+/// See the module.
+pub struct App {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    seen: Mutex<Vec<Seen>>,
+    connections: Mutex<Vec<TcpStream>>,
+    accepted: AtomicUsize,
+    stopped: AtomicBool,
+    read_bodies: AtomicBool,
+}
+
+impl App {
+    /// Answers every request with its own name.
+    pub fn named(name: &'static str) -> App {
+        App::new(move |_| Reply::ok(name))
+    }
+
+    pub fn new(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> App {
+        App::at("127.0.0.1:0".parse().unwrap(), handler)
+    }
+
+    pub fn at(address: SocketAddr, handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> App {
+        let listener = TcpListener::bind(address).unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            seen: Mutex::default(),
+            connections: Mutex::default(),
+            accepted: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+            read_bodies: AtomicBool::new(true),
+        });
+        let handler: Arc<Handler> = Arc::new(handler);
+        let inner = shared.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { return };
+                if inner.stopped.load(Ordering::SeqCst) {
+                    return;
+                }
+                let connection = inner.accepted.fetch_add(1, Ordering::SeqCst);
+                inner.connections.lock().unwrap().push(stream.try_clone().unwrap());
+                let (inner, handler) = (inner.clone(), handler.clone());
+                std::thread::spawn(move || drop(serve(stream, connection, &inner, &*handler)));
+            }
+        });
+        App { address, shared }
+    }
+
+    /// Leaves the reading of bodies to [`Reply::Take`].
+    pub fn without_reading_bodies(self) -> App {
+        self.shared.read_bodies.store(false, Ordering::SeqCst);
+        self
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn seen(&self) -> Vec<Seen> {
+        self.shared.seen.lock().unwrap().clone()
+    }
+
+    pub fn requests(&self) -> usize {
+        self.shared.seen.lock().unwrap().len()
+    }
+
+    pub fn accepted(&self) -> usize {
+        self.shared.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Closes every connection that is open, as an application does with old ones.
+    pub fn close_connections(&self) {
+        for stream in self.shared.connections.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// As kill -9: nothing listens, every connection is gone.
+    pub fn kill(&self) {
+        self.shared.stopped.store(true, Ordering::SeqCst);
+        // Wakes the accepting thread, which lets the listener go.
+        let _ = TcpStream::connect(self.address);
+        let gone = || TcpStream::connect(self.address).is_err();
+        super::until("the application is gone", gone);
+        self.close_connections();
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+        self.close_connections();
+    }
+}
+
+fn serve(stream: TcpStream, connection: usize, shared: &Shared, handler: &Handler) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut writer = stream;
+    loop {
+        let mut head = String::new();
+        loop {
+            let before = head.len();
+            if reader.read_line(&mut head)? == 0 {
+                return Ok(());
+            }
+            if head.len() - before <= 2 {
+                break;
+            }
+        }
+        let mut seen = Seen { head, body: Vec::new(), connection };
+        if shared.read_bodies.load(Ordering::SeqCst) {
+            seen.body = read_body(&mut reader, &seen)?;
+        }
+        shared.seen.lock().unwrap().push(seen.clone());
+        match handler(&seen) {
+            Reply::Keep(bytes) => writer.write_all(&bytes)?,
+            Reply::Close(bytes) => {
+                writer.write_all(&bytes)?;
+                return writer.shutdown(Shutdown::Both);
+            }
+            Reply::Take(work) => {
+                work(&mut writer);
+                return writer.shutdown(Shutdown::Both);
+            }
+        }
+    }
+}
+
+fn read_body(reader: &mut impl BufRead, seen: &Seen) -> std::io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    if let Some(length) = seen.field("content-length") {
+        body.resize(length.parse().unwrap(), 0);
+        reader.read_exact(&mut body)?;
+    } else if seen.field("transfer-encoding").is_some() {
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line)?;
+            let size = usize::from_str_radix(line.trim(), 16).unwrap_or(0);
+            let mut chunk = vec![0; size];
+            reader.read_exact(&mut chunk)?;
+            body.extend(chunk);
+            if size == 0 {
+                // Trailers, and the empty line.
+                while reader.read_line(&mut line)? > 2 {
+                    line.clear();
+                }
+                break;
+            }
+            reader.read_line(&mut String::new())?;
+        }
+    }
+    Ok(body)
+}

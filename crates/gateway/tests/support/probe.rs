@@ -1,0 +1,115 @@
+//! An agent's probe that says what a test has it say, and remembers what it was asked.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use steadfast_core::{Incarnation, InstanceId, SetName};
+use steadfast_registry::{ProbeAnswer, ProbeReason, Role};
+
+use super::app::{App, Reply, Seen};
+
+/// See the module.
+pub struct Probe {
+    app: App,
+    says: Arc<Mutex<Says>>,
+}
+
+struct Says {
+    answer: ProbeAnswer,
+    /// Counted down: until then, and not longer, whatever was said.
+    until: Option<Instant>,
+    silent: bool,
+}
+
+impl Probe {
+    pub fn new(set: SetName, instance: InstanceId, incarnation: Incarnation) -> Probe {
+        let answer = ProbeAnswer {
+            set,
+            instance,
+            incarnation,
+            role: Role::Standby,
+            epoch: 0,
+            valid_for_ms: 0,
+            reason: ProbeReason::Standby,
+        };
+        let says = Arc::new(Mutex::new(Says { answer, until: None, silent: false }));
+        let inner = says.clone();
+        let app = App::new(move |_| {
+            let says = inner.lock().unwrap();
+            let mut answer = says.answer.clone();
+            if let Some(until) = says.until {
+                answer.valid_for_ms = until.saturating_duration_since(Instant::now()).as_millis() as u64;
+                if answer.valid_for_ms == 0 {
+                    answer.role = Role::Standby;
+                    answer.reason = ProbeReason::LeaseLost;
+                }
+            }
+            if says.silent {
+                return Reply::Close(Vec::new());
+            }
+            let status = if answer.role == Role::Leader { "200 OK" } else { "503 Service Unavailable" };
+            let body = serde_json::to_string(&answer).unwrap();
+            Reply::raw(&format!(
+                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            ))
+        });
+        Probe { app, says }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.app.address()
+    }
+
+    /// From now on: leads at this epoch, for `valid_for` from each question on.
+    pub fn lead(&self, epoch: u64, valid_for: Duration) {
+        let mut says = self.says.lock().unwrap();
+        says.answer.role = Role::Leader;
+        says.answer.reason = ProbeReason::Leading;
+        says.answer.epoch = epoch;
+        says.answer.valid_for_ms = valid_for.as_millis() as u64;
+        says.until = None;
+        says.silent = false;
+    }
+
+    /// From now on: leads at this epoch for so long from now on, and not longer.
+    pub fn lead_until(&self, epoch: u64, left: Duration) -> Instant {
+        self.lead(epoch, left);
+        let until = Instant::now() + left;
+        self.says.lock().unwrap().until = Some(until);
+        until
+    }
+
+    /// From now on: does not lead.
+    pub fn stand_by(&self, reason: ProbeReason) {
+        let mut says = self.says.lock().unwrap();
+        says.answer.role = Role::Standby;
+        says.answer.reason = reason;
+        says.answer.valid_for_ms = 0;
+        says.until = None;
+    }
+
+    /// From now on: closes every connection instead of answering.
+    pub fn fall_silent(&self) {
+        self.says.lock().unwrap().silent = true;
+    }
+
+    /// From now on: says that it is another life.
+    pub fn pretend(&self, incarnation: Incarnation) {
+        self.says.lock().unwrap().answer.incarnation = incarnation;
+    }
+
+    pub fn asked(&self) -> usize {
+        self.app.requests()
+    }
+
+    pub fn questions(&self) -> Vec<Seen> {
+        self.app.seen()
+    }
+
+    /// The last `Steadfast-In-Flight` told.
+    pub fn in_flight(&self) -> Option<usize> {
+        self.app.seen().last()?.field("steadfast-in-flight")?.parse().ok()
+    }
+}
