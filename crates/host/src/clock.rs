@@ -5,6 +5,7 @@
 //! through the vDSO directly, so that a test can put libfaketime under a process and have it believed.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use steadfast_core::Moment;
@@ -74,6 +75,36 @@ impl fmt::Display for WallTime {
         let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1_000)
     }
+}
+
+/// Not a time in the form of [`WallTime`]'s display.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a time: expected one like 2026-01-02T03:04:05.678Z")]
+pub struct BadTime(String);
+
+impl FromStr for WallTime {
+    type Err = BadTime;
+
+    /// Reads exactly what [`WallTime`]'s display writes.
+    fn from_str(text: &str) -> Result<WallTime, BadTime> {
+        let part = |range| text.get::<std::ops::Range<usize>>(range)?.parse::<u32>().ok().map(i64::from);
+        let read = || {
+            let days = days_since_1970(part(0..4)?, part(5..7)?, part(8..10)?);
+            let seconds = (part(11..13)? * 60 + part(14..16)?) * 60 + part(17..19)?;
+            Some(WallTime { unix_ms: (days * 86_400 + seconds) * 1_000 + part(20..23)? })
+        };
+        // What is not written back as it was read had another form, or was no date.
+        read().filter(|time| time.to_string() == text).ok_or_else(|| BadTime(text.chars().take(80).collect()))
+    }
+}
+
+/// The inverse of [`civil_date`].
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
 }
 
 /// The Gregorian date `days` days after 1970-01-01, counted in eras of 400 years that begin on 1 March, so

@@ -21,10 +21,11 @@ pub use error::Error;
 pub use instances::Registration;
 pub use leases::Leases;
 pub use mirror::{InstanceSeen, LeaseSeen, Mirror, Snapshot};
-pub use probe::{EPOCH_HEADER, ProbeAnswer, ProbeReason, Role};
+pub use probe::{EPOCH_HEADER, GATEWAY_HEADER, IN_FLIGHT_HEADER, ProbeAnswer, ProbeReason, Role};
 pub use records::{
     BeatRecord, EventKind, EventRecord, InstanceRecord, LedgerRecord, LedgerState, OrderRecord, SetRecord,
 };
 pub use registry::{Registry, Stored};
 pub use sets::SetStanding;
+pub use steadfast_store::Error as StoreError;
 pub use text::Text;

@@ -8,6 +8,13 @@ use crate::text::field;
 /// The header that carries the epoch of an answer.
 pub const EPOCH_HEADER: &str = "steadfast-epoch";
 
+/// The header by which a gateway that asks a probe names itself. A leader that hands over waits for the gateways it
+/// knows, for a bounded time, until each has said, after it was told to stop, that it carries nothing to it any more.
+pub const GATEWAY_HEADER: &str = "steadfast-gateway";
+
+/// The header in which a gateway that asks a probe says how many requests it carries to that instance.
+pub const IN_FLIGHT_HEADER: &str = "steadfast-in-flight";
+
 /// What a probe answers: 200 where `role` is leader, 503 otherwise, and this as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeAnswer {

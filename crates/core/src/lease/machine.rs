@@ -5,7 +5,9 @@ use core::time::Duration;
 use super::role::{Release, Role, Step, Tenure, lost_cause};
 use super::sight::{Known, News, Sight};
 use super::tries::{Tries, Try};
-use super::{Action, Attempt, Event, Expect, Hold, LeaseRecord, Observed, Outcome, Standing, StopCause, Timing};
+use super::{
+    Action, Attempt, Event, Expect, Hold, LeaseRecord, Memory, Observed, Outcome, Standing, StopCause, Timing,
+};
 use crate::{Epoch, Incarnation, InstanceId, Moment, Nonce};
 
 /// The lease machine of one instance.
@@ -25,8 +27,10 @@ pub struct Machine {
     tries: Tries,
     /// The highest epoch seen, remembered or tried: the next one is above it.
     highest: Epoch,
-    /// The highest the shell was told to write to disk.
-    remembered: Epoch,
+    /// What the shell was told to write to disk.
+    written: Memory,
+    /// The promise that must be on disk before a release.
+    owed: Moment,
     /// The highest seen in a record.
     seen: Epoch,
     /// The life before this one, and the highest epoch that one knew of.
@@ -39,9 +43,9 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine that has seen nothing. `highest` is the highest epoch this agent remembers from disk;
-    /// `seed` makes its nonces and must be fresh randomness for every incarnation.
-    pub fn new(me: InstanceId, incarnation: Incarnation, timing: Timing, highest: Epoch, seed: u64) -> Machine {
+    /// A machine that has seen nothing. `memory` is what its agent remembers from disk; `seed` makes its
+    /// nonces and must be fresh randomness for every incarnation.
+    pub fn new(me: InstanceId, incarnation: Incarnation, timing: Timing, memory: Memory, seed: u64) -> Machine {
         Machine {
             me,
             incarnation,
@@ -51,13 +55,14 @@ impl Machine {
             role: Role::Idle,
             sight: Sight::new(),
             tries: Tries::new(),
-            highest,
-            remembered: highest,
+            highest: memory.epoch,
+            written: memory,
+            owed: Moment::ZERO,
             seen: Epoch::NONE,
             previous: None,
             stop: None,
             read_at: Moment::ZERO,
-            promised_until: Moment::ZERO,
+            promised_until: memory.promised_until,
         }
     }
 
@@ -133,9 +138,9 @@ impl Machine {
         if let Some(cause) = self.stop.take() {
             return Some(Action::Stop(cause));
         }
-        if self.highest > self.remembered {
-            self.remembered = self.highest;
-            return Some(Action::Remember(self.highest));
+        if self.highest > self.written.epoch || self.owed > self.written.promised_until {
+            self.written = Memory { epoch: self.highest, promised_until: self.promised_until };
+            return Some(Action::Remember(self.written));
         }
         if self.read_due().is_some_and(|due| due <= now) {
             self.read_at = now + self.timing.pace().read_after();
@@ -146,13 +151,14 @@ impl Machine {
 
     /// Where this instance stands: to be published after every step, whole.
     pub fn standing(&self) -> Standing {
-        let (epoch, serve_until) = match &self.role {
-            Role::Leading(tenure) => (tenure.epoch, tenure.until),
-            Role::Stepping(tenure, _) => (tenure.epoch, Moment::ZERO),
-            Role::Releasing(release) => (release.epoch, Moment::ZERO),
-            Role::Idle | Role::Watching | Role::Taking(_) => (self.seen, Moment::ZERO),
+        let (epoch, serve_until, held_until) = match &self.role {
+            Role::Leading(tenure) => (tenure.epoch, tenure.until, tenure.until),
+            Role::Stepping(tenure, Step::Stopping { .. }) => (tenure.epoch, Moment::ZERO, tenure.until),
+            Role::Stepping(tenure, _) => (tenure.epoch, Moment::ZERO, Moment::ZERO),
+            Role::Releasing(release) => (release.epoch, Moment::ZERO, Moment::ZERO),
+            Role::Idle | Role::Watching | Role::Taking(_) => (self.seen, Moment::ZERO, Moment::ZERO),
         };
-        Standing { phase: self.role.phase(), epoch, serve_until, promised_until: self.promised_until }
+        Standing { phase: self.role.phase(), epoch, serve_until, held_until, promised_until: self.promised_until }
     }
 }
 
@@ -430,6 +436,7 @@ impl Machine {
         if let Role::Leading(tenure) = self.role {
             self.role = Role::Stepping(tenure, Step::Stopping { since: now });
             self.stop = Some(cause);
+            self.owed = self.promised_until;
         }
     }
 

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::{LeaseRecord, Observed, Timing, Version};
-use crate::{Epoch, InstanceId, Nonce};
+use crate::{Epoch, InstanceId, Moment, Nonce};
 
 /// What happened, as the shell tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,8 +90,8 @@ pub struct Attempt {
 /// What to do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Write this epoch to disk before anything that follows: the highest ever seen.
-    Remember(Epoch),
+    /// Write this to disk before anything that follows.
+    Remember(Memory),
     /// Send this write; answer with [`Event::Settled`].
     Attempt(Attempt),
     /// Read the lease; answer with [`Event::Seen`], or with nothing if the read failed.
@@ -101,6 +101,16 @@ pub enum Action {
     },
     /// Close the gate and stop the application; answer with [`Event::Stopped`] or [`Event::CannotStop`].
     Stop(StopCause),
+}
+
+/// What an agent must not forget when it is killed: the content of its state file, as far as the lease goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Memory {
+    /// The highest epoch ever seen or tried.
+    pub epoch: Epoch,
+    /// See [`super::Standing::promised_until`]; [`Moment::ZERO`] after a reboot. Written before a release goes
+    /// out: an agent that is killed before one holds the lease until then.
+    pub promised_until: Moment,
 }
 
 /// Why a leader stops.

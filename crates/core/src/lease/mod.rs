@@ -19,7 +19,7 @@ use crate::{Epoch, Incarnation, InstanceId, Nonce, Span};
 
 pub use guard::RouteGuard;
 pub use machine::Machine;
-pub use message::{Action, Attempt, Event, Expect, Hold, Outcome, StopCause};
+pub use message::{Action, Attempt, Event, Expect, Hold, Memory, Outcome, StopCause};
 pub use standing::{Phase, Standing};
 pub use timing::{CUT, LARGEST_DRIFT_MILLI, LONGEST_RELEASE_AFTER, LONGEST_TTL, SHORTEST_TRY, TRIES, Timing, Unsafe};
 

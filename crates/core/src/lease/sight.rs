@@ -34,6 +34,8 @@ pub(super) struct Sight {
     known: Known,
     /// When what is known was received, or the watch began again.
     since: Moment,
+    /// When the watch began (again).
+    began: Moment,
     /// When the store was last heard from.
     contact: Option<Moment>,
     /// The epoch this watch itself saw held.
@@ -50,6 +52,7 @@ impl Sight {
         Sight {
             known: Known::Nothing,
             since: Moment::ZERO,
+            began: Moment::ZERO,
             contact: None,
             held: None,
             passed_over: None,
@@ -114,14 +117,20 @@ impl Sight {
             _ => false,
         };
         if follows && !self.lost(now, patience) {
+            // What comes in a watch's first moments may be a backlog from before the break.
+            let settled = now.since(self.began) >= patience;
             self.held = match &shown {
-                Known::Record(shown) if shown.record.released => self.held.filter(|held| *held == shown.record.epoch),
+                Known::Record(shown) if shown.record.released => {
+                    self.held.filter(|held| *held == shown.record.epoch && settled)
+                }
                 Known::Record(shown) => Some(shown.record.epoch),
                 _ => None,
             };
+            if settled {
+                self.caution = Span::ZERO;
+            }
             self.known = shown;
             self.since = now;
-            self.caution = Span::ZERO;
         } else {
             self.caution = self.caution.max(self.known_ttl());
             self.known = shown;
@@ -147,6 +156,7 @@ impl Sight {
     /// Counts from now, as if what is known had been shown for the first time.
     pub(super) fn begin(&mut self, now: Moment, ttl: Span) {
         self.since = now;
+        self.began = now;
         self.held = match &self.known {
             Known::Record(known) if !known.record.released => Some(known.record.epoch),
             _ => None,

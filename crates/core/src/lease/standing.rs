@@ -14,8 +14,11 @@ pub struct Standing {
     /// Serve while `now < serve_until`; [`Moment::ZERO`] for one who may not. To be checked at every use:
     /// see [`Standing::serving`].
     pub serve_until: Moment,
+    /// Of one who serves, or served until just now and is being stopped: what was accepted before may be finished
+    /// while `now < held_until`, under the same epoch. Else [`Moment::ZERO`]. See [`Standing::holding`].
+    pub held_until: Moment,
     /// The latest deadline ever published here: until then somebody may act on an answer we gave. An application
-    /// without a gate, once stopped, is not started again before: a gateway might reach it beside the next leader.
+    /// without a gate is not started before, or a gateway might reach it beside the next leader.
     pub promised_until: Moment,
 }
 
@@ -38,13 +41,25 @@ pub enum Phase {
 
 impl Standing {
     /// One who has done nothing yet.
-    pub const NEW: Standing =
-        Standing { phase: Phase::Idle, epoch: Epoch::NONE, serve_until: Moment::ZERO, promised_until: Moment::ZERO };
+    pub const NEW: Standing = Standing {
+        phase: Phase::Idle,
+        epoch: Epoch::NONE,
+        serve_until: Moment::ZERO,
+        held_until: Moment::ZERO,
+        promised_until: Moment::ZERO,
+    };
 
     /// What a probe answers and a gate obeys, asked at every use with a clock read for that use: the epoch to
     /// serve under and for how long, or `None` for 503.
     pub fn serving(&self, now: Moment) -> Option<(Epoch, Duration)> {
         (now < self.serve_until).then(|| (self.epoch, self.serve_until.since(now)))
+    }
+
+    /// Whether what was accepted while serving may go on now: a leader that steps down on purpose keeps the lease
+    /// until it answers [`super::Event::Stopped`], so that it need not break off what it carries. To be checked
+    /// before every read that is passed on.
+    pub fn holding(&self, now: Moment) -> bool {
+        now < self.held_until
     }
 
     /// Why, as a word that programs may switch on.

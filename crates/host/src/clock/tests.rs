@@ -36,6 +36,17 @@ fn wall_times_are_written_as_rfc_3339() {
         (1_234_567_890_123, "2009-02-13T23:31:30.123Z"),
     ] {
         assert_eq!(WallTime::from_unix_millis(ms).to_string(), text);
+        assert_eq!(text.parse(), Ok(WallTime::from_unix_millis(ms)));
+    }
+    for text in [
+        "",
+        "now",
+        "2026-02-30T00:00:00.000Z",
+        "2026-01-01T24:00:00.000Z",
+        "2026-01-01T00:00:00Z",
+        "2026-01-01 00:00:00.000Z",
+    ] {
+        assert!(text.parse::<WallTime>().is_err(), "{text:?} must be refused");
     }
     assert!(wall().unix_millis() > 1_700_000_000_000);
 }

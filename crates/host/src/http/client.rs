@@ -373,6 +373,11 @@ impl Client {
         (clock::now().since(one.since) < self.0.limits.idle).then_some(one.connection)
     }
 
+    #[cfg(test)]
+    pub(super) fn idle(&self) -> usize {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).values().map(Vec::len).sum()
+    }
+
     fn keep(&self, target: &Target, mut connection: Connection) {
         if connection.sender.is_closed() {
             return;

@@ -151,7 +151,8 @@ impl Server {
         };
         let request = Request {
             method: head.method,
-            path: head.uri.path().to_string(),
+            // CONNECT names an authority and no path.
+            path: if head.uri.path().is_empty() { "/".into() } else { head.uri.path().to_string() },
             query: head.uri.query().map(str::to_string),
             headers: head.headers,
             body,

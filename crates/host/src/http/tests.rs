@@ -1,16 +1,20 @@
+mod client;
+mod server;
+
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::clock;
 use crate::net::Listener;
 use crate::shutdown::Shutdown;
 
 const SOON: Duration = Duration::from_secs(10);
+const SHORT: Duration = Duration::from_millis(50);
 
 /// A server on a free port, and a client for it.
 struct Running {
@@ -19,6 +23,10 @@ struct Running {
     client: Client,
     shutdown: Shutdown,
     server: JoinHandle<()>,
+}
+
+fn target(address: SocketAddr) -> Target {
+    Target::Tcp { host: steadfast_core::Host::Ip(address.ip()), port: address.port() }
 }
 
 impl Running {
@@ -31,30 +39,54 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown::new();
         let server = tokio::spawn(serve(listener, Arc::new(handler), limits, shutdown.clone()));
-        let target = Target::Tcp { host: steadfast_core::Host::Ip(address.ip()), port: address.port() };
-        Running { address, target, client: Client::default(), shutdown, server }
+        Running { address, target: target(address), client: Client::default(), shutdown, server }
     }
 
     async fn call(&self, call: Call) -> Reply {
         self.client.call(&self.target, call, SOON).await.unwrap()
     }
 
-    async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.unwrap()
+    /// Sends `bytes` on a connection of its own.
+    async fn send(&self, bytes: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+        stream
     }
 
     async fn stop(self) {
         self.shutdown.begin();
-        tokio::time::timeout(SOON, self.server).await.unwrap().unwrap();
+        soon("the server ends", self.server).await.unwrap();
     }
 }
 
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + SOON;
-    while !holds() {
-        assert!(tokio::time::Instant::now() < deadline, "{what} did not happen");
-        tokio::time::sleep(Duration::from_millis(2)).await;
+async fn soon<F: Future>(what: &str, work: F) -> F::Output {
+    clock::timeout_at(clock::now() + SOON, work).await.unwrap_or_else(|| panic!("not in time: {what}"))
+}
+
+/// Everything until the peer closes.
+async fn heard(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    // A reset after the answer is an end, too.
+    let _ = soon("the server closes", stream.read_to_end(&mut text)).await;
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Everything until `end` has come.
+async fn heard_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut text = String::new();
+    while !text.ends_with(end) {
+        text.push(char::from(soon(end, stream.read_u8()).await.unwrap()));
     }
+    text
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    soon(what, async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
 }
 
 async fn echo(request: Request) -> Response {
@@ -62,71 +94,38 @@ async fn echo(request: Request) -> Response {
     Response::text(line).with(HeaderName::from_static("x-tried"), HeaderValue::from_static("yes"))
 }
 
-#[tokio::test]
-async fn calls_are_answered_over_kept_connections() {
-    let running = Running::new(Limits::default(), echo);
-    for _ in 0..3 {
-        let reply = running.call(Call::get("/a%20b?c=d")).await;
-        assert_eq!((reply.status, &reply.body[..]), (StatusCode::OK, &b"GET /a%20b Some(\"c=d\") 0"[..]));
-        assert_eq!(reply.headers["x-tried"], "yes");
-        let reply = running.call(Call::json(Method::PUT, "/x", &[1, 2, 3])).await;
-        assert_eq!(&reply.body[..], b"PUT /x None 7");
-        let reply = running.call(Call::new(Method::HEAD, "/x")).await;
-        assert_eq!((reply.body.len(), &reply.headers[header::CONTENT_LENGTH]), (0, &HeaderValue::from_static("14")));
+#[test]
+fn what_is_encoded_is_decoded() {
+    for (text, encoded) in
+        [("", ""), ("a-Z.0_~", "a-Z.0_~"), ("a b/c?d=e&f+g%", "a%20b%2Fc%3Fd%3De%26f%2Bg%25"), ("ü\0", "%C3%BC%00")]
+    {
+        assert_eq!(percent_encode(text.as_bytes()), encoded);
+        assert_eq!(percent_decode(encoded).as_deref(), Some(text.as_bytes()));
     }
-    running.stop().await;
-}
-
-#[tokio::test]
-async fn a_unix_socket_serves_the_same() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("api");
-    let shutdown = Shutdown::new();
-    let server =
-        tokio::spawn(serve(Listener::unix(&path).unwrap(), Arc::new(echo), Limits::default(), shutdown.clone()));
-    let reply = Client::default().call(&Target::Unix(path.clone()), Call::get("/"), SOON).await.unwrap();
-    assert_eq!(&reply.body[..], b"GET / None 0");
-    shutdown.begin();
-    server.await.unwrap();
-    let error = Client::default().call(&Target::Unix(path), Call::get("/"), SOON).await.unwrap_err();
-    assert!(matches!(error, CallError::NotSent { .. }), "{error}");
-}
-
-#[tokio::test]
-async fn a_panic_is_a_500_and_not_the_end() {
-    let running = Running::new(Limits::default(), |request: Request| async move {
-        assert_ne!(request.path, "/panic", "on purpose");
-        Response::new(StatusCode::NO_CONTENT)
-    });
-    for _ in 0..2 {
-        let reply = running.call(Call::get("/panic")).await;
-        assert_eq!(reply.problem().unwrap().reason, "internal");
-        assert_eq!(running.call(Call::get("/")).await.status, 204);
+    for broken in ["%", "%4", "%zz", "a%f", "%+1"] {
+        assert_eq!(percent_decode(broken), None, "{broken}");
     }
-    running.stop().await;
 }
 
-#[tokio::test]
-async fn a_handler_finishes_though_its_client_is_gone() {
-    static FINISHED: AtomicUsize = AtomicUsize::new(0);
-    static STARTED: AtomicUsize = AtomicUsize::new(0);
-    let go = Arc::new(tokio::sync::Semaphore::new(0));
-    let wait = Arc::clone(&go);
-    let running = Running::new(Limits::default(), move |_| {
-        let wait = Arc::clone(&wait);
-        async move {
-            STARTED.fetch_add(1, Ordering::SeqCst);
-            let _ = wait.acquire().await;
-            FINISHED.fetch_add(1, Ordering::SeqCst);
-            Response::new(StatusCode::OK)
-        }
-    });
-    let mut client = running.connect().await;
-    client.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await.unwrap();
-    until("the start", || STARTED.load(Ordering::SeqCst) == 1).await;
-    drop(client);
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    go.add_permits(1);
-    until("the end of the work", || FINISHED.load(Ordering::SeqCst) == 1).await;
-    running.stop().await;
+#[test]
+fn a_request_is_taken_apart() {
+    let request = |path: &str, query: Option<&str>| Request {
+        method: Method::GET,
+        path: path.into(),
+        query: query.map(str::to_string),
+        headers: HeaderMap::new(),
+        body: Bytes::new(),
+        peer: Peer::Unix { pid: None },
+    };
+    let asked = request("/api/v1/clients/a%2Fb", Some("a=1&b=x+y%21&c&a=2&=z&&bad=%zz"));
+    assert_eq!(asked.segments().unwrap(), ["api", "v1", "clients", "a/b"]);
+    let pairs = asked.query_pairs();
+    let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(pairs, [("a", "1"), ("b", "x y!"), ("c", ""), ("a", "2"), ("", "z")]);
+    assert_eq!(asked.query_value("b").as_deref(), Some("x y!"));
+    assert_eq!(asked.query_value("a"), None, "given twice, two readers would read two values");
+    assert_eq!(asked.query_value("bad"), None);
+    assert_eq!(request("/%ff", None).segments(), None);
+    assert_eq!(request("/", None).segments().unwrap(), [""]);
+    assert!(request("/", None).query_pairs().is_empty());
 }

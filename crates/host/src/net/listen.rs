@@ -152,7 +152,7 @@ impl Listener {
             let accepted = match self {
                 Listener::Tcp(listener) => listener.accept().await.map(|(stream, from)| {
                     // Fails only for a connection that is already gone, which the first read will tell.
-                    let _ = stream.set_nodelay(true);
+                    let _ = super::tune(&stream);
                     (Stream::Tcp(stream), Peer::Tcp(from))
                 }),
                 Listener::Unix(listener, _) => listener.accept().await.map(|(stream, _)| {

@@ -10,6 +10,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use steadfast_core::Host;
 use tokio::net::TcpStream;
 
@@ -22,6 +23,9 @@ pub const BACKLOG: i32 = 4096;
 
 /// The longest a name may take to resolve where the caller gives no shorter time.
 pub const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long an address is tried while its name has another one.
+pub const NEXT_ADDRESS_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a host could not be turned into addresses.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +72,8 @@ pub async fn resolve(host: &Host, port: u16, within: Duration) -> Result<Vec<Soc
     }
 }
 
-/// A connection to the first address of `host` that takes one, with TCP_NODELAY. The caller bounds the whole by a
+/// A connection to the first address of `host` that takes one, with TCP_NODELAY and keep-alive probes. An address that
+/// does not answer is given up after [`NEXT_ADDRESS_AFTER`] if there is another. The caller bounds the whole by a
 /// time-out of its own; dropping the future gives up at once.
 ///
 /// # Errors
@@ -82,17 +87,30 @@ pub async fn connect_tcp(host: &Host, port: u16) -> io::Result<TcpStream> {
         };
         io::Error::new(kind, error)
     })?;
-    let mut last = None;
+    let mut failed = io::Error::from(io::ErrorKind::NotFound);
+    let mut left = addresses.len();
     for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
+        left -= 1;
+        let patience = if left == 0 { Duration::MAX } else { NEXT_ADDRESS_AFTER };
+        match tokio::time::timeout(patience, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                tune(&stream)?;
                 return Ok(stream);
             }
-            Err(error) => last = Some(error),
+            Ok(Err(error)) => failed = error,
+            Err(_) => failed = io::ErrorKind::TimedOut.into(),
         }
     }
-    Err(last.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
+    Err(failed)
+}
+
+/// Sends small messages at once, and finds out about a peer that went without a word, so that a stream on which
+/// nothing happens does not outlive the other side for ever.
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    const PROBES: TcpKeepalive =
+        TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(5)).with_retries(3);
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_keepalive(&PROBES)
 }
 
 /// The address in the form it is compared in: an IPv4 address that arrived at an IPv6 socket (`::ffff:10.0.0.4`)

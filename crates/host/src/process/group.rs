@@ -165,6 +165,11 @@ impl Group {
         self.exited().await
     }
 
+    #[cfg(test)]
+    pub(super) fn guardian(&self) -> i32 {
+        lock(&self.life).leader.guardian
+    }
+
     /// SIGTERM, and SIGCONT so that a stopped process hears it.
     fn ask(&self, signal: fn(&Group, Signal) -> io::Result<()>) {
         for one in [Signal::TERM, Signal::CONT] {

@@ -36,7 +36,8 @@ pub enum Output {
     Discard,
 }
 
-/// A program to be started. Its standard input is empty; it inherits our environment.
+/// A program to be started. Its standard input is empty; it inherits our environment, except what the service manager
+/// put there for us alone.
 #[derive(Clone, Debug, Default)]
 pub struct Spec {
     /// The program and its arguments; at least the program. One without a `/` is looked up in `PATH`.

@@ -19,6 +19,9 @@ use crate::sys::{self, Remains};
 /// How often the dead are looked for while some are awaited.
 const BURY_EVERY: Duration = Duration::from_millis(10);
 
+/// The service manager's word to this process, which a child must not take for its own.
+const MEANT_FOR_US: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
+
 static SPAWNER: Mutex<Option<Sender<Order>>> = Mutex::new(None);
 
 /// Our own children: those whose end somebody here awaits. Held while forking, so that no child is ever unknown.
@@ -46,7 +49,7 @@ pub(super) struct Leader {
     pub(super) pid: i32,
     /// Its remains were taken away: its id may be anybody's.
     gone: bool,
-    guardian: i32,
+    pub(super) guardian: i32,
     orders: PipeWriter,
 }
 
@@ -128,7 +131,9 @@ fn fork(spec: &Spec) -> io::Result<Started> {
     drop(known);
     let leader = Leader { pid, gone: false, guardian, orders };
     let (stdout, stderr) = pipes(&mut child);
-    let entry = table::entry(pid)?.ok_or(io::ErrorKind::NotFound)?;
+    let unreadable = |why: String| io::Error::other(format!("/proc does not show it: {why}"));
+    let entry = table::entry(pid).map_err(|error| unreadable(error.to_string()))?;
+    let entry = entry.ok_or_else(|| unreadable("no such process".into()))?;
     Ok(Started { pidfd: sys::open_pidfd(pid)?, entry, leader, stdout, stderr })
 }
 
@@ -140,7 +145,11 @@ fn command(spec: &Spec) -> io::Result<Command> {
         Output::Discard => Stdio::null(),
     };
     let mut command = Command::new(program);
-    command.args(arguments).envs(spec.env.iter().map(|(name, value)| (name, value)));
+    command.args(arguments);
+    for ours in MEANT_FOR_US {
+        command.env_remove(ours);
+    }
+    command.envs(spec.env.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(output()).stderr(output());
     if let Some(cwd) = &spec.cwd {
         command.current_dir(cwd);

@@ -72,6 +72,26 @@ pub struct StateDir {
     path: PathBuf,
 }
 
+/// What the environment says of the default directory.
+struct Places {
+    named: Option<PathBuf>,
+    system: PathBuf,
+    user: Option<PathBuf>,
+}
+
+impl Places {
+    fn of_environment() -> Places {
+        let environment = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        Places {
+            // systemd separates several by colons; the first is the unit's own.
+            named: environment("STATE_DIRECTORY")
+                .and_then(|all| all.to_str().map(|all| PathBuf::from(all.split(':').next().unwrap_or(all)))),
+            system: PathBuf::from("/var/lib/steadfast"),
+            user: environment("XDG_STATE_HOME").or_else(|| environment("HOME").map(|home| home.join(".local/state"))),
+        }
+    }
+}
+
 /// An exclusive lock, held until dropped or until the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
@@ -106,14 +126,18 @@ impl StateDir {
     ///
     /// As [`StateDir::open`]; [`StateError::Nowhere`].
     pub fn open_default() -> Result<StateDir, StateError> {
-        let environment = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        StateDir::open_first(
-            // systemd separates several by colons; the first is the unit's own.
-            environment("STATE_DIRECTORY")
-                .and_then(|all| all.to_str().map(|all| PathBuf::from(all.split(':').next().unwrap_or(all)))),
-            Path::new("/var/lib/steadfast"),
-            environment("XDG_STATE_HOME").or_else(|| environment("HOME").map(|home| home.join(".local/state"))),
-        )
+        let Places { named, system, user } = Places::of_environment();
+        StateDir::open_first(named, &system, user)
+    }
+
+    /// Where [`StateDir::open_default`] looks, in its order, for who only reads: nothing is made.
+    pub fn default_places() -> Vec<PathBuf> {
+        match Places::of_environment() {
+            Places { named: Some(named), .. } => vec![named],
+            Places { system, user, .. } => {
+                [Some(system), user.map(|user| user.join("steadfast"))].into_iter().flatten().collect()
+            }
+        }
     }
 
     fn open_first(named: Option<PathBuf>, system: &Path, user: Option<PathBuf>) -> Result<StateDir, StateError> {

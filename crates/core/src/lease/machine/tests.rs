@@ -24,11 +24,11 @@ const LASTS_MS: u64 = 2_400;
 impl Stage {
     /// A machine of the default timing that has seen nothing, at a second past boot.
     fn new() -> Stage {
-        Stage::remembering(Epoch::NONE)
+        Stage::remembering(Memory::default())
     }
 
-    fn remembering(highest: Epoch) -> Stage {
-        let machine = Machine::new(ME.parse().unwrap(), Incarnation(1), Timing::default(), highest, 7);
+    fn remembering(memory: Memory) -> Stage {
+        let machine = Machine::new(ME.parse().unwrap(), Incarnation(1), Timing::default(), memory, 7);
         Stage { machine, now_ms: 1_000, asked: Vec::new() }
     }
 

@@ -71,7 +71,7 @@ fn a_released_lease_is_taken_at_once_only_by_whoever_saw_it_held() {
     let mut witness = Stage::new();
     witness.event(Event::Fit(true));
     witness.sees(9, held_by_other(4));
-    witness.keep_in_touch(300);
+    witness.keep_in_touch(750);
     witness.sees(10, released(held_by_other(4)));
     assert_eq!(witness.attempt(Hold::Take).record.epoch, Epoch(5));
 

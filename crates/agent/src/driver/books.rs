@@ -1,0 +1,117 @@
+//! Keeping our own page of the books, and reading the others'.
+
+use std::time::Duration;
+
+use steadfast_core::{Incarnation, Moment};
+use steadfast_registry::{BeatRecord, Error as RegistryError, Snapshot};
+
+use super::Loop;
+use crate::Error;
+use crate::books::{Presence, Trouble};
+use crate::event::Event;
+
+/// How often presence is shown.
+const BEAT_EVERY: Duration = Duration::from_secs(3);
+/// Between two tries to register anew.
+const REGISTER_EVERY: Duration = Duration::from_secs(1);
+
+/// Presence: when it is shown next.
+#[derive(Debug)]
+pub(super) struct Beats {
+    number: u64,
+    due: Moment,
+    under_way: bool,
+}
+
+impl Beats {
+    pub(super) fn new(now: Moment) -> Beats {
+        Beats { number: 0, due: now, under_way: false }
+    }
+
+    pub(super) fn due(&self) -> Option<Moment> {
+        (!self.under_way).then_some(self.due)
+    }
+
+    pub(super) fn ended(&mut self) {
+        self.under_way = false;
+    }
+}
+
+impl Loop {
+    pub(super) fn read_books(&mut self, now: Moment, snapshot: &Snapshot) {
+        let news = self.parts.books.learn(snapshot);
+        let set = self.parts.config.set.clone();
+        match news.trouble {
+            Some(Trouble::Began(why)) => tracing::warn!(%set, %why, "the store cannot be followed"),
+            Some(Trouble::Ended) => tracing::info!(%set, "the store can be followed again"),
+            None => {}
+        }
+        self.report.see(snapshot, &self.parts.config.instance);
+        for event in news.lease {
+            if let steadfast_core::lease::Event::Retune(timing) = &event {
+                tracing::info!(%set, ttl = %timing.ttl(), "the set's settings changed");
+                self.parts.timing = *timing;
+            }
+            self.tell(now, event);
+        }
+        if let Presence::Replaced { place } = self.parts.books.presence() {
+            let place = place.clone();
+            let (set, instance) = (self.parts.config.set.clone(), self.parts.config.instance.clone());
+            self.leave(now, Err(Error::Replaced { set, instance, place }));
+        }
+        self.post();
+    }
+
+    /// Shows that we are there; where the store has forgotten us, tells it anew.
+    pub(super) fn beat_or_register(&mut self, now: Moment) {
+        if self.leaving.is_some() || self.beats.due().is_none_or(|due| due > now) {
+            return;
+        }
+        self.beats.under_way = true;
+        if *self.parts.books.presence() == Presence::Missing {
+            self.beats.due = now + REGISTER_EVERY;
+            self.register_again();
+        } else {
+            self.beats.due = now + BEAT_EVERY;
+            self.beat();
+        }
+    }
+
+    fn beat(&mut self) {
+        self.beats.number += 1;
+        let beat = BeatRecord::new(self.parts.life.incarnation(), self.beats.number);
+        let (registry, set, id) =
+            (self.parts.registry.clone(), self.parts.config.set.clone(), self.parts.config.instance.clone());
+        self.effects.spawn(async move {
+            if let Err(error) = registry.beat(&set, &id, &beat).await {
+                tracing::debug!(instance = %id, %error, "presence could not be shown");
+            }
+            Event::Beaten
+        });
+    }
+
+    fn register_again(&mut self) {
+        let (registry, set, id) =
+            (self.parts.registry.clone(), self.parts.config.set.clone(), self.parts.config.instance.clone());
+        let (record, replaced) = (self.parts.record.clone(), self.parts.books.replaced());
+        self.effects.spawn(async move {
+            let again = async {
+                let found = registry.instance(&set, &id).await?;
+                let there = found.description.as_ref().map(|stored| stored.record.incarnation);
+                let ours = |life: Incarnation| life == record.incarnation || Some(life) == replaced;
+                // Whoever else has the name, the mirror shows us.
+                if there.is_none_or(ours) { registry.register(&set, &id, &record, &found).await } else { Ok(()) }
+            };
+            Event::Registered(again.await)
+        });
+    }
+
+    pub(super) fn registered_again(&mut self, result: Result<(), RegistryError>) {
+        self.beats.ended();
+        let (set, instance) = (&self.parts.config.set, &self.parts.config.instance);
+        match result {
+            Ok(()) => tracing::warn!(%set, %instance, "the store had forgotten this instance: registered it again"),
+            Err(error) => tracing::warn!(%set, %instance, %error, "the store has forgotten this instance"),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Words for people: one line, and one note in the set's event log, for each thing that matters.
+
+use steadfast_core::lease::{Attempt, Hold, Phase, Standing};
+use steadfast_core::{Epoch, InstanceId, Moment};
+use steadfast_host::clock;
+use steadfast_registry::{Error as RegistryError, EventKind, Snapshot};
+
+use super::Loop;
+use super::stop::Reason;
+
+/// What was said last.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    phase: Option<Phase>,
+    /// From whom the lease is being taken, and why it is free.
+    taking: Option<Taking>,
+    /// The epoch of our last leadership.
+    led_at: Epoch,
+    refused: bool,
+    lost: bool,
+    led_by_another: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Taking {
+    from: Option<InstanceId>,
+    reason: &'static str,
+    /// Since when the record was as it is.
+    since: Option<Moment>,
+}
+
+impl Report {
+    /// Whether our lease was lost, and nobody is known to lead since.
+    pub(super) fn lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Whether another instance holds the lease, as far as is known.
+    pub(super) fn led_by_another(&self) -> bool {
+        self.led_by_another
+    }
+
+    /// Takes in who leads.
+    pub(super) fn see(&mut self, snapshot: &Snapshot, me: &InstanceId) {
+        let holder = snapshot.lease.as_ref().map(|lease| &lease.observed.record).filter(|record| !record.released);
+        self.led_by_another = holder.is_some_and(|record| record.holder != *me);
+        self.lost &= !self.led_by_another;
+    }
+
+    /// The store refuses an attempt in a way that no retry mends: said once until it accepts one.
+    pub(super) fn refusal(&mut self, refusal: Option<RegistryError>) {
+        let before = std::mem::replace(&mut self.refused, refusal.is_some());
+        if let (Some(error), false) = (refusal, before) {
+            tracing::error!(%error, "the lease cannot be written");
+        }
+    }
+
+    /// An attempt goes out.
+    pub(super) fn attempt(&mut self, attempt: &Attempt, snapshot: &Snapshot, me: &InstanceId) {
+        if attempt.hold != Hold::Take {
+            return;
+        }
+        let seen = snapshot.lease.as_ref();
+        self.taking = Some(Taking {
+            from: seen.map(|lease| lease.observed.record.holder.clone()),
+            reason: match seen.map(|lease| &lease.observed.record) {
+                None => "first",
+                Some(record) if record.released => "released",
+                Some(record) if record.holder == *me => "own",
+                Some(_) => "expired",
+            },
+            since: seen.map(|lease| lease.received),
+        });
+    }
+}
+
+impl Loop {
+    /// Says where we stand, when that changed.
+    pub(super) fn report_standing(&mut self, standing: &Standing) {
+        let before = self.report.phase.replace(standing.phase);
+        if before == Some(standing.phase) {
+            return;
+        }
+        let leads = standing.phase == Phase::Leading;
+        if leads {
+            self.report.lost = false;
+            self.report.led_at = standing.epoch;
+            self.report_leading(standing);
+        } else if before == Some(Phase::Leading) {
+            self.parts.epoch_file.tell(None);
+        }
+        let notify = &self.parts.controls.notify;
+        if leads {
+            notify.status(&format!("leading, epoch {}", standing.epoch));
+        } else if before.is_none() || before == Some(Phase::Leading) {
+            notify.status("standby");
+        }
+    }
+
+    fn report_leading(&self, standing: &Standing) {
+        let taking = self.report.taking.clone().unwrap_or(Taking { from: None, reason: "first", since: None });
+        let (set, instance) = (&self.parts.config.set, &self.parts.config.instance);
+        let epoch = standing.epoch;
+        let from = taking.from.as_ref().map_or("nobody", |id| id.as_str());
+        let unchanged_ms = taking.since.map_or(0, |since| clock::now().since(since).as_millis());
+        tracing::info!(%set, %instance, %epoch, from, reason = taking.reason, unchanged_ms, "leading");
+        self.parts.epoch_file.tell(Some(epoch));
+        self.parts.notes.note(EventKind::Leading {
+            instance: instance.clone().into(),
+            epoch: epoch.0,
+            from: taking.from.map(Into::into),
+            reason: taking.reason.to_owned(),
+        });
+    }
+
+    /// Says why we stop.
+    pub(super) fn report_stop(&mut self, reason: Reason) {
+        let (set, instance) = (&self.parts.config.set, &self.parts.config.instance);
+        let epoch = self.report.led_at;
+        tracing::info!(%set, %instance, %epoch, reason = reason.as_str(), "stopped leading");
+        self.report.lost = reason == Reason::Lost;
+        self.parts.notes.note(EventKind::Stopped {
+            instance: instance.clone().into(),
+            epoch: epoch.0,
+            reason: reason.as_str().to_owned(),
+        });
+    }
+}

@@ -1,0 +1,50 @@
+//! The file the application reads its epoch from: `7\n` while its instance leads, empty otherwise.
+//!
+//! It is written right after the lease is won, beside the renewals and never before them: an application that fences
+//! its writes waits for the file, everybody else need not. An epoch stands there only once it is ours; two
+//! instances never read the same one.
+
+use std::sync::Arc;
+
+use steadfast_core::Epoch;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::life::Life;
+
+/// The file's writer.
+#[derive(Debug)]
+pub(crate) struct EpochFile {
+    wanted: watch::Sender<Option<Epoch>>,
+    writer: JoinHandle<()>,
+}
+
+impl EpochFile {
+    /// Starts the writer, which ends with this value.
+    pub(crate) fn start(life: Arc<Life>) -> EpochFile {
+        let (wanted, mut changes) = watch::channel(None);
+        let writer = tokio::spawn(async move {
+            while changes.changed().await.is_ok() {
+                let epoch = *changes.borrow_and_update();
+                let life = Arc::clone(&life);
+                match tokio::task::spawn_blocking(move || life.tell_epoch(epoch)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::error!(%error, "the application cannot be told its epoch"),
+                    Err(_) => return,
+                }
+            }
+        });
+        EpochFile { wanted, writer }
+    }
+
+    /// What shall stand in the file. Never waits; of several wishes the last counts.
+    pub(crate) fn tell(&self, epoch: Option<Epoch>) {
+        self.wanted.send_if_modified(|wanted| std::mem::replace(wanted, epoch) != epoch);
+    }
+}
+
+impl Drop for EpochFile {
+    fn drop(&mut self) {
+        self.writer.abort();
+    }
+}

@@ -1,0 +1,50 @@
+//! The lease machine's wishes towards the store and the disk, each a task that ends in an event.
+//! Renewals wait for nothing and nobody: not for each other, and not for a store call that hangs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use steadfast_core::lease::{Attempt, Memory, Outcome};
+use steadfast_registry::Leases;
+
+use crate::event::Event;
+use crate::life::Life;
+
+/// Between two tries to write the epoch down on a disk that refuses.
+const WRITE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Sends one attempt, once.
+pub(crate) async fn attempt(leases: Arc<Leases>, attempt: Attempt) -> Event {
+    let nonce = attempt.record.nonce;
+    match tokio::time::timeout(attempt.within, leases.send(&attempt)).await {
+        Ok(Ok(outcome)) => Event::Settled { nonce, outcome, refusal: None },
+        Ok(Err(error)) => Event::Settled { nonce, outcome: Outcome::Unavailable, refusal: Some(error) },
+        Err(_) => Event::Settled { nonce, outcome: Outcome::Unknown, refusal: None },
+    }
+}
+
+/// Reads the lease.
+pub(crate) async fn read(leases: Arc<Leases>, within: Duration) -> Event {
+    match tokio::time::timeout(within, leases.read(within)).await {
+        Ok(Ok(seen)) => Event::Read(Some(seen)),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the lease could not be read");
+            Event::Read(None)
+        }
+        Err(_) => Event::Read(None),
+    }
+}
+
+/// Writes the epoch down, as often as it takes: without it the lease is not taken.
+pub(crate) async fn remember(life: Arc<Life>, memory: Memory) -> Event {
+    loop {
+        let writer = Arc::clone(&life);
+        match tokio::task::spawn_blocking(move || writer.remember(memory)).await {
+            Ok(Err(error)) => {
+                tracing::error!(%error, epoch = %memory.epoch, "cannot write the epoch down, so cannot take the lease")
+            }
+            Ok(Ok(())) | Err(_) => return Event::Remembered,
+        }
+        tokio::time::sleep(WRITE_AGAIN_AFTER).await;
+    }
+}

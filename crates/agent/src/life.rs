@@ -1,0 +1,259 @@
+//! One life of an instance on this machine: its lock, its incarnation, and what it leaves to the next.
+//!
+//! While the lock is held, whoever wrote the state file under the same boot id is dead: its name, and the lease it
+//! may hold, are ours to take over. Under another boot id (a restart, a copied disk) nothing follows from the file
+//! but the highest epoch ever seen.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use steadfast_core::lease::Memory;
+use steadfast_core::{Epoch, Incarnation, InstanceId, Moment, SetName};
+use steadfast_host::process::GroupId;
+use steadfast_host::state::{Lock, PUBLIC, StateDir, StateError};
+use steadfast_host::{clock, random};
+use steadfast_registry::Text;
+
+use crate::Error;
+
+const LOCK: &str = "lock";
+const STATE: &str = "agent.json";
+/// The file the application reads the epoch from.
+pub(crate) const EPOCH: &str = "epoch";
+/// The format of the state file.
+const FORMAT: u64 = 1;
+/// So many former lives of this boot are remembered: those that ended before they could register count too.
+const LIVES_KEPT: usize = 16;
+
+/// What stands in the state file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Document {
+    v: u64,
+    boot: String,
+    incarnation: Text<Incarnation>,
+    /// The lives before this one, under the same boot; the last is the latest.
+    former: Vec<Text<Incarnation>>,
+    /// The highest epoch ever seen.
+    epoch: u64,
+    /// Under this boot: until when a gateway may act on what some life said, in nanoseconds of the boot clock.
+    #[serde(default)]
+    promised_until_ns: u64,
+    /// The application's process group: a [`GroupId`].
+    group: Option<String>,
+}
+
+/// A life that has begun, and the exclusive right to it on this machine.
+#[derive(Debug)]
+pub(crate) struct Life {
+    dir: StateDir,
+    _lock: Lock,
+    incarnation: Incarnation,
+    document: Mutex<Document>,
+    /// What the life before may have left running.
+    stale: Option<GroupId>,
+}
+
+impl Life {
+    /// Begins a life of `instance`, with its files under `root`. Blocks on the disk.
+    pub(crate) fn begin(root: &std::path::Path, set: &SetName, instance: &InstanceId) -> Result<Life, Error> {
+        let path: PathBuf = root.join("agents").join(set.as_str()).join(instance.as_str());
+        let dir = StateDir::open(&path).map_err(|error| unusable(&path, error))?;
+        let lock = dir.lock(LOCK).map_err(|error| match error {
+            StateError::Held { pid, .. } => Error::AlreadyRuns {
+                set: set.clone(),
+                instance: instance.clone(),
+                place: pid.map_or_else(|| "on this machine".to_owned(), |pid| format!("on this machine (pid {pid})")),
+            },
+            other => unusable(&path, other),
+        })?;
+        let boot = clock::boot_id()
+            .map_err(|source| Error::Machine { what: "read this boot's id (is /proc mounted?)", source })?;
+        let incarnation = Incarnation(random::u64());
+        let before = dir.read(STATE).map_err(|error| unusable(&path, error))?;
+        let before = before.map(|bytes| read(&path, &bytes)).transpose()?;
+        let document = succeed(before.as_ref(), boot, incarnation);
+        let stale = document.group.as_deref().and_then(|group| group.parse().ok());
+        let life = Life { dir, _lock: lock, incarnation, document: Mutex::new(document), stale };
+        life.write(|_| ())?;
+        Ok(life)
+    }
+
+    /// This life's mark.
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// What the lives of this instance have left to remember about the lease.
+    pub(crate) fn memory(&self) -> Memory {
+        let document = self.document();
+        Memory { epoch: Epoch(document.epoch), promised_until: Moment::from_nanos(document.promised_until_ns) }
+    }
+
+    /// Whether `other` was a life of this boot, and so is proven dead.
+    pub(crate) fn outlived(&self, other: Incarnation) -> bool {
+        self.document().former.contains(&Text(other))
+    }
+
+    /// What the life before may have left running.
+    pub(crate) fn stale(&self) -> Option<&GroupId> {
+        self.stale.as_ref()
+    }
+
+    /// Where the application reads the epoch.
+    pub(crate) fn epoch_file(&self) -> PathBuf {
+        self.dir.file(EPOCH)
+    }
+
+    /// Writes down what the next life must know about the lease. Blocks until it is on the disk.
+    pub(crate) fn remember(&self, memory: Memory) -> Result<(), Error> {
+        self.write(|document| {
+            document.epoch = document.epoch.max(memory.epoch.0);
+            document.promised_until_ns = document.promised_until_ns.max(memory.promised_until.as_nanos());
+        })
+    }
+
+    /// Writes down which process group there is to be killed, should this agent not live to do so. Blocks.
+    pub(crate) fn remember_group(&self, group: Option<&GroupId>) -> Result<(), Error> {
+        self.write(|document| document.group = group.map(GroupId::to_string))
+    }
+
+    /// Tells the application the epoch it leads at, or that it does not lead. Blocks.
+    pub(crate) fn tell_epoch(&self, epoch: Option<Epoch>) -> Result<(), Error> {
+        let text = epoch.map(|epoch| format!("{epoch}\n")).unwrap_or_default();
+        self.dir.write_atomically(EPOCH, text.as_bytes(), PUBLIC).map_err(|error| unusable(self.dir.path(), error))
+    }
+
+    fn write(&self, change: impl FnOnce(&mut Document)) -> Result<(), Error> {
+        // Held while writing, so that two writes end in the order they began.
+        let mut document = self.document();
+        change(&mut document);
+        let bytes = serde_json::to_vec(&*document).unwrap_or_else(|e| unreachable!("a document is always JSON: {e}"));
+        self.dir.write_atomically(STATE, &bytes, PUBLIC).map_err(|error| unusable(self.dir.path(), error))
+    }
+
+    fn document(&self) -> MutexGuard<'_, Document> {
+        self.document.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The document of a new life after `before`.
+fn succeed(before: Option<&Document>, boot: String, incarnation: Incarnation) -> Document {
+    let same_boot = before.filter(|before| before.boot == boot);
+    let mut former = same_boot.map(|before| before.former.clone()).unwrap_or_default();
+    former.extend(same_boot.map(|before| before.incarnation));
+    former.drain(..former.len().saturating_sub(LIVES_KEPT));
+    Document {
+        v: FORMAT,
+        boot,
+        incarnation: Text(incarnation),
+        former,
+        epoch: before.map_or(0, |before| before.epoch),
+        promised_until_ns: same_boot.map_or(0, |before| before.promised_until_ns),
+        // Names its boot itself.
+        group: before.and_then(|before| before.group.clone()),
+    }
+}
+
+fn read(path: &std::path::Path, bytes: &[u8]) -> Result<Document, Error> {
+    let problem = |problem: String| Error::State { path: path.join(STATE), problem };
+    #[derive(Deserialize)]
+    struct Format {
+        v: u64,
+    }
+    let broken = |error: serde_json::Error| {
+        problem(format!(
+            "it is damaged ({error}); it holds the highest epoch seen: restore it, or remove it only if the store kept its own"
+        ))
+    };
+    let Format { v } = serde_json::from_slice(bytes).map_err(broken)?;
+    if v > FORMAT {
+        return Err(problem(format!("it is of format {v}, this Steadfast knows up to {FORMAT}: use a newer one")));
+    }
+    serde_json::from_slice(bytes).map_err(broken)
+}
+
+fn unusable(path: &std::path::Path, error: StateError) -> Error {
+    Error::State { path: path.to_owned(), problem: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begin(root: &std::path::Path) -> Result<Life, Error> {
+        Life::begin(root, &"web".parse().unwrap(), &"web-1".parse().unwrap())
+    }
+
+    #[test]
+    fn a_second_life_waits_for_the_first_and_inherits_from_it() {
+        let root = tempfile::tempdir().unwrap();
+        let first = begin(root.path()).unwrap();
+        let error = begin(root.path()).unwrap_err();
+        assert_eq!(error.class(), crate::Class::Refused);
+        assert!(error.to_string().contains(&format!("(pid {})", std::process::id())), "{error}");
+
+        let group: GroupId = "boot/4711/1/12".parse().unwrap();
+        let promised_until = Moment::from_nanos(12);
+        first.remember(Memory { epoch: Epoch(7), promised_until }).unwrap();
+        first.remember(Memory { epoch: Epoch(5), promised_until: Moment::ZERO }).unwrap();
+        first.remember_group(Some(&group)).unwrap();
+        let (dead, stranger) = (first.incarnation(), Incarnation(1));
+        drop(first);
+
+        drop(begin(root.path()).unwrap());
+        let third = begin(root.path()).unwrap();
+        assert_eq!(third.memory(), Memory { epoch: Epoch(7), promised_until });
+        assert_eq!(third.stale(), Some(&group));
+        assert!(third.outlived(dead), "also with a life between them that never registered");
+        assert!(!third.outlived(third.incarnation()) && !third.outlived(stranger));
+    }
+
+    #[test]
+    fn another_boot_inherits_the_epoch_alone() {
+        let before = Document {
+            v: 1,
+            boot: "one".into(),
+            incarnation: Text(Incarnation(1)),
+            former: vec![],
+            epoch: 9,
+            promised_until_ns: 12,
+            group: None,
+        };
+        let after = succeed(Some(&before), "two".into(), Incarnation(2));
+        assert_eq!((after.epoch, after.promised_until_ns, after.former), (9, 0, vec![]));
+    }
+
+    #[test]
+    fn the_lives_remembered_are_bounded() {
+        let mut document = succeed(None, "one".into(), Incarnation(0));
+        for life in 1..100 {
+            document = succeed(Some(&document), "one".into(), Incarnation(life));
+        }
+        assert_eq!(document.former.len(), LIVES_KEPT);
+        assert_eq!(document.former.last(), Some(&Text(Incarnation(98))));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_told_and_kept() {
+        let root = tempfile::tempdir().unwrap();
+        drop(begin(root.path()).unwrap());
+        let file = root.path().join("agents/web/web-1").join(STATE);
+        for (text, expected) in [("{", "damaged"), (r#"{"v":2}"#, "format 2"), (r#"{"v":1}"#, "damaged")] {
+            std::fs::write(&file, text).unwrap();
+            let error = begin(root.path()).unwrap_err();
+            assert!(error.to_string().contains(expected) && error.class() == crate::Class::Configuration, "{error}");
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn the_application_reads_the_epoch_it_leads_at() {
+        let root = tempfile::tempdir().unwrap();
+        let life = begin(root.path()).unwrap();
+        life.tell_epoch(Some(Epoch(7))).unwrap();
+        assert_eq!(std::fs::read_to_string(life.epoch_file()).unwrap(), "7\n");
+        life.tell_epoch(None).unwrap();
+        assert_eq!(std::fs::read_to_string(life.epoch_file()).unwrap(), "");
+    }
+}

@@ -1,0 +1,92 @@
+//! The probe: what load balancers and gateways ask. Answered on its own thread, from memory: neither the store nor
+//! the driver nor the application can delay it, and it cannot delay them.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use steadfast_core::{Incarnation, InstanceId, Moment, SetName};
+use steadfast_host::clock;
+use steadfast_host::http::{self, HeaderName, HeaderValue, Limits, Method, Request, Response, StatusCode, header};
+use steadfast_host::net::{self, Listener, Sharing};
+use steadfast_host::problem::Problem;
+use steadfast_registry::{EPOCH_HEADER, GATEWAY_HEADER, IN_FLIGHT_HEADER, ProbeAnswer, Role};
+
+use crate::Error;
+use crate::gateways::Gateways;
+use crate::lane::Lane;
+use crate::standing::Cell;
+
+/// Load balancers ask from many addresses, and some keep each connection.
+const CONNECTIONS: usize = 4096;
+
+/// Everything an answer is made of.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    pub(crate) set: SetName,
+    pub(crate) instance: InstanceId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) cell: Cell,
+    pub(crate) gateways: Gateways,
+}
+
+/// Listens for the probe, not answering yet.
+pub(crate) fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let listener = net::bind_tcp(address, Sharing::Alone)
+        .map_err(|source| Error::Listen { what: "the probe".to_owned(), source })?;
+    let bound = listener.local_addr().map_err(|source| Error::Machine { what: "find the probe's address", source })?;
+    Ok((listener, bound))
+}
+
+impl Probe {
+    /// Answers on `listener` until the lane is ended.
+    pub(crate) fn start(self, listener: TcpListener) -> Result<Lane, Error> {
+        let limits = Limits {
+            connections: CONNECTIONS,
+            head_within: Duration::from_secs(5),
+            idle: Duration::from_secs(60),
+            body_bytes: 4 * 1024,
+            drain: Duration::from_secs(1),
+            ..Limits::default()
+        };
+        let probe = Arc::new(self);
+        Lane::start("probe", move |shutdown| async move {
+            let listener = match Listener::from_std(listener) {
+                Ok(listener) => listener,
+                Err(error) => return tracing::error!(%error, "the probe cannot listen"),
+            };
+            let handler = move |request: Request| std::future::ready(probe.answer(&request, clock::now()));
+            http::serve(listener, Arc::new(handler), limits, shutdown).await;
+        })
+    }
+
+    /// Any path means the role.
+    fn answer(&self, request: &Request, now: Moment) -> Response {
+        if !matches!(request.method, Method::GET | Method::HEAD) {
+            return Problem::method_not_allowed("the probe is asked by GET or HEAD").into();
+        }
+        let posted = self.cell.read();
+        let valid_for = posted.standing.serve_until.since(now);
+        let serves = !valid_for.is_zero();
+        if let Some(name) = request.header(GATEWAY_HEADER) {
+            let in_flight = request.header(IN_FLIGHT_HEADER).and_then(|text| text.parse().ok()).unwrap_or(0);
+            self.gateways.heard(name, in_flight, now, serves);
+        }
+        let answer = ProbeAnswer {
+            set: self.set.clone(),
+            instance: self.instance.clone(),
+            incarnation: self.incarnation,
+            role: if serves { Role::Leader } else { Role::Standby },
+            epoch: posted.standing.epoch.0,
+            valid_for_ms: u64::try_from(valid_for.as_millis()).unwrap_or(u64::MAX),
+            reason: posted.reason_at(now),
+        };
+        let status = if serves { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        Response::json(status, &answer)
+            .with(HeaderName::from_static(EPOCH_HEADER), HeaderValue::from(answer.epoch))
+            .with(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Getting into the books: the set's settings, and the instance's name, taken only from those proven or believed dead.
+
+use std::time::Duration;
+
+use steadfast_core::lease::Timing;
+use steadfast_core::settings::SetSettings;
+use steadfast_core::{Incarnation, InstanceId, SetName};
+use steadfast_host::clock;
+use steadfast_host::http::{Call, Client, Target};
+use steadfast_registry::{
+    Error as RegistryError, InstanceRecord, LedgerState, ProbeAnswer, Registration, Registry, SetStanding, StoreError,
+};
+
+use crate::life::Life;
+use crate::{AgentConfig, Error};
+
+/// How long a store that is away is waited for at the start, before the agent gives up.
+const REACH_WITHIN: Duration = Duration::from_secs(30);
+/// Between two tries.
+const TRY_EVERY: Duration = Duration::from_millis(250);
+/// How long the probe of whoever has our name may take to answer.
+const PROBE_WITHIN: Duration = Duration::from_secs(1);
+/// A former holder of our name whose presence does not change for so long is dead: more than three missed beats.
+pub(crate) const PRESENCE_TTL: Duration = Duration::from_secs(10);
+/// How often its presence is looked at meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// What registering taught.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Registered {
+    /// The life whose record was replaced.
+    pub(crate) replaced: Option<Incarnation>,
+    /// It was a life of this machine, proven dead: a lease it holds is ours to take.
+    pub(crate) proven_dead: bool,
+}
+
+/// The timing of the set, which is introduced to the store if need be and configured.
+pub(crate) async fn settings(registry: &Registry, config: &AgentConfig) -> Result<Timing, Error> {
+    let give_up = clock::now() + REACH_WITHIN;
+    let known = reached(give_up, || registry.set(&config.set)).await?;
+    let settings = match (known, &config.introduce) {
+        (Some(stored), _) => stored.record.settings(&config.set)?,
+        (None, None) => return Err(Error::NoSet(config.set.clone())),
+        (None, Some(brought)) => {
+            let standing = reached(give_up, || registry.introduce_set(&config.set, brought)).await?;
+            if standing == SetStanding::Created {
+                tracing::info!(set = %config.set, "introduced the set to the store");
+            }
+            standing.settings(brought.clone())
+        }
+    };
+    let SetSettings::Single(single) = settings;
+    Ok(single.timing())
+}
+
+/// Registers this life under its instance's name.
+pub(crate) async fn register(
+    registry: &Registry,
+    config: &AgentConfig,
+    life: &Life,
+    record: &InstanceRecord,
+) -> Result<Registered, Error> {
+    let AgentConfig { set, instance, .. } = config;
+    loop {
+        let give_up = clock::now() + REACH_WITHIN;
+        let found = reached(give_up, || registry.instance(set, instance)).await?;
+        let registered = admit(registry, config, life, &found).await?;
+        match reached(give_up, || registry.register(set, instance, record, &found)).await {
+            Ok(()) => return Ok(registered),
+            Err(Error::Registry(RegistryError::Store(StoreError::Conflict(_)))) => {
+                tracing::debug!(%set, %instance, "the name was registered meanwhile; looking again");
+            }
+            Err(other) => return Err(other),
+        }
+    }
+}
+
+/// Whether whoever has the name may be replaced: refused while it lives.
+async fn admit(
+    registry: &Registry,
+    config: &AgentConfig,
+    life: &Life,
+    found: &Registration,
+) -> Result<Registered, Error> {
+    let Some(description) = found.description.as_ref().map(|stored| &stored.record) else {
+        return Ok(Registered { replaced: None, proven_dead: false });
+    };
+    let replaced = Registered { replaced: Some(description.incarnation), proven_dead: false };
+    if life.outlived(description.incarnation) {
+        return Ok(Registered { proven_dead: true, ..replaced });
+    }
+    if found.ledger.as_ref().is_some_and(|ledger| ledger.record.state == LedgerState::Gone) {
+        return Ok(replaced);
+    }
+    let runs = || Error::AlreadyRuns {
+        set: config.set.clone(),
+        instance: config.instance.clone(),
+        place: format!("on {} (its probe is {})", description.host, description.probe.0),
+    };
+    if answers(&config.set, &config.instance, description).await {
+        return Err(runs());
+    }
+    tracing::info!(
+        set = %config.set, instance = %config.instance, host = %description.host, probe = %description.probe.0,
+        "the name is registered, but its probe does not answer: watching for {PRESENCE_TTL:?} whether it lives"
+    );
+    let before = last_beat(registry, config).await?;
+    let silent_until = clock::now() + PRESENCE_TTL;
+    while clock::now() < silent_until {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if last_beat(registry, config).await? != before || answers(&config.set, &config.instance, description).await {
+            return Err(runs());
+        }
+    }
+    Ok(replaced)
+}
+
+async fn last_beat(registry: &Registry, config: &AgentConfig) -> Result<Option<(Incarnation, u64)>, Error> {
+    let give_up = clock::now() + REACH_WITHIN;
+    let beat = reached(give_up, || registry.last_beat(&config.set, &config.instance)).await?;
+    Ok(beat.map(|beat| (beat.incarnation, beat.beat)))
+}
+
+/// Whether the probe in `description` answers as that very life.
+async fn answers(set: &SetName, instance: &InstanceId, description: &InstanceRecord) -> bool {
+    let target = Target::from(&description.probe.0);
+    let Ok(reply) = Client::default().call(&target, Call::get("/"), PROBE_WITHIN).await else { return false };
+    serde_json::from_slice::<ProbeAnswer>(&reply.body).is_ok_and(|answer| {
+        answer.set == *set && answer.instance == *instance && answer.incarnation == description.incarnation
+    })
+}
+
+/// Asks the store until it answers, or until `give_up`.
+async fn reached<T, F>(give_up: steadfast_core::Moment, ask: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, RegistryError>>,
+{
+    let mut told = false;
+    loop {
+        match ask().await {
+            Err(RegistryError::Store(StoreError::Unavailable(why) | StoreError::OutcomeUnknown(why)))
+                if clock::now() < give_up =>
+            {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(%why, "the store does not answer; trying again for {REACH_WITHIN:?}");
+                }
+                tokio::time::sleep(TRY_EVERY).await;
+            }
+            answered => return Ok(answered?),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Agents as a library: over a store in this process, with real probes and real child processes.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
+mod leadership;
+#[allow(dead_code, reason = "more tests are coming")]
+mod support;
