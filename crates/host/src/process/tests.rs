@@ -113,7 +113,7 @@ async fn what_cannot_be_started_says_why() {
 #[tokio::test]
 async fn stopping_lets_the_program_end_first_and_then_what_it_left() {
     let worker = "trap 'echo worker asked; exit' TERM; echo worker up; while :; do sleep 0.02; done";
-    let spec = Spec::new(["sh", "-c", "sh -c \"$WORKER\" & trap 'echo leader asked; exit 5' TERM; wait"]);
+    let spec = Spec::new(["sh", "-c", "trap 'echo leader asked; exit 5' TERM; sh -c \"$WORKER\" & wait"]);
     let mut group = Group::spawn(&spec.env("WORKER", worker).output(Output::Piped)).await.unwrap();
     assert_eq!(line(&mut group).await, "worker up");
     assert_eq!(clock::timeout_at(clock::now() + SOON, group.stop(SOON)).await, Some(Exit::Code(5)));
@@ -231,8 +231,12 @@ async fn a_stranger_with_the_same_number_is_spared() {
     let text = id.to_string();
     let parts: Vec<&str> = text.split('/').collect();
     let [boot, group, session, started] = parts[..] else { panic!("{text}") };
-    let later = started.parse::<u64>().unwrap() + 1;
-    for other in [format!("another-boot/{group}/{session}/{started}"), format!("{boot}/{group}/{session}/{later}")] {
+    let started: u64 = started.parse().unwrap();
+    for other in [
+        format!("another-boot/{group}/{session}/{started}"),
+        format!("{boot}/{group}/{session}/{}", started + 1),
+        format!("{boot}/{group}/{session}/{}", started - 1),
+    ] {
         assert!(!end_stale(&other.parse().unwrap(), SOON).await.unwrap(), "{other}");
         assert_eq!(members(id.group()), 1);
     }
@@ -258,27 +262,53 @@ fn plays_other_part() -> bool {
     std::env::var_os(PART).is_some()
 }
 
-#[tokio::test]
-async fn when_we_are_killed_nothing_of_the_group_survives() {
-    if plays_other_part() {
-        let group =
-            Group::spawn(&sh("trap '' TERM HUP INT; sleep 60 & (sleep 60 & sleep 60) & sleep 60")).await.unwrap();
-        println!("\ngroup {}", group.pid());
-        std::future::pending::<()>().await;
-    }
+/// A process of ours that plays the other part, the group it runs in, and the group's guardian.
+fn supervising(members_wanted: usize) -> (Child, i32, i32) {
     let mut us = other_part();
     let lines = BufReader::new(us.stdout.take().unwrap()).lines();
     let told = lines.map(Result::unwrap).find_map(|line| line.strip_prefix("group ")?.parse().ok());
     let group: i32 = told.expect("it says which group it started");
-    eventually("the group is complete", || members(group) >= 5);
+    eventually("the group is complete", || members(group) >= members_wanted);
     let pid = us.id().cast_signed();
     let guardians = all(|entry| entry.parent == pid && entry.pid != group);
     assert_eq!(guardians.len(), 1);
+    (us, group, guardians[0].pid)
+}
 
+async fn supervise(script: &str) {
+    let group = Group::spawn(&sh(script)).await.unwrap();
+    println!("\ngroup {}", group.pid());
+    std::future::pending::<()>().await;
+}
+
+fn has_ended(pid: i32) -> bool {
+    table::entry(pid).unwrap().is_none_or(|entry| entry.ended)
+}
+
+#[tokio::test]
+async fn when_we_are_killed_nothing_of_the_group_survives() {
+    if plays_other_part() {
+        supervise("trap '' TERM HUP INT; sleep 60 & (sleep 60 & sleep 60) & sleep 60").await;
+    }
+    let (mut us, group, guardian) = supervising(5);
     us.kill().unwrap();
     us.wait().unwrap();
     eventually("the whole group is gone", || members(group) == 0);
-    eventually("its guardian is gone", || all(|entry| entry.pid == guardians[0].pid && !entry.ended).is_empty());
+    eventually("its guardian is gone", || has_ended(guardian));
+}
+
+#[tokio::test]
+async fn when_our_guardian_is_killed_with_us_the_program_still_dies() {
+    if plays_other_part() {
+        supervise("exec sleep 60").await;
+    }
+    let (mut us, group, guardian) = supervising(1);
+    crate::sys::signal_process(guardian, libc::SIGKILL).unwrap();
+    eventually("the guardian is gone", || has_ended(guardian));
+    assert_eq!(members(group), 1);
+    us.kill().unwrap();
+    us.wait().unwrap();
+    eventually("the program is gone", || members(group) == 0);
 }
 
 #[tokio::test]
@@ -287,21 +317,36 @@ async fn orphans_are_reaped_and_our_own_children_are_not() {
         become_subreaper().unwrap();
         let shutdown = Shutdown::new();
         let reaper = tokio::spawn(reap_orphans(shutdown.clone()));
-        for code in 1..=20 {
-            let group = Group::spawn(&sh(&format!("setsid sleep 0.05 & exit {code}"))).await.unwrap();
-            assert_eq!(exit_of(&group).await, Exit::Code(code), "its status was stolen");
-        }
         let ours = std::process::id().cast_signed();
-        let no_child_is_left = async {
-            while !all(|entry| entry.parent == ours).is_empty() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        assert!(clock::timeout_at(clock::now() + SOON, no_child_is_left).await.is_some(), "a zombie is left");
+        let mut groups = Vec::new();
+        for code in 1..=20 {
+            let group = Group::spawn(&sh(&format!("setsid sleep 60 & exit {code}"))).await.unwrap();
+            groups.push((group, code));
+        }
+        let known: Vec<i32> = groups.iter().flat_map(|(group, _)| [group.pid(), group.guardian()]).collect();
+        let inherited = || all(|entry| entry.parent == ours && !known.contains(&entry.pid));
+        wait_for("all orphans are inherited", || inherited().len() == 20).await;
+        inherited().iter().for_each(|orphan| crate::sys::signal_process(orphan.pid, libc::SIGKILL).unwrap());
+        wait_for("all orphans are reaped", || inherited().is_empty()).await;
+        for (group, code) in &groups {
+            assert_eq!(exit_of(group).await, Exit::Code(*code), "its status was stolen");
+        }
+        drop(groups);
+        wait_for("all of our own children are reaped", || all(|entry| entry.parent == ours).is_empty()).await;
         shutdown.begin();
         reaper.await.unwrap().unwrap();
         return;
     }
     let mut us = other_part();
     assert!(us.wait().unwrap().success(), "the other part failed");
+}
+
+/// As [`eventually`], leaving the thread to others.
+async fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(clock::timeout_at(clock::now() + SOON, wait).await.is_some(), "not in time: {what}");
 }

@@ -169,16 +169,25 @@ async fn what_is_too_large_is_refused() {
 
 #[tokio::test]
 async fn what_is_too_slow_is_cut_off() {
-    let limits = Limits { head_within: SHORT, body_within: SHORT, idle: SHORT, ..Limits::default() };
-    let running = Running::new(limits, echo);
-    let mut silent = running.send("").await;
-    assert_eq!(heard(&mut silent).await, "");
+    let running = Running::new(Limits { head_within: SHORT, body_within: SHORT, ..Limits::default() }, echo);
     let mut head = running.send("GET / HTTP/1.1\r\nHost:").await;
     assert_eq!(heard(&mut head).await, "");
     let mut body = running.send("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab").await;
     assert!(heard_until(&mut body, "\r\n\r\n").await.starts_with("HTTP/1.1 408"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_and_one_that_speaks_is_not() {
+    let running = Running::new(Limits { idle: SHORT, ..Limits::default() }, echo);
+    let mut silent = running.send("").await;
+    assert_eq!(heard(&mut silent).await, "");
     let mut kept = running.send(GET).await;
-    assert!(heard(&mut kept).await.ends_with("GET / None 0"), "it is answered, and closed when idle");
+    assert!(heard(&mut kept).await.ends_with("GET / None 0"), "it is answered first");
+    let mut speaking = running.send("GET / HT").await;
+    tokio::time::sleep(SHORT * 4).await;
+    speaking.write_all(b"TP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(heard(&mut speaking).await.ends_with("GET / None 0"));
     running.stop().await;
 }
 
