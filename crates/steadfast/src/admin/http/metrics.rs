@@ -1,0 +1,112 @@
+//! Numbers for Prometheus, in its text format. The one file that knows their names.
+//!
+//! A scrape asks nobody: not the store, not a probe. What is shown is what this process knows anyway.
+
+use std::fmt::{Display, Write};
+
+use steadfast_host::clock;
+use steadfast_host::http::{Response, StatusCode};
+use steadfast_registry::{LedgerState, Snapshot};
+
+use crate::admin::Service;
+
+const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub(super) fn answer(service: &Service) -> Response {
+    let mut page = Page::default();
+    page.family("steadfast_info", "gauge", "The version of this Steadfast.");
+    page.value("steadfast_info", &[("version", &env!("CARGO_PKG_VERSION"))], 1);
+    of_sets(&mut page, service);
+    of_gateway(&mut page, service);
+    Response::full(StatusCode::OK, MEDIA_TYPE, page.0)
+}
+
+fn of_sets(page: &mut Page, service: &Service) {
+    let known = service.known();
+    page.family("steadfast_lease_epoch", "gauge", "The epoch of a set's lease.");
+    for (set, lease) in known.iter().filter_map(|s| Some((&s.set, &s.lease.as_ref()?.observed.record))) {
+        page.value("steadfast_lease_epoch", &[("set", set)], lease.epoch.0);
+    }
+    page.family("steadfast_leader", "gauge", "1 for the instance that holds a set's lease, as the store says.");
+    for (set, lease) in known.iter().filter_map(|s| Some((&s.set, &s.lease.as_ref()?.observed.record))) {
+        if !lease.released {
+            page.value("steadfast_leader", &[("set", set), ("instance", &lease.holder)], 1);
+        }
+    }
+    page.family("steadfast_instances", "gauge", "Instances of a set, by state.");
+    for snapshot in &known {
+        for (state, number) in by_state(snapshot) {
+            page.value("steadfast_instances", &[("set", &snapshot.set), ("state", &state)], number);
+        }
+    }
+    page.family("steadfast_store_silent_seconds", "gauge", "How long the store has not been heard about a set.");
+    for (snapshot, contact) in known.iter().filter_map(|s| Some((s, s.contact?))) {
+        let silent = clock::now().since(contact).as_secs_f64();
+        page.value("steadfast_store_silent_seconds", &[("set", &snapshot.set)], format!("{silent:.3}"));
+    }
+}
+
+fn by_state(snapshot: &Snapshot) -> Vec<(&'static str, usize)> {
+    let states = [LedgerState::Open, LedgerState::Draining, LedgerState::Leaving, LedgerState::Gone];
+    let ledgers: Vec<LedgerState> =
+        snapshot.instances.values().filter_map(|one| Some(one.ledger.as_ref()?.state)).collect();
+    states.iter().map(|state| (state.as_str(), ledgers.iter().filter(|one| *one == state).count())).collect()
+}
+
+fn of_gateway(page: &mut Page, service: &Service) {
+    let Some(gateway) = service.gateway() else { return };
+    page.family("steadfast_gateway_waiting", "gauge", "Requests that wait for a leader at the moment.");
+    for set in &gateway.sets {
+        page.value("steadfast_gateway_waiting", &[("set", &set.set.0)], set.waiting);
+    }
+    page.family("steadfast_gateway_running", "gauge", "Requests running at a set's leader at the moment.");
+    for set in &gateway.sets {
+        page.value("steadfast_gateway_running", &[("set", &set.set.0)], set.running);
+    }
+    page.family("steadfast_gateway_forwards", "gauge", "1 where the gateway has somebody to forward to.");
+    for set in &gateway.sets {
+        page.value("steadfast_gateway_forwards", &[("set", &set.set.0)], u8::from(set.instance.is_some()));
+    }
+    let totals = &gateway.totals;
+    for (name, help, value) in [
+        ("steadfast_gateway_connections_total", "Client connections accepted.", totals.connections),
+        ("steadfast_gateway_requests_total", "Requests whose head was read.", totals.requests),
+        ("steadfast_gateway_answered_total", "Answers below 500.", totals.answered),
+        ("steadfast_gateway_failed_total", "Answers of 500 and above.", totals.failed),
+        ("steadfast_gateway_retried_total", "Requests sent once more after a connection failed.", totals.retried),
+        ("steadfast_gateway_waited_total", "Requests that had to wait for a leader.", totals.waited),
+        ("steadfast_gateway_leader_lost_total", "Requests answered 502 leader-lost.", totals.leader_lost),
+        ("steadfast_gateway_no_leader_total", "Requests answered 503 no-leader.", totals.no_leader),
+        ("steadfast_gateway_overloaded_total", "Requests answered 503 overloaded.", totals.overloaded),
+        ("steadfast_gateway_timeouts_total", "Requests answered 504 upstream-timeout.", totals.timeouts),
+        ("steadfast_gateway_cut_total", "Answers cut in the middle.", totals.cut),
+    ] {
+        page.family(name, "counter", help);
+        page.value(name, &[], value);
+    }
+}
+
+/// A page in the text format: families of values with labels.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    fn value(&mut self, name: &str, labels: &[(&str, &dyn Display)], value: impl Display) {
+        let labels: Vec<String> = labels
+            .iter()
+            .map(|(label, value)| {
+                let value = value.to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                format!("{label}=\"{value}\"")
+            })
+            .collect();
+        let _ = if labels.is_empty() {
+            writeln!(self.0, "{name} {value}")
+        } else {
+            writeln!(self.0, "{name}{{{}}} {value}", labels.join(","))
+        };
+    }
+}

@@ -1,0 +1,123 @@
+//! Who may ask. The API must not be usable by a web page that a browser beside it happens to show, nor by whoever can
+//! merely reach it.
+//!
+//! - `Host` is a name of our own, so that a page whose name was made to point here (DNS rebinding) is not served.
+//! - What a browser says comes from another site is refused.
+//! - Changes and the store need the token, always; reading needs it unless only this machine can reach us.
+//!   `/metrics`, `/healthz` and `/readyz` are open.
+//! - Changes are JSON: a form of a page cannot send that.
+
+use std::net::{IpAddr, SocketAddr};
+
+use steadfast_host::http::{Method, Request, StatusCode};
+use steadfast_host::problem::Problem;
+use steadfast_host::random::secrets_equal;
+
+/// Open to everybody who reaches us.
+const OPEN: [&str; 3] = ["/metrics", "/healthz", "/readyz"];
+
+/// The rules of one API.
+pub(super) struct Rules {
+    token: String,
+    /// Only this machine reaches us.
+    local: bool,
+    /// This machine's name.
+    hostname: String,
+}
+
+impl Rules {
+    pub(super) fn new(listen: SocketAddr, token: String) -> Rules {
+        let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        Rules { token, local: listen.ip().is_loopback(), hostname: hostname.trim().to_ascii_lowercase() }
+    }
+
+    /// Whether this request may be answered.
+    pub(super) fn admit(&self, request: &Request) -> Result<(), Problem> {
+        let known = self.knows_token(request);
+        // Who has the token is no rebound page; off loopback, names of ours that we cannot know are in use.
+        if self.local || !known {
+            self.check_host(request)?;
+        }
+        check_origin(request)?;
+        let changes = !matches!(request.method, Method::GET | Method::HEAD);
+        let store = request.path == "/store" || request.path.starts_with("/store/");
+        let open = OPEN.contains(&request.path.as_str()) && !changes;
+        if !known && !open && (changes || store || !self.local) {
+            return Err(unauthorized(request));
+        }
+        if changes && !store {
+            check_content_type(request)?;
+        }
+        Ok(())
+    }
+
+    fn knows_token(&self, request: &Request) -> bool {
+        let said = request.header("authorization").and_then(|value| value.split_once(' '));
+        said.is_some_and(|(scheme, token)| {
+            scheme.eq_ignore_ascii_case("bearer") && secrets_equal(token.trim().as_bytes(), self.token.as_bytes())
+        })
+    }
+
+    fn check_host(&self, request: &Request) -> Result<(), Problem> {
+        let host = request.header("host").unwrap_or_default();
+        if self.is_ours(host) {
+            return Ok(());
+        }
+        let detail = format!("the Host {host:?} is no name of this API: use an address, or localhost on this machine");
+        Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "foreign-host", detail))
+    }
+
+    /// An address, `localhost`, or this machine's own name. No name that somebody else gives out.
+    fn is_ours(&self, host: &str) -> bool {
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        if let Some(ip) = address(&name) {
+            return !self.local || ip.is_loopback();
+        }
+        name == "localhost"
+            || name.ends_with(".localhost")
+            || (!self.local && !name.is_empty() && name == self.hostname)
+    }
+}
+
+fn address(name: &str) -> Option<IpAddr> {
+    name.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(name).parse().ok()
+}
+
+fn check_origin(request: &Request) -> Result<(), Problem> {
+    let foreign = |what: &str| {
+        let detail = format!("a page of another site ({what}) may not use this API");
+        Err(Problem::new(StatusCode::FORBIDDEN, "cross-site", detail))
+    };
+    match request.header("sec-fetch-site") {
+        None | Some("same-origin" | "none") => {}
+        Some(site) => return foreign(&format!("Sec-Fetch-Site: {site}")),
+    }
+    let Some(origin) = request.header("origin") else { return Ok(()) };
+    let host = request.header("host").unwrap_or_default();
+    if origin.eq_ignore_ascii_case(&format!("http://{host}")) || origin.eq_ignore_ascii_case(&format!("https://{host}"))
+    {
+        return Ok(());
+    }
+    foreign(&format!("Origin: {origin}"))
+}
+
+fn unauthorized(request: &Request) -> Problem {
+    let detail = format!("{} {} needs the token, as Authorization: Bearer …", request.method, request.path);
+    Problem::new(StatusCode::UNAUTHORIZED, "token-needed", detail)
+}
+
+fn check_content_type(request: &Request) -> Result<(), Problem> {
+    let media_type = request.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let detail = format!("a change is sent with Content-Type: application/json, not {media_type:?}");
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", detail))
+}
+
+#[cfg(test)]
+mod tests;

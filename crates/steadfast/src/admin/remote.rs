@@ -1,0 +1,168 @@
+//! Asks a running Steadfast, over its API.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use steadfast_core::settings::SetSettings;
+use steadfast_core::{Endpoint, InstanceId, SetName};
+use steadfast_host::http::{
+    Call, CallError, Client, HeaderValue, Method, Reply, StatusCode, Target, header, percent_encode,
+};
+use steadfast_host::problem::Problem;
+use steadfast_registry::Text;
+
+use super::Api;
+use super::view::{
+    EventCursor, Events, Instances, LeaderView, SetView, Sets, SettingsChange, SettingsView, StateChange, StatusView,
+    SwitchoverOrder, SwitchoverOrdered,
+};
+
+/// How long an answer may take: as long as the Steadfast that is asked may wait for its store, and a little more.
+const ANSWER_WITHIN: Duration = Duration::from_secs(12);
+
+/// A Steadfast somewhere else.
+#[derive(Debug)]
+pub struct Remote {
+    url: String,
+    target: Target,
+    token: Option<HeaderValue>,
+    client: Client,
+}
+
+impl Remote {
+    /// The Steadfast whose API is at `url`, asked with `token` where there is one.
+    ///
+    /// # Errors
+    /// What is wrong with the URL or the token.
+    pub fn new(url: &str, token: Option<&str>) -> Result<Remote, String> {
+        let expected = "expected http://host:port";
+        let endpoint: Endpoint = url.parse().map_err(|_| format!("{url:?} is not the URL of an API: {expected}"))?;
+        if endpoint.scheme() != "http" {
+            let scheme = endpoint.scheme();
+            return Err(format!(
+                "{url:?}: {scheme} is not spoken by this version; {expected}, over a network you trust"
+            ));
+        }
+        let token = token.map(|token| {
+            let mut value = HeaderValue::try_from(format!("Bearer {token}"));
+            if let Ok(value) = &mut value {
+                value.set_sensitive(true);
+            }
+            value.map_err(|_| "the token has characters that cannot be sent: is it the right file?".to_owned())
+        });
+        let client = Client::default();
+        Ok(Remote { url: url.to_owned(), target: Target::from(&endpoint), token: token.transpose()?, client })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: String) -> Result<T, Problem> {
+        self.call(Call::get(path)).await
+    }
+
+    async fn change<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: String,
+        body: &impl Serialize,
+    ) -> Result<T, Problem> {
+        self.call(Call::json(method, path, body)).await
+    }
+
+    async fn call<T: DeserializeOwned>(&self, mut call: Call) -> Result<T, Problem> {
+        if let Some(token) = &self.token {
+            call.headers.insert(header::AUTHORIZATION, token.clone());
+        }
+        let reply =
+            self.client.call(&self.target, call, ANSWER_WITHIN).await.map_err(|error| self.unreachable(&error))?;
+        if let Some(problem) = reply.problem() {
+            return Err(self.explained(problem));
+        }
+        self.read(&reply)
+    }
+
+    fn read<T: DeserializeOwned>(&self, reply: &Reply) -> Result<T, Problem> {
+        serde_json::from_slice(&reply.body).map_err(|error| {
+            let detail = format!("{} answered, but not as Steadfast's API does: {error}", self.url);
+            Problem::new(StatusCode::BAD_GATEWAY, "not-the-api", detail)
+        })
+    }
+
+    fn unreachable(&self, error: &CallError) -> Problem {
+        let advice = match error {
+            CallError::NotSent { .. } => {
+                "; is `steadfast run` running there? Say --admin URL for another place, or --store URL to go to the store itself"
+            }
+            _ => "; whether it was done is not known: look with `steadfast status`",
+        };
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unreachable", format!("{error}{advice}"))
+    }
+
+    fn explained(&self, mut problem: Problem) -> Problem {
+        if problem.status == StatusCode::UNAUTHORIZED.as_u16() {
+            problem.detail.push_str(match self.token {
+                None => "; name its file with --token-file",
+                Some(_) => "; the token that was sent is another one: name the right file with --token-file",
+            });
+        }
+        problem
+    }
+}
+
+fn of_set(set: &SetName, rest: &str) -> String {
+    format!("/api/v1/sets/{set}{rest}")
+}
+
+fn of_instance(set: &SetName, instance: &InstanceId, verb: &str) -> String {
+    of_set(set, &format!("/instances/{}/{verb}", percent_encode(instance.as_str().as_bytes())))
+}
+
+/// The body of a change that says everything in its path.
+#[derive(Serialize)]
+struct Nothing {}
+
+#[async_trait]
+impl Api for Remote {
+    async fn status(&self) -> Result<StatusView, Problem> {
+        self.get("/api/v1/status".to_owned()).await
+    }
+
+    async fn sets(&self) -> Result<Sets, Problem> {
+        self.get("/api/v1/sets".to_owned()).await
+    }
+
+    async fn set(&self, set: &SetName) -> Result<SetView, Problem> {
+        self.get(of_set(set, "")).await
+    }
+
+    async fn instances(&self, set: &SetName) -> Result<Instances, Problem> {
+        self.get(of_set(set, "/instances")).await
+    }
+
+    async fn leader(&self, set: &SetName) -> Result<LeaderView, Problem> {
+        self.get(of_set(set, "/leader")).await
+    }
+
+    async fn events(&self, set: Option<&SetName>, since: &EventCursor) -> Result<Events, Problem> {
+        let since = percent_encode(since.to_string().as_bytes());
+        let only = set.map(|set| format!("&set={set}")).unwrap_or_default();
+        self.get(format!("/api/v1/events?since={since}{only}")).await
+    }
+
+    async fn drain(&self, set: &SetName, instance: &InstanceId) -> Result<StateChange, Problem> {
+        self.change(Method::POST, of_instance(set, instance, "drain"), &Nothing {}).await
+    }
+
+    async fn undrain(&self, set: &SetName, instance: &InstanceId) -> Result<StateChange, Problem> {
+        self.change(Method::POST, of_instance(set, instance, "undrain"), &Nothing {}).await
+    }
+
+    async fn switchover(&self, set: &SetName, to: Option<&InstanceId>) -> Result<SwitchoverOrdered, Problem> {
+        let order = SwitchoverOrder { to: to.cloned().map(Text) };
+        self.change(Method::POST, of_set(set, "/switchover"), &order).await
+    }
+
+    async fn apply(&self, set: &SetName, settings: &SetSettings) -> Result<SettingsChange, Problem> {
+        self.change(Method::PUT, of_set(set, ""), &SettingsView::new(settings)).await
+    }
+}

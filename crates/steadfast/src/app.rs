@@ -1,0 +1,141 @@
+//! The composition root: wires configuration, store, gateway, agents and API together, and ends them in order.
+//! It decides nothing.
+
+mod agent;
+mod ground;
+mod parts;
+mod serving;
+
+use std::sync::Arc;
+
+use steadfast_core::SetName;
+use steadfast_core::settings::SetSettings;
+use steadfast_gateway::{FixedSet, GatewayConfig};
+use steadfast_host::notify::Notify;
+use steadfast_host::shutdown::{self, Asked, Shutdown};
+use steadfast_registry::{Registry, SetStanding};
+
+pub(crate) use self::agent::agent;
+use self::ground::Ground;
+use self::parts::{Parts, fatal, retry_later};
+use self::serving::Serving;
+use crate::admin::{Local, Service, difference};
+use crate::cli;
+use crate::config::{Config, Set};
+use crate::exit::{Exit, Failure, Outcome};
+
+/// `steadfast run`.
+pub(crate) async fn run(flags: &cli::Run) -> Outcome {
+    let config = Config::load(&flags.config).map_err(Failure::usage)?;
+    let ground = Ground::open(config.state_dir.clone(), config.store.as_deref(), config.store_token_file.as_deref())?;
+    let mut signals = shutdown::signals()?;
+    let (leave, at_once) = (Shutdown::new(), Shutdown::new());
+    let serving = Serving::bind(config.admin.listen, &config.admin.token_file, &ground.state)?;
+
+    let mut parts = Parts::new(leave.clone());
+    let gateway = start_gateway(&config, &ground.registry, &leave, &mut parts)?;
+    let file = config.sets.iter().filter(|(_, set)| set.instances.is_empty());
+    let file: Vec<(SetName, SetSettings)> = file.map(|(name, set)| (name.clone(), set.settings.clone())).collect();
+    let local = Local { gateway, file: file.iter().cloned().collect(), operator: "the API".to_owned() };
+    let service = Arc::new(Service::new(ground.registry.clone(), local));
+    service.follow(file.iter().map(|(name, _)| name));
+    parts.spawn("the sets of the file", introduce(ground.registry.clone(), file));
+    for mut agent in config.agents {
+        agent.state_dir = ground.state.path().to_path_buf();
+        parts.agent(agent, &ground.registry, &at_once);
+    }
+    let serving = serving.start(service, &ground.registry);
+
+    let notify = Notify::from_env();
+    notify.ready();
+    serving.set_ready(true);
+    tracing::info!(store = %ground.registry.store().describe().place, admin = %serving.address(), "running");
+    let alive = parts::keep_alive(notify.clone());
+    let outcome = loop {
+        tokio::select! {
+            outcome = parts.ended() => break outcome,
+            asked = signals.next() => match asked {
+                Asked::End => tracing::info!("stopping in good order; a second signal stops at once"),
+                Asked::EndAtOnce => {
+                    tracing::warn!("stopping at once");
+                    at_once.begin();
+                    parts.hurry();
+                }
+                Asked::Reload => {
+                    tracing::warn!("the configuration is read at the start only: SIGHUP changes nothing");
+                    continue;
+                }
+            },
+        }
+        notify.stopping();
+        serving.set_ready(false);
+        leave.begin();
+    };
+    alive.abort();
+    // Last, since what ends before may need the store that is served here.
+    serving.end().await;
+    outcome
+}
+
+/// Starts the gateway, if there is something for it to listen on, and gives a look at it.
+fn start_gateway(
+    config: &Config,
+    registry: &Registry,
+    leave: &Shutdown,
+    parts: &mut Parts,
+) -> Result<Option<serving::GatewayLook>, Failure> {
+    if config.listeners.is_empty() {
+        return Ok(None);
+    }
+    let settings = GatewayConfig {
+        listeners: config.listeners.clone(),
+        fixed: config.sets.iter().filter_map(|(name, set)| fixed(name, set)).collect(),
+        trusted_proxies: config.trusted_proxies.clone(),
+        workers: config.workers,
+        ..GatewayConfig::default()
+    };
+    let gateway = steadfast_gateway::start(settings, Some(registry.clone()), leave).map_err(|error| {
+        // An address that cannot be had is mended in the file, whoever wants it.
+        let usage = matches!(error, steadfast_gateway::Error::Bind(_)) || error.exit_code() == Exit::Usage.code();
+        Failure::new(if usage { Exit::Usage } else { Exit::No }, error)
+    })?;
+    for address in gateway.addresses() {
+        tracing::info!(%address, "the gateway listens");
+    }
+    let look = serving::look(&gateway);
+    parts.spawn("the gateway", async move {
+        gateway.ended().await.map(|()| Exit::Yes).map_err(|error| Failure::new(Exit::No, error))
+    });
+    Ok(Some(look))
+}
+
+fn fixed(name: &SetName, set: &Set) -> Option<FixedSet> {
+    let SetSettings::Single(settings) = &set.settings;
+    let instances = set.instances.clone();
+    (!instances.is_empty()).then(|| FixedSet { name: name.clone(), settings: *settings, instances })
+}
+
+/// Makes the file's sets known to the store, as soon as it can be reached.
+async fn introduce(registry: Registry, sets: Vec<(SetName, SetSettings)>) -> Outcome {
+    for (name, settings) in sets {
+        loop {
+            match registry.introduce_set(&name, &settings).await {
+                Ok(SetStanding::Created) => tracing::info!(set = %name, "the store did not know the set; it does now"),
+                Ok(SetStanding::Same) => {}
+                Ok(SetStanding::Differs(store)) => {
+                    let differs = difference(&store, &settings);
+                    tracing::warn!(set = %name, "the store's settings count, not the file's: {differs}; `steadfast apply FILE` writes the file's over them");
+                }
+                Err(error) if retry_later(&error) => {
+                    tracing::warn!(set = %name, %error, "the set cannot be made known yet");
+                    tokio::time::sleep(parts::RETRY_EVERY).await;
+                    continue;
+                }
+                Err(error) => return Err(fatal(error)),
+            }
+            break;
+        }
+    }
+    // This part has done its work; the others go on.
+    Ok(Exit::Yes)
+}

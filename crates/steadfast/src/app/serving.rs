@@ -1,0 +1,127 @@
+//! The API of this process: its listener, its token, and the end of both.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use steadfast_gateway::Gateway;
+use steadfast_host::http::{Limits, serve};
+use steadfast_host::net::Listener;
+use steadfast_host::shutdown::Shutdown;
+use steadfast_host::state::{StateDir, StateError};
+use steadfast_registry::{Registry, Text};
+use tokio::task::JoinHandle;
+
+pub(super) use crate::admin::GatewayLook;
+use crate::admin::Service;
+use crate::admin::http::Admin;
+use crate::admin::view::{GatewaySetView, GatewayTotals, GatewayView};
+use crate::exit::{Exit, Failure};
+
+/// An address for the API, held, and the token.
+pub(super) struct Serving {
+    listener: Listener,
+    address: SocketAddr,
+    token: String,
+}
+
+/// The API, served.
+pub(super) struct Served {
+    admin: Arc<Admin>,
+    address: SocketAddr,
+    shutdown: Shutdown,
+    task: JoinHandle<()>,
+}
+
+impl Serving {
+    /// Listens on `listen` and reads the token, which is made if there is none.
+    pub(super) fn bind(listen: SocketAddr, token_file: &Path, state: &StateDir) -> Result<Serving, Failure> {
+        let token = token(token_file, state).map_err(|error| Failure::new(Exit::Usage, error))?;
+        let listener = Listener::tcp(listen).map_err(|error| {
+            let advice = "the API needs an address of its own: change listen in [admin], or --admin";
+            Failure::new(Exit::Usage, anyhow::anyhow!("{error}; {advice}"))
+        })?;
+        let address = listener.local_addr().unwrap_or(listen);
+        Ok(Serving { listener, address, token })
+    }
+
+    /// Serves `service`, and the store of `registry` for peers.
+    pub(super) fn start(self, service: Arc<Service>, registry: &Registry) -> Served {
+        let store = Arc::new(steadfast_store::http::Service(Arc::clone(registry.store())));
+        let admin = Arc::new(Admin::new(service, self.address, self.token).with_store(store));
+        let shutdown = Shutdown::new();
+        let work = serve(self.listener, admin.clone(), Limits::default(), shutdown.clone());
+        Served { admin, address: self.address, shutdown, task: tokio::spawn(work) }
+    }
+}
+
+impl Served {
+    /// Where it is served.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What `/readyz` says from now on.
+    pub(super) fn set_ready(&self, ready: bool) {
+        self.admin.set_ready(ready);
+    }
+
+    /// Ends it in good order.
+    pub(super) async fn end(self) {
+        self.shutdown.begin();
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the API ended badly");
+        }
+    }
+}
+
+/// The token in `file`, made if there is none. A relative path is one in the state directory.
+fn token(file: &Path, state: &StateDir) -> Result<String, anyhow::Error> {
+    let path = state.file("").join(file);
+    if path.exists() {
+        let text = std::fs::read_to_string(&path);
+        let text = text.map_err(|error| anyhow::anyhow!("read the token in {}: {error}", path.display()))?;
+        let token = text.trim();
+        anyhow::ensure!(!token.is_empty(), "the token file {} is empty: remove it, and one is made", path.display());
+        return Ok(token.to_owned());
+    }
+    let named = path.parent().zip(path.file_name().and_then(|name| name.to_str()));
+    let (parent, name) = named.ok_or_else(|| anyhow::anyhow!("token_file {} is no file's name", path.display()))?;
+    let made: Result<String, StateError> = StateDir::open(parent).and_then(|dir| dir.secret(name));
+    Ok(made?)
+}
+
+/// A look at `gateway`, for as long as anybody wants.
+pub(super) fn look(gateway: &Gateway) -> GatewayLook {
+    let status = gateway.status();
+    let listeners: Vec<String> = gateway.addresses().iter().map(SocketAddr::to_string).collect();
+    Box::new(move || {
+        let totals = status.totals();
+        let of_set = |set: steadfast_gateway::SetStatus| GatewaySetView {
+            set: Text(set.set),
+            epoch: set.target.as_ref().and_then(|target| target.epoch).map(|epoch| epoch.0),
+            left_ms: set.target.as_ref().and_then(|target| target.left_ms),
+            handing_over: set.target.as_ref().is_some_and(|target| target.closed),
+            running: set.target.as_ref().map_or(0, |target| target.running as u64),
+            instance: set.target.map(|target| Text(target.instance)),
+            waiting: set.parked as u64,
+        };
+        GatewayView {
+            listeners: listeners.clone(),
+            sets: status.sets().into_iter().map(of_set).collect(),
+            totals: GatewayTotals {
+                connections: totals.connections,
+                requests: totals.requests,
+                answered: totals.answers[..5].iter().sum(),
+                failed: totals.answers[5],
+                retried: totals.retried,
+                waited: totals.parked,
+                leader_lost: totals.leader_lost,
+                no_leader: totals.no_leader,
+                overloaded: totals.overloaded,
+                timeouts: totals.timeouts,
+                cut: totals.cut,
+            },
+        }
+    })
+}

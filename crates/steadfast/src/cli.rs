@@ -1,0 +1,421 @@
+//! The command line: one definition, from which help and man pages are made.
+//!
+//! Every flag can be given as `STEADFAST_<FLAG>` too. Secrets never stand on a command line: they come from files.
+
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use steadfast_agent::Restart;
+use steadfast_core::{Host, InstanceId, SetName, Span};
+
+/// Where a command finds the API where nothing else is said.
+pub const DEFAULT_ADMIN_URL: &str = "http://127.0.0.1:7400";
+
+/// Steadfast keeps stateful services available that an ordinary load balancer would break.
+///
+/// Several copies of an application run and exactly one answers. An agent beside each copy contends for a lease; only
+/// its holder's health probe says 200. When it stops, another one takes over: behind any load balancer, or behind
+/// Steadfast's own gateway without a failed request.
+#[derive(Debug, Parser)]
+#[command(
+    name = "steadfast",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Begin here:
+  steadfast demo                                  three copies under load on this machine; kill one and look
+  steadfast init single                           a commented file to start from
+  steadfast agent --set web --kind single -- ./app    one copy of your own application
+
+Exit codes: 0 yes, 1 no or failed, 2 usage or configuration, 3 unreachable, 4 refused with a reason."
+)]
+pub struct Cli {
+    /// How this process tells what it does.
+    #[command(flatten)]
+    pub log: Log,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How a process tells what it does, on standard error.
+#[derive(Clone, Debug, Args)]
+pub struct Log {
+    /// What to log: error, warn, info, debug, trace, or a filter such as info,steadfast_agent=debug [default: info for
+    /// run and agent, warn for the rest]
+    #[arg(long, value_name = "FILTER", env = "STEADFAST_LOG", global = true, help_heading = "Logging")]
+    pub log: Option<String>,
+    /// How a line looks
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "STEADFAST_LOG_FORMAT",
+        global = true,
+        default_value = "text",
+        help_heading = "Logging"
+    )]
+    pub log_format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run what a configuration file says: gateway, agents, API.
+    Run(Run),
+    /// Stand beside one copy of an application: check it, contend for its set's lease, answer the probe.
+    Agent(Box<Agent>),
+    /// Show what this is about: a gateway and three copies under load, on this machine.
+    Demo(Demo),
+    /// Ask a URL again and again, and tell who answers, each change and each gap.
+    Watch(Watch),
+    /// Write a commented configuration file to start from.
+    Init(Init),
+    /// One screen: every set, who leads it, how its instances are, and what is wrong.
+    Status(Status),
+    /// The instances of a set.
+    Instances(OfSet),
+    /// The leader of a set; exit code 1 if it has none.
+    Leader(OfSet),
+    /// What happened: leaders, drains, switchovers.
+    Events(Events),
+    /// Take an instance out: a leader hands over and does not lead again until `undrain`.
+    Drain(OfInstance),
+    /// Let a drained instance take part again.
+    Undrain(OfInstance),
+    /// Hand the lease of a set over, to whom you name or to whoever is ready.
+    Switchover(Switchover),
+    /// Write the settings of a file's sets over the store's, showing the difference.
+    Apply(Apply),
+    /// Check a configuration file and say what is wrong with it.
+    Check(Check),
+    /// The application of the demo.
+    #[command(hide = true)]
+    DemoApp(DemoApp),
+}
+
+/// Where the books are: asked over the API of a running Steadfast, or in this process over the store.
+#[derive(Clone, Debug, Args)]
+pub struct Reach {
+    /// The API of a running Steadfast [default: http://127.0.0.1:7400]
+    #[arg(long, value_name = "URL", env = "STEADFAST_ADMIN", conflicts_with = "store", help_heading = "Where to ask")]
+    pub admin: Option<String>,
+    /// Go to this store directly, without a running Steadfast: sqlite:///path, http://host:7400
+    #[arg(long, value_name = "URL", env = "STEADFAST_STORE", help_heading = "Where to ask")]
+    pub store: Option<String>,
+    /// The file with the token of the API [default: admin.token in the state directory]
+    #[arg(long, value_name = "FILE", env = "STEADFAST_TOKEN_FILE", help_heading = "Where to ask")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Output {
+    /// Print JSON
+    #[arg(long, env = "STEADFAST_JSON", value_parser = BoolishValueParser::new())]
+    pub json: bool,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  steadfast run --config /etc/steadfast.toml
+  STEADFAST_LOG=debug steadfast run --config web.toml
+  steadfast check web.toml && steadfast run --config web.toml")]
+pub struct Run {
+    /// The configuration; `steadfast init single` writes one to start from
+    #[arg(long, value_name = "FILE", env = "STEADFAST_CONFIG", default_value = "/etc/steadfast/steadfast.toml")]
+    pub config: PathBuf,
+}
+
+/// `agent`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  steadfast agent --set web --kind single --instance web-1 --endpoint http=http://127.0.0.1:8081 \\
+      --check http://127.0.0.1:8081/ --probe 127.0.0.1:7401 -- python3 -m http.server 8081
+  steadfast agent --store http://10.0.0.9:7400 --token-file token --set web --endpoint http=auto --ports 20000-20099 \\
+      --check 'http://127.0.0.1:{http.port}/healthz' --probe 0.0.0.0:7401 -- ./app --port '{http.port}'
+  steadfast agent --set db --endpoint http=exec:/usr/local/bin/public-address --check tcp://127.0.0.1:5432
+
+The application is told STEADFAST_SET, STEADFAST_INSTANCE, STEADFAST_PORT_HTTP and STEADFAST_EPOCH_FILE.
+Without a command the application is somebody else's: it is checked, never started or stopped.")]
+pub struct Agent {
+    /// The set this copy belongs to
+    #[arg(long, env = "STEADFAST_SET")]
+    pub set: SetName,
+    /// Make the set known to the store, with default settings, if it is not yet
+    #[arg(long, value_name = "KIND", env = "STEADFAST_KIND")]
+    pub kind: Option<Kind>,
+    /// The identity of this copy, which follows its data [default: the host's name]
+    #[arg(long, env = "STEADFAST_INSTANCE")]
+    pub instance: Option<InstanceId>,
+    /// The store: sqlite:///path (one machine), http://host:7400 [default: the one in the state directory]
+    #[arg(long, value_name = "URL", env = "STEADFAST_STORE")]
+    pub store: Option<String>,
+    /// The file with the token for a store of http:// [default: admin.token in the state directory]
+    #[arg(long, value_name = "FILE", env = "STEADFAST_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Where this agent keeps its files [default: $STATE_DIRECTORY, /var/lib/steadfast, $XDG_STATE_HOME/steadfast]
+    #[arg(long, value_name = "DIR", env = "STEADFAST_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Serve the API here as well
+    // Not STEADFAST_ADMIN: that is where commands *find* an API, and must not make an agent listen.
+    #[arg(long, value_name = "ADDRESS", env = "STEADFAST_ADMIN_LISTEN")]
+    pub admin: Option<String>,
+    /// What is said about the copy itself.
+    #[command(flatten)]
+    pub copy: CopyFlags,
+    /// Start, supervise and stop this; `{http.port}` is replaced by the port of the endpoint http
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// One copy of an application, as flags.
+#[derive(Debug, Default, Args)]
+pub struct CopyFlags {
+    /// A direct address: NAME=URL, NAME=auto (a free one of --ports), NAME=env:VARIABLE, NAME=exec:COMMAND
+    #[arg(long, value_name = "NAME=URL", env = "STEADFAST_ENDPOINT", value_delimiter = ',')]
+    pub endpoint: Vec<String>,
+    /// The ports that `auto` may take
+    #[arg(long, value_name = "FIRST-LAST", env = "STEADFAST_PORTS")]
+    pub ports: Option<String>,
+    /// What to ask the application: http://…, tcp://host:port, exec:COMMAND
+    #[arg(long, value_name = "URL", env = "STEADFAST_CHECK")]
+    pub check: Option<String>,
+    /// From one check to the next
+    #[arg(long, value_name = "SPAN", env = "STEADFAST_CHECK_EVERY")]
+    pub check_every: Option<Span>,
+    /// How long one check may take
+    #[arg(long, value_name = "SPAN", env = "STEADFAST_CHECK_TIMEOUT")]
+    pub check_timeout: Option<Span>,
+    /// So many passes in a row make it healthy
+    #[arg(long, value_name = "NUMBER", env = "STEADFAST_CHECK_RISE", value_parser = clap::value_parser!(u32).range(1..))]
+    pub check_rise: Option<u32>,
+    /// So many failures in a row make it unhealthy
+    #[arg(long, value_name = "NUMBER", env = "STEADFAST_CHECK_FALL", value_parser = clap::value_parser!(u32).range(1..))]
+    pub check_fall: Option<u32>,
+    /// Where the load balancer's probe is answered: 200 for the leader, 503 for the others
+    #[arg(long, value_name = "ADDRESS", env = "STEADFAST_PROBE")]
+    pub probe: Option<String>,
+    /// Listen in front of an endpoint and pass traffic only while leading: NAME=ADDRESS
+    #[arg(long, value_name = "NAME=ADDRESS", env = "STEADFAST_GATE", value_delimiter = ',')]
+    pub gate: Vec<String>,
+    /// The host others reach this machine by [default: as the addresses say]
+    #[arg(long, value_name = "HOST", env = "STEADFAST_ADVERTISE")]
+    pub advertise: Option<Host>,
+    /// When the command is started again: on-failure or never
+    #[arg(long, value_name = "WHEN", env = "STEADFAST_RESTART")]
+    pub restart: Option<Restart>,
+    /// How long the command is given to stop before it is killed
+    #[arg(long, value_name = "SPAN", env = "STEADFAST_STOP_WITHIN")]
+    pub stop_within: Option<Span>,
+}
+
+/// What a set can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Exactly one instance answers.
+    Single,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  steadfast demo                        stays until Ctrl-C; kill what it shows and look
+  steadfast demo --for 20s --json       kills and hands over by itself, and ends with one line of figures")]
+pub struct Demo {
+    /// Run unattended for about so long, with a crash, a host's death and a switchover inside
+    #[arg(long = "for", value_name = "SPAN", env = "STEADFAST_FOR")]
+    pub for_: Option<Span>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `watch`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  steadfast watch http://127.0.0.1:8080/
+  steadfast watch http://web.example/ --every 10ms --fresh --for 30s --strict
+  steadfast watch http://127.0.0.1:8080/ --json | jq .gap_ms")]
+pub struct Watch {
+    /// What to ask: http://host:port/path
+    pub url: String,
+    /// From one request to the next
+    #[arg(long, value_name = "SPAN", env = "STEADFAST_EVERY", default_value = "50ms")]
+    pub every: Span,
+    /// How long to wait for an answer
+    #[arg(long, value_name = "SPAN", env = "STEADFAST_WITHIN", default_value = "5s")]
+    pub within: Span,
+    /// A new connection for every request, instead of keeping one
+    #[arg(long, env = "STEADFAST_FRESH", value_parser = BoolishValueParser::new())]
+    pub fresh: bool,
+    /// Stop after so long
+    #[arg(long = "for", value_name = "SPAN", env = "STEADFAST_FOR")]
+    pub for_: Option<Span>,
+    /// End with exit code 1 if any request failed
+    #[arg(long, env = "STEADFAST_STRICT", value_parser = BoolishValueParser::new())]
+    pub strict: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  steadfast init single
+  steadfast init single --file /etc/steadfast/steadfast.toml")]
+pub struct Init {
+    /// Which pattern
+    pub kind: Kind,
+    /// The file to write; one that is there is left alone
+    #[arg(long, value_name = "FILE", env = "STEADFAST_FILE", default_value = "steadfast.toml")]
+    pub file: PathBuf,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  steadfast status
+  steadfast status --admin http://10.0.0.9:7400 --token-file token
+  steadfast status --store sqlite:///var/lib/steadfast/state.db --json")]
+pub struct Status {
+    /// Only this set
+    pub set: Option<SetName>,
+    /// Where to ask.
+    #[command(flatten)]
+    pub reach: Reach,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// A command about a set.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  steadfast instances web
+  steadfast leader web --json
+  [ \"$(steadfast leader web)\" = web-1 ] && echo web-1 leads")]
+pub struct OfSet {
+    /// The set
+    pub set: SetName,
+    /// Where to ask.
+    #[command(flatten)]
+    pub reach: Reach,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `events`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  steadfast events
+  steadfast events web --follow
+  steadfast events web --since 120 --json")]
+pub struct Events {
+    /// Only this set
+    pub set: Option<SetName>,
+    /// Go on with what happens from now on
+    #[arg(long, short, env = "STEADFAST_FOLLOW", value_parser = BoolishValueParser::new())]
+    pub follow: bool,
+    /// From this event on: a number, or what an earlier answer called `next`
+    #[arg(long, value_name = "EVENT", env = "STEADFAST_SINCE")]
+    pub since: Option<String>,
+    /// Where to ask.
+    #[command(flatten)]
+    pub reach: Reach,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// A command about an instance.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  steadfast drain web web-1
+  steadfast undrain web web-1")]
+pub struct OfInstance {
+    /// The set
+    pub set: SetName,
+    /// The instance
+    pub instance: InstanceId,
+    /// Where to ask.
+    #[command(flatten)]
+    pub reach: Reach,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `switchover`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  steadfast switchover web
+  steadfast switchover web --to web-2 --wait")]
+pub struct Switchover {
+    /// The set
+    pub set: SetName,
+    /// The successor [default: whoever is ready first]
+    #[arg(long, value_name = "INSTANCE", env = "STEADFAST_TO")]
+    pub to: Option<InstanceId>,
+    /// Wait until another one leads, and say how long it took; exit code 1 if none does
+    #[arg(long, env = "STEADFAST_WAIT", value_parser = BoolishValueParser::new())]
+    pub wait: bool,
+    /// Where to ask.
+    #[command(flatten)]
+    pub reach: Reach,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `apply`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  steadfast apply steadfast.toml
+  steadfast apply steadfast.toml --store http://10.0.0.9:7400")]
+pub struct Apply {
+    /// The configuration whose [sets.…] count
+    pub file: PathBuf,
+    /// Where to ask.
+    #[command(flatten)]
+    pub reach: Reach,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  steadfast check steadfast.toml
+  steadfast check /etc/steadfast/steadfast.toml && systemctl restart steadfast")]
+pub struct Check {
+    /// The configuration
+    pub file: PathBuf,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// The demo's application.
+#[derive(Debug, Args)]
+pub struct DemoApp {
+    /// Where to listen
+    #[arg(long, env = "STEADFAST_LISTEN")]
+    pub listen: std::net::SocketAddr,
+}
+
+#[cfg(test)]
+mod tests;

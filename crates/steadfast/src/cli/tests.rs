@@ -1,0 +1,49 @@
+use clap::CommandFactory;
+
+use super::*;
+
+/// `agent --admin` listens; the variable of the others says where to ask.
+const OTHERWISE_NAMED: [(&str, &str); 1] = [("admin", "STEADFAST_ADMIN_LISTEN")];
+
+fn each_command(command: &clap::Command, look: &mut impl FnMut(&clap::Command)) {
+    look(command);
+    for below in command.get_subcommands() {
+        each_command(below, look);
+    }
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_flag_has_its_variable() {
+    let mut flags = 0;
+    each_command(&Cli::command(), &mut |command| {
+        for flag in command.get_arguments().filter_map(|arg| Some((arg.get_long()?, arg.get_env()))) {
+            let (long, env) = flag;
+            if matches!(long, "help" | "version") {
+                continue;
+            }
+            let env = env.and_then(|env| env.to_str()).unwrap_or_default();
+            let rule = format!("STEADFAST_{}", long.to_uppercase().replace('-', "_"));
+            let known = env == rule || OTHERWISE_NAMED.contains(&(long, env));
+            assert!(known, "{} --{long} has the variable {env:?}, not {rule}", command.get_name());
+            flags += 1;
+        }
+    });
+    assert!(flags > 30, "only {flags} flags were looked at");
+}
+
+#[test]
+fn every_command_teaches_by_example() {
+    each_command(&Cli::command(), &mut |command| {
+        if command.get_name() == "steadfast" || command.is_hide_set() {
+            return;
+        }
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let examples = help.lines().filter(|line| line.contains("steadfast ")).count();
+        assert!(examples >= 2, "{} has {examples} examples", command.get_name());
+    });
+}

@@ -1,0 +1,84 @@
+//! `events`: what happened, and with `--follow` what happens.
+
+use std::time::Duration;
+
+use steadfast_registry::EventKind;
+
+use super::print::{Paint, json, when};
+use super::reach::api;
+use crate::admin::view::{EventCursor, EventView};
+use crate::cli;
+use crate::exit::{Exit, Failure, Outcome};
+
+/// How often the log is looked at when it is followed.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Followed from now on, so much of what was before is shown.
+const SHOWN_BEFORE: usize = 10;
+
+pub(super) async fn run(flags: &cli::Events) -> Outcome {
+    let api = api(&flags.reach)?;
+    let since = flags.since.as_deref().map(str::parse::<EventCursor>).transpose();
+    let since = since.map_err(|why| Failure::usage(format!("--since: {why}")))?;
+    let set = flags.set.as_ref();
+    let mut found = api.events(set, since.as_ref().unwrap_or(&EventCursor::default())).await?;
+    if !flags.follow {
+        if flags.output.json {
+            json(&found)?;
+        } else {
+            found.events.iter().for_each(print);
+        }
+        return Ok(Exit::Yes);
+    }
+    let before = if since.is_some() { 0 } else { found.events.len().saturating_sub(SHOWN_BEFORE) };
+    found.events.drain(..before);
+    let mut away = false;
+    loop {
+        for event in &found.events {
+            if flags.output.json { json(event)? } else { print(event) }
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+        match api.events(set, &found.next.0).await {
+            Ok(more) => {
+                found = more;
+                away = false;
+            }
+            Err(problem) => {
+                if !std::mem::replace(&mut away, true) {
+                    eprintln!("steadfast: {}; still trying", problem.detail);
+                }
+                found.events.clear();
+            }
+        }
+    }
+}
+
+fn print(event: &EventView) {
+    let paint = Paint::detect();
+    let at = paint.dim(&when(&event.at));
+    println!(
+        "{at}  {}/{}  {}  {}",
+        event.set.0,
+        event.number,
+        sentence(&event.kind),
+        paint.dim(&format!("({})", event.by))
+    );
+}
+
+fn sentence(kind: &EventKind) -> String {
+    match kind {
+        EventKind::Leading { instance, epoch, from: Some(from), reason } if from != instance => {
+            format!("{} leads at epoch {epoch}, after {} ({reason})", instance.0, from.0)
+        }
+        EventKind::Leading { instance, epoch, reason, .. } => {
+            format!("{} leads at epoch {epoch} ({reason})", instance.0)
+        }
+        EventKind::Stopped { instance, epoch, reason } => {
+            format!("{} serves no more at epoch {epoch} ({reason})", instance.0)
+        }
+        EventKind::State { instance, state } => format!("{} is {}", instance.0, state.as_str()),
+        EventKind::Switchover { epoch, to: Some(to) } => format!("epoch {epoch} shall end, and {} shall lead", to.0),
+        EventKind::Switchover { epoch, to: None } => format!("epoch {epoch} shall end: a switchover was ordered"),
+        EventKind::Settings => "the settings were changed".to_owned(),
+        EventKind::Other => "something a newer version wrote down".to_owned(),
+    }
+}

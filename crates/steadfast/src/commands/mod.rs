@@ -1,0 +1,58 @@
+//! The commands: each reads its flags, asks the [`Api`](crate::admin::Api), and prints for people or as JSON.
+
+mod events;
+mod files;
+mod orders;
+pub(crate) mod print;
+pub(crate) mod reach;
+mod sets;
+mod status;
+
+use crate::cli::{Cli, Command};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::{app, demo, logging, watch};
+
+/// Does what the command line says.
+///
+/// # Errors
+/// What went wrong, and how the process ends.
+pub fn run(cli: Cli) -> Outcome {
+    let long_lived = matches!(cli.command, Command::Run(_) | Command::Agent(_));
+    logging::start(&cli.log, if long_lived { "info" } else { "warn" })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(dispatch(cli));
+    // What still runs in the background has nothing to say any more.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn dispatch(cli: Cli) -> Outcome {
+    match cli.command {
+        Command::Run(flags) => app::run(&flags).await,
+        Command::Agent(flags) => app::agent(&flags).await,
+        Command::Demo(flags) => demo::run(&flags).await,
+        Command::DemoApp(flags) => demo::application(&flags).await,
+        Command::Watch(flags) => watch::run(&flags).await,
+        Command::Init(flags) => files::init(&flags),
+        Command::Check(flags) => files::check(&flags),
+        Command::Status(flags) => status::run(&flags).await,
+        Command::Instances(flags) => sets::instances(&flags).await,
+        Command::Leader(flags) => sets::leader(&flags).await,
+        Command::Events(flags) => events::run(&flags).await,
+        Command::Drain(flags) => orders::drain(&flags).await,
+        Command::Undrain(flags) => orders::undrain(&flags).await,
+        Command::Switchover(flags) => orders::switchover(&flags).await,
+        Command::Apply(flags) => orders::apply(&flags).await,
+    }
+}
+
+/// Tells on standard error what went wrong, and how the process ends.
+pub fn report(outcome: Outcome) -> Exit {
+    match outcome {
+        Ok(exit) => exit,
+        Err(Failure { exit, error }) => {
+            eprintln!("steadfast: {error:#}");
+            exit
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What commands print: tables, colours where a person looks on, JSON for programs.
+
+use std::io::IsTerminal;
+
+use serde::Serialize;
+use steadfast_host::clock::{self, WallTime};
+
+use crate::exit::Failure;
+
+/// Paints text, if standard output is a terminal and nobody asked for none (`NO_COLOR`).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Paint(bool);
+
+impl Paint {
+    /// For standard output as it is.
+    pub(crate) fn detect() -> Paint {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Paint(std::io::stdout().is_terminal() && !unwanted)
+    }
+
+    pub(crate) fn bold(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    pub(crate) fn dim(self, text: &str) -> String {
+        self.with("2", text)
+    }
+
+    pub(crate) fn good(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    pub(crate) fn bad(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    pub(crate) fn unsure(self, text: &str) -> String {
+        self.with("33", text)
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+/// A value as one line of JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let line = serde_json::to_string(value).map_err(|error| Failure::new(crate::exit::Exit::No, error))?;
+    println!("{line}");
+    Ok(())
+}
+
+/// Rows under a heading, the columns as wide as their widest cell; no spaces at the ends of lines.
+pub(crate) fn table(paint: Paint, indent: &str, heading: &[&str], rows: &[Vec<Cell>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.chars().count());
+        cells.chain([heading[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+    let heads: Vec<Cell> = heading.iter().map(|text| Cell::dim(*text)).collect();
+    let mut text = String::new();
+    for row in std::iter::once(&heads).chain(rows) {
+        let mut line = indent.to_owned();
+        for (index, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let last = index + 1 == row.len();
+            let pad = if last { 0 } else { width.saturating_sub(cell.text.chars().count()) + 2 };
+            line.push_str(&cell.painted(paint));
+            line.push_str(&" ".repeat(pad));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A cell of a table.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    text: String,
+    look: Look,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Look {
+    Plain,
+    Dim,
+    Good,
+    Bad,
+    Unsure,
+}
+
+impl Cell {
+    pub(crate) fn plain(text: impl Into<String>) -> Cell {
+        Cell { text: text.into(), look: Look::Plain }
+    }
+
+    pub(crate) fn dim(text: impl Into<String>) -> Cell {
+        Cell { text: text.into(), look: Look::Dim }
+    }
+
+    pub(crate) fn good(text: impl Into<String>) -> Cell {
+        Cell { text: text.into(), look: Look::Good }
+    }
+
+    pub(crate) fn bad(text: impl Into<String>) -> Cell {
+        Cell { text: text.into(), look: Look::Bad }
+    }
+
+    pub(crate) fn unsure(text: impl Into<String>) -> Cell {
+        Cell { text: text.into(), look: Look::Unsure }
+    }
+
+    fn painted(&self, paint: Paint) -> String {
+        match self.look {
+            Look::Plain => self.text.clone(),
+            Look::Dim => paint.dim(&self.text),
+            Look::Good => paint.good(&self.text),
+            Look::Bad => paint.bad(&self.text),
+            Look::Unsure => paint.unsure(&self.text),
+        }
+    }
+}
+
+/// A number with its thousands apart: `4 212`.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// How long ago a time of the books is, for people: `2 min`. Clocks of machines differ: never decided upon.
+pub(crate) fn ago(at: &str) -> Option<String> {
+    let at: WallTime = at.parse().ok()?;
+    let ms = clock::wall().unix_millis() - at.unix_millis();
+    let seconds = u64::try_from(ms).ok()? / 1000;
+    Some(match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        7_200..=172_799 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    })
+}
+
+/// A time of the books as people read it: date and time apart, without the zone, which is UTC.
+pub(crate) fn when(at: &str) -> String {
+    at.trim_end_matches('Z').replacen('T', " ", 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_below_each_other() {
+        let rows = vec![
+            vec![Cell::plain("a"), Cell::good("leader"), Cell::plain("x")],
+            vec![Cell::plain("long-name"), Cell::plain(""), Cell::plain("")],
+        ];
+        let text = table(Paint(false), "  ", &["ID", "ROLE", "END"], &rows);
+        assert_eq!(text, "  ID         ROLE    END\n  a          leader  x\n  long-name\n");
+    }
+
+    #[test]
+    fn numbers_are_read_at_a_glance() {
+        for (number, text) in [(0, "0"), (999, "999"), (4212, "4 212"), (1_234_567, "1 234 567")] {
+            assert_eq!(count(number), text);
+        }
+    }
+}

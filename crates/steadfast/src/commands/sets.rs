@@ -1,0 +1,99 @@
+//! `instances` and `leader`.
+
+use steadfast_core::EndpointName;
+use steadfast_registry::{LedgerState, Role, Text};
+
+use super::print::{Cell, Paint, json, table};
+use super::reach::api;
+use crate::admin::view::{InstanceView, LeaderView, LeaseState};
+use crate::cli::OfSet;
+use crate::exit::{Exit, Outcome};
+
+pub(super) async fn instances(flags: &OfSet) -> Outcome {
+    let api = api(&flags.reach)?;
+    let found = api.instances(&flags.set).await?;
+    if flags.output.json {
+        json(&found)?;
+    } else if found.instances.is_empty() {
+        println!("set {} has no instances", flags.set);
+    } else {
+        print!("{}", as_table(Paint::detect(), "", &found.instances));
+    }
+    Ok(Exit::Yes)
+}
+
+/// `leader`: the id of the leader, or what is known of the lease instead, and the exit code 1.
+pub(super) async fn leader(flags: &OfSet) -> Outcome {
+    let api = api(&flags.reach)?;
+    let leader = api.leader(&flags.set).await?;
+    if flags.output.json {
+        json(&leader)?;
+    }
+    match &leader.instance {
+        Some(instance) => {
+            if !flags.output.json {
+                println!("{}", instance.0);
+            }
+            Ok(Exit::Yes)
+        }
+        None => {
+            if !flags.output.json {
+                eprintln!("set {} has no leader: {}", flags.set, why_none(&leader));
+            }
+            Ok(Exit::No)
+        }
+    }
+}
+
+/// Why a lease has no leader.
+pub(super) fn why_none(leader: &LeaderView) -> &'static str {
+    match leader.state {
+        LeaseState::SteppingDown => "its holder is handing over",
+        LeaseState::Expired => "its holder stopped renewing, and nobody has taken over",
+        LeaseState::Released => "its holder gave it back, and nobody has taken over",
+        LeaseState::None => "it never had one",
+        LeaseState::Leading | LeaseState::Unconfirmed => "it is being taken",
+    }
+}
+
+/// Instances as a table.
+pub(super) fn as_table(paint: Paint, indent: &str, instances: &[InstanceView]) -> String {
+    let rows: Vec<Vec<Cell>> = instances.iter().map(row).collect();
+    table(paint, indent, &["INSTANCE", "STATE", "ROLE", "REASON", "EPOCH", "ENDPOINT", "PROBE", "HOST"], &rows)
+}
+
+fn row(one: &InstanceView) -> Vec<Cell> {
+    let state = one.state.as_str();
+    let state = if one.state == LedgerState::Open { Cell::plain(state) } else { Cell::unsure(state) };
+    let role = match one.role {
+        Some(Role::Leader) => Cell::good("leader"),
+        Some(Role::Standby) => Cell::plain("standby"),
+        None => Cell::dim("-"),
+    };
+    let reason = match one.reason.as_str() {
+        "leading" | "standby" | "waiting" => Cell::plain(one.reason.clone()),
+        "gone" => Cell::dim("gone"),
+        other => Cell::bad(other),
+    };
+    vec![
+        Cell::plain(one.id.0.as_str()),
+        state,
+        role,
+        reason,
+        Cell::plain(one.epoch.map_or_else(|| "-".to_owned(), |epoch| epoch.to_string())),
+        Cell::plain(endpoint(one)),
+        Cell::plain(one.probe.as_ref().map_or_else(|| "-".to_owned(), |probe| probe.0.to_string())),
+        Cell::plain(one.host.clone().unwrap_or_else(|| "-".to_owned())),
+    ]
+}
+
+/// The endpoint people mean: `http` if there is one, else the first with its name.
+fn endpoint(one: &InstanceView) -> String {
+    let http = "http".parse::<EndpointName>().ok().and_then(|name| one.endpoints.get(&Text(name)));
+    let gate = if one.gate { " (gate)" } else { "" };
+    match (http, one.endpoints.first_key_value()) {
+        (Some(endpoint), _) => format!("{}{gate}", endpoint.0),
+        (None, Some((name, endpoint))) => format!("{}={}{gate}", name.0, endpoint.0),
+        (None, None) => "-".to_owned(),
+    }
+}

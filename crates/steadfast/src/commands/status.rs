@@ -1,0 +1,122 @@
+//! `status`: one screen a person understands, which ends with what to do next.
+
+use super::print::{Paint, ago, count, json, when};
+use super::reach::api;
+use super::sets::{as_table, why_none};
+use crate::admin::Api;
+use crate::admin::view::{GatewaySetView, GatewayView, LeaderView, LeaseState, SetView, StatusView, Warning};
+use crate::cli::Status;
+use crate::exit::{Exit, Outcome};
+
+/// These say that something is wrong now; others, that something could be better.
+const GRAVE: [&str; 6] =
+    ["two-leaders", "no-candidates", "no-instances", "no-leader", "store-unavailable", "record-unusable"];
+
+pub(super) async fn run(flags: &Status) -> Outcome {
+    let api: Box<dyn Api> = api(&flags.reach)?;
+    let mut status = api.status().await?;
+    if let Some(only) = &flags.set {
+        // Unknown names are explained by whoever knows the names.
+        api.leader(only).await?;
+        status.sets.retain(|set| set.set.0 == *only);
+        status.warnings.retain(|warning| warning.set.as_ref().is_none_or(|set| set.0 == *only));
+    }
+    if flags.output.json {
+        json(&status)?;
+    } else {
+        print!("{}", screen(Paint::detect(), &status));
+    }
+    let wrong = status.warnings.iter().any(is_grave);
+    Ok(if wrong { Exit::No } else { Exit::Yes })
+}
+
+fn is_grave(warning: &Warning) -> bool {
+    GRAVE.contains(&warning.reason.as_str())
+}
+
+fn screen(paint: Paint, status: &StatusView) -> String {
+    let mut text = format!(
+        "{} {}, store {} {}\n",
+        paint.bold("Steadfast"),
+        status.version,
+        status.store.engine,
+        paint.dim(&status.store.place)
+    );
+    for set in &status.sets {
+        text.push('\n');
+        text.push_str(&of_set(paint, set, status.gateway.as_ref()));
+    }
+    if let Some(gateway) = status.gateway.as_ref().filter(|gateway| !gateway.listeners.is_empty()) {
+        let known = |seen: &&GatewaySetView| status.sets.iter().any(|set| set.set == seen.set);
+        for seen in gateway.sets.iter().filter(|seen| !known(seen)) {
+            text.push_str(&format!("\n{}  {}\n", paint.bold(seen.set.0.as_str()), through_gateway(seen)));
+        }
+        text.push('\n');
+        text.push_str(&of_gateway(gateway));
+    }
+    for warning in &status.warnings {
+        let mark = if is_grave(warning) { paint.bad("!!") } else { paint.unsure("!") };
+        text.push_str(&format!("\n{mark} {}\n   {}\n", warning.detail, paint.dim(&warning.advice)));
+    }
+    if status.sets.is_empty() {
+        text.push_str("\nThe store knows no sets yet. Start a copy of your application beside an agent:\n");
+        text.push_str("  steadfast agent --set web --kind single … -- COMMAND\n");
+    } else if status.warnings.is_empty() {
+        text.push_str(&format!("\n{}\n", paint.good("All is well.")));
+    }
+    text
+}
+
+fn of_set(paint: Paint, set: &SetView, gateway: Option<&GatewayView>) -> String {
+    let name = set.set.0.as_str();
+    let kind = set.settings.as_ref().map_or("settings unusable", |settings| settings.kind.as_str());
+    let mut text = format!("{} ({kind})  {}\n", paint.bold(name), lease(paint, &set.leader));
+    if set.instances.is_empty() {
+        text.push_str("  no instances with agents\n");
+    } else {
+        text.push_str(&as_table(paint, "  ", &set.instances));
+    }
+    let seen = gateway.and_then(|gateway| gateway.sets.iter().find(|seen| seen.set == set.set));
+    if let Some(seen) = seen {
+        text.push_str(&format!("  {}\n", through_gateway(seen)));
+    }
+    text
+}
+
+fn lease(paint: Paint, leader: &LeaderView) -> String {
+    let Some(instance) = &leader.instance else {
+        return format!("{}: {}", paint.bad("no leader"), why_none(leader));
+    };
+    let since = leader.since.as_deref().map(|at| {
+        let age = ago(at).map(|age| format!(", {age}")).unwrap_or_default();
+        format!(" since {} UTC{age}", when(at))
+    });
+    let left = match (leader.state, leader.valid_for_ms) {
+        (LeaseState::Leading, Some(ms)) => format!(", {}.{} s of the lease left", ms / 1000, ms % 1000 / 100),
+        _ => format!(", {}", paint.unsure("as the store says: its probe does not answer from here")),
+    };
+    let name = paint.good(instance.0.as_str());
+    format!("led by {name}, epoch {}{}{left}", leader.epoch, since.unwrap_or_default())
+}
+
+fn through_gateway(seen: &GatewaySetView) -> String {
+    let to = match (&seen.instance, seen.epoch) {
+        (Some(instance), Some(epoch)) => format!("forwards to {} at epoch {epoch}", instance.0),
+        (Some(instance), None) => format!("forwards to {}", instance.0),
+        (None, _) => "has nobody to forward to".to_owned(),
+    };
+    let handing = if seen.handing_over { ", which is handing over" } else { "" };
+    format!("gateway {to}{handing}; {} running there, {} waiting", count(seen.running), count(seen.waiting))
+}
+
+fn of_gateway(gateway: &GatewayView) -> String {
+    let totals = &gateway.totals;
+    format!(
+        "gateway on {}: {} requests, {} answered, {} failed; {} had to wait for a leader\n",
+        gateway.listeners.join(", "),
+        count(totals.requests),
+        count(totals.answered),
+        count(totals.failed),
+        count(totals.waited)
+    )
+}

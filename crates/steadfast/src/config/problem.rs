@@ -1,0 +1,169 @@
+//! What is wrong with a configuration file, and where: as many problems at once as it has.
+
+use std::fmt;
+use std::ops::Range;
+
+/// So many problems are shown; a file with more has one cause.
+const SHOWN_PROBLEMS: usize = 20;
+/// A key is taken for a slip of the pen if so many letters or fewer differ.
+const NEAR_EDITS: usize = 3;
+
+/// Everything wrong with one file, in the order of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub(super) Vec<Problem>);
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// `file:line:column`; only the file's name where the problem is of the whole file.
+    place: String,
+    /// The line it stands in, and how many characters of it from which column on.
+    shown: Option<(String, usize, usize)>,
+    /// Byte offset, for the order.
+    pub(super) offset: usize,
+    /// What, and what would be right.
+    what: String,
+}
+
+impl Problems {
+    /// Each problem as one line, without the line of the file.
+    pub fn lines(&self) -> Vec<String> {
+        self.0.iter().map(|problem| format!("{}: {}", problem.place, problem.what)).collect()
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, problem) in self.0.iter().take(SHOWN_PROBLEMS).enumerate() {
+            if number > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{problem}")?;
+        }
+        match self.0.len().saturating_sub(SHOWN_PROBLEMS) {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.what)?;
+        if let Some((line, before, length)) = &self.shown {
+            write!(f, "\n    {line}\n    {:before$}{}", "", "^".repeat((*length).max(1)))?;
+        }
+        Ok(())
+    }
+}
+
+impl Problem {
+    /// A problem with the file as a whole.
+    pub(super) fn whole(file: &str, what: String) -> Problem {
+        Problem { place: file.to_owned(), shown: None, offset: 0, what }
+    }
+
+    /// A problem with the bytes `span` of `text`.
+    pub(super) fn at(file: &str, text: &str, span: Range<usize>, what: String) -> Problem {
+        let start = floor(text, span.start);
+        let end = floor(text, span.end).max(start);
+        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+        let line_number = text[..start].matches('\n').count() + 1;
+        let before = text[line_start..start].chars().count();
+        let length = text[start..end.min(line_end)].chars().count();
+        // A tab is as wide as the terminal likes: shown as one space, so that the mark stands below its place.
+        let line = text[line_start..line_end].trim_end().replace('\t', " ");
+        Problem {
+            place: format!("{file}:{line_number}:{}", before + 1),
+            shown: Some((line, before, length)),
+            offset: start,
+            what,
+        }
+    }
+}
+
+/// The nearest character boundary at or before `offset`.
+fn floor(text: &str, offset: usize) -> usize {
+    (0..=offset.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
+/// The candidate nearest to `word`, if it is near enough to have been meant.
+pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let near = |candidate: &str| edits(word, candidate) <= NEAR_EDITS.min(candidate.len().max(word.len()) / 2);
+    let found = candidates.into_iter().filter(|candidate| near(candidate));
+    found.min_by_key(|candidate| (edits(word, candidate), candidate.len(), *candidate))
+}
+
+/// How many letters must be added, removed, changed or swapped with their neighbour to make `one` the `other`.
+fn edits(one: &str, other: &str) -> usize {
+    let one: Vec<char> = one.chars().collect();
+    let other: Vec<char> = other.chars().collect();
+    let mut rows = vec![vec![0usize; other.len() + 1]; one.len() + 1];
+    for (i, row) in rows.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    rows[0] = (0..=other.len()).collect();
+    for i in 1..=one.len() {
+        for j in 1..=other.len() {
+            let changed = rows[i - 1][j - 1] + usize::from(one[i - 1] != other[j - 1]);
+            let mut fewest = changed.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+            if i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1] {
+                fewest = fewest.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = fewest;
+        }
+    }
+    rows[one.len()][other.len()]
+}
+
+/// `"a", "b" and "c"`, for an error that says what there is.
+pub(crate) fn listed<T: fmt::Display>(all: impl IntoIterator<Item = T>) -> String {
+    let mut quoted: Vec<String> = all.into_iter().map(|one| format!("\"{one}\"")).collect();
+    match quoted.pop() {
+        None => "none".to_owned(),
+        Some(only) if quoted.is_empty() => only,
+        Some(last) => format!("{} and {last}", quoted.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_is_the_one_that_was_meant() {
+        let keys = ["lease_ttl", "clock_drift", "park_for", "kind", "probe"];
+        for (word, meant) in [
+            ("lease_tll", Some("lease_ttl")),
+            ("leasettl", Some("lease_ttl")),
+            ("parkfor", Some("park_for")),
+            ("knid", Some("kind")),
+            ("prob", Some("probe")),
+            ("weight", None),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, keys), meant, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_problem_shows_its_line() {
+        let text = "a = 1\n\tkäy = 2\n";
+        let start = text.find('k').unwrap();
+        let problem = Problem::at("f.toml", text, start..start + 4, "wrong".into());
+        assert_eq!(problem.to_string(), "f.toml:2:2: wrong\n     käy = 2\n     ^^^");
+        let inside_a_character = Problem::at("f.toml", text, start + 2..400, "wrong".into());
+        assert!(inside_a_character.to_string().starts_with("f.toml:2:3: wrong"), "{inside_a_character}");
+    }
+
+    #[test]
+    fn what_there_is_is_listed() {
+        assert_eq!(listed::<&str>([]), "none");
+        assert_eq!(listed(["a"]), "\"a\"");
+        assert_eq!(listed(["a", "b", "c"]), "\"a\", \"b\" and \"c\"");
+    }
+}
