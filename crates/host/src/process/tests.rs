@@ -19,12 +19,13 @@ async fn exit_of(group: &Group) -> Exit {
     clock::timeout_at(clock::now() + SOON, group.exited()).await.expect("the program ends in time")
 }
 
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = clock::now() + SOON;
-    while !holds() {
-        assert!(clock::now() < deadline, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(clock::timeout_at(clock::now() + SOON, wait).await.is_some(), "not in time: {what}");
 }
 
 fn all(belongs: impl Fn(&Entry) -> bool) -> Vec<Entry> {
@@ -168,7 +169,8 @@ async fn a_dropped_group_leaves_nothing_behind() {
     drop(group);
     eventually("the group and its guardian are gone and reaped", || {
         all(|entry| entry.group == pid || entry.pid == pid || entry.pid == guardian).is_empty()
-    });
+    })
+    .await;
 }
 
 #[test]
@@ -178,10 +180,10 @@ fn a_program_outlives_the_thread_that_asked_for_it() {
         let runtime = runtime();
         (runtime.block_on(Group::spawn(&sh("sleep 60"))).unwrap(), runtime)
     });
-    let (group, _runtime) = asking.join().unwrap();
+    let (group, runtime) = asking.join().unwrap();
     // The kernel's signal for a parent thread's death would be there at once.
-    std::thread::sleep(Duration::from_millis(50));
-    assert_eq!(group.exit(), None);
+    let exited = async { clock::timeout_at(clock::now() + Duration::from_millis(50), group.exited()).await };
+    assert_eq!(runtime.block_on(exited), None);
 }
 
 #[tokio::test]
@@ -212,7 +214,7 @@ async fn a_group_of_a_former_life_is_ended_with_or_without_its_leader() {
     for script in ["sleep 60 & echo up; sleep 60", "sleep 60 & echo up; exec sleep 60"] {
         let (mut child, id) = unguarded(script);
         let id: GroupId = id.to_string().parse().unwrap();
-        eventually("all of it runs", || members(id.group()) >= 2);
+        eventually("all of it runs", || members(id.group()) >= 2).await;
         assert!(end_stale(&id, SOON).await.unwrap());
         assert_eq!(members(id.group()), 0);
         child.wait().unwrap();
@@ -263,12 +265,12 @@ fn plays_other_part() -> bool {
 }
 
 /// A process of ours that plays the other part, the group it runs in, and the group's guardian.
-fn supervising(members_wanted: usize) -> (Child, i32, i32) {
+async fn supervising(members_wanted: usize) -> (Child, i32, i32) {
     let mut us = other_part();
     let lines = BufReader::new(us.stdout.take().unwrap()).lines();
     let told = lines.map(Result::unwrap).find_map(|line| line.strip_prefix("group ")?.parse().ok());
     let group: i32 = told.expect("it says which group it started");
-    eventually("the group is complete", || members(group) >= members_wanted);
+    eventually("the group is complete", || members(group) >= members_wanted).await;
     let pid = us.id().cast_signed();
     let guardians = all(|entry| entry.parent == pid && entry.pid != group);
     assert_eq!(guardians.len(), 1);
@@ -290,11 +292,11 @@ async fn when_we_are_killed_nothing_of_the_group_survives() {
     if plays_other_part() {
         supervise("trap '' TERM HUP INT; sleep 60 & (sleep 60 & sleep 60) & sleep 60").await;
     }
-    let (mut us, group, guardian) = supervising(5);
+    let (mut us, group, guardian) = supervising(5).await;
     us.kill().unwrap();
     us.wait().unwrap();
-    eventually("the whole group is gone", || members(group) == 0);
-    eventually("its guardian is gone", || has_ended(guardian));
+    eventually("the whole group is gone", || members(group) == 0).await;
+    eventually("its guardian is gone", || has_ended(guardian)).await;
 }
 
 #[tokio::test]
@@ -302,13 +304,13 @@ async fn when_our_guardian_is_killed_with_us_the_program_still_dies() {
     if plays_other_part() {
         supervise("exec sleep 60").await;
     }
-    let (mut us, group, guardian) = supervising(1);
+    let (mut us, group, guardian) = supervising(1).await;
     crate::sys::signal_process(guardian, libc::SIGKILL).unwrap();
-    eventually("the guardian is gone", || has_ended(guardian));
+    eventually("the guardian is gone", || has_ended(guardian)).await;
     assert_eq!(members(group), 1);
     us.kill().unwrap();
     us.wait().unwrap();
-    eventually("the program is gone", || members(group) == 0);
+    eventually("the program is gone", || members(group) == 0).await;
 }
 
 #[tokio::test]
@@ -325,28 +327,18 @@ async fn orphans_are_reaped_and_our_own_children_are_not() {
         }
         let known: Vec<i32> = groups.iter().flat_map(|(group, _)| [group.pid(), group.guardian()]).collect();
         let inherited = || all(|entry| entry.parent == ours && !known.contains(&entry.pid));
-        wait_for("all orphans are inherited", || inherited().len() == 20).await;
+        eventually("all orphans are inherited", || inherited().len() == 20).await;
         inherited().iter().for_each(|orphan| crate::sys::signal_process(orphan.pid, libc::SIGKILL).unwrap());
-        wait_for("all orphans are reaped", || inherited().is_empty()).await;
+        eventually("all orphans are reaped", || inherited().is_empty()).await;
         for (group, code) in &groups {
             assert_eq!(exit_of(group).await, Exit::Code(*code), "its status was stolen");
         }
         drop(groups);
-        wait_for("all of our own children are reaped", || all(|entry| entry.parent == ours).is_empty()).await;
+        eventually("all of our own children are reaped", || all(|entry| entry.parent == ours).is_empty()).await;
         shutdown.begin();
         reaper.await.unwrap().unwrap();
         return;
     }
     let mut us = other_part();
     assert!(us.wait().unwrap().success(), "the other part failed");
-}
-
-/// As [`eventually`], leaving the thread to others.
-async fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
-    let wait = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    assert!(clock::timeout_at(clock::now() + SOON, wait).await.is_some(), "not in time: {what}");
 }

@@ -4,7 +4,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The mode of a file with a secret in it: this user's alone.
@@ -189,7 +189,7 @@ impl StateDir {
     }
 
     /// Replaces the file called `name` by `bytes`: after a crash it has its old content or its new one, whole. The
-    /// new content is on the disk when this returns. `mode` is [`SECRET`] or [`PUBLIC`].
+    /// new content is on the disk when this returns. `mode` is [`SECRET`] or [`PUBLIC`], from which the umask may take more away.
     ///
     /// # Errors
     ///
@@ -261,8 +261,6 @@ impl StateDir {
     fn temporary(&self, mode: u32) -> io::Result<(File, PathBuf)> {
         let path = self.path.join(format!(".tmp-{:016x}", crate::random::u64()));
         let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
-        // The umask has taken bits away from `open`'s mode.
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
         Ok((file, path))
     }
 }
