@@ -5,6 +5,7 @@
 //! instances never read the same one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use steadfast_core::Epoch;
 use tokio::sync::watch;
@@ -20,7 +21,7 @@ pub(crate) struct EpochFile {
 }
 
 impl EpochFile {
-    /// Starts the writer, which ends with this value.
+    /// Starts the writer, which ends after this value, once it has written what was wished for last.
     pub(crate) fn start(life: Arc<Life>) -> EpochFile {
         let (wanted, mut changes) = watch::channel(None);
         let writer = tokio::spawn(async move {
@@ -41,10 +42,12 @@ impl EpochFile {
     pub(crate) fn tell(&self, epoch: Option<Epoch>) {
         self.wanted.send_if_modified(|wanted| std::mem::replace(wanted, epoch) != epoch);
     }
-}
 
-impl Drop for EpochFile {
-    fn drop(&mut self) {
-        self.writer.abort();
+    /// Waits until the last wish is written, but not longer than `within`.
+    pub(crate) async fn finish(self, within: Duration) {
+        drop(self.wanted);
+        if tokio::time::timeout(within, self.writer).await.is_err() {
+            tracing::warn!("the epoch file could not be emptied in time");
+        }
     }
 }

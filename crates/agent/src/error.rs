@@ -25,11 +25,14 @@ pub enum Error {
         source: steadfast_host::net::BindError,
     },
     /// The state directory cannot be used.
-    #[error("use the state directory {}: {problem}", path.display())]
-    State {
+    #[error(transparent)]
+    State(#[from] steadfast_host::state::StateError),
+    /// A file in the state directory is not what it should be.
+    #[error("{}: {problem}", path.display())]
+    StateFile {
         /// Which.
         path: PathBuf,
-        /// Why not, and what would be right.
+        /// What is wrong, and what would be right.
         problem: String,
     },
     /// Another agent of this instance lives.
@@ -103,9 +106,12 @@ impl Error {
     pub fn class(&self) -> Class {
         use steadfast_registry::StoreError as Store;
         match self {
-            Error::Config(_) | Error::NoSet(_) | Error::Listen { .. } | Error::State { .. } | Error::Command(_) => {
-                Class::Configuration
-            }
+            Error::Config(_)
+            | Error::NoSet(_)
+            | Error::Listen { .. }
+            | Error::State(_)
+            | Error::StateFile { .. }
+            | Error::Command(_) => Class::Configuration,
             Error::AlreadyRuns { .. } | Error::Replaced { .. } => Class::Refused,
             Error::Machine { .. } | Error::Stale(_) => Class::Failed,
             Error::Registry(error) => match error {

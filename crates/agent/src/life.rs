@@ -58,19 +58,19 @@ impl Life {
     /// Begins a life of `instance`, with its files under `root`. Blocks on the disk.
     pub(crate) fn begin(root: &std::path::Path, set: &SetName, instance: &InstanceId) -> Result<Life, Error> {
         let path: PathBuf = root.join("agents").join(set.as_str()).join(instance.as_str());
-        let dir = StateDir::open(&path).map_err(|error| unusable(&path, error))?;
+        let dir = StateDir::open(&path)?;
         let lock = dir.lock(LOCK).map_err(|error| match error {
             StateError::Held { pid, .. } => Error::AlreadyRuns {
                 set: set.clone(),
                 instance: instance.clone(),
                 place: pid.map_or_else(|| "on this machine".to_owned(), |pid| format!("on this machine (pid {pid})")),
             },
-            other => unusable(&path, other),
+            other => other.into(),
         })?;
         let boot = clock::boot_id()
             .map_err(|source| Error::Machine { what: "read this boot's id (is /proc mounted?)", source })?;
         let incarnation = Incarnation(random::u64());
-        let before = dir.read(STATE).map_err(|error| unusable(&path, error))?;
+        let before = dir.read(STATE)?;
         let before = before.map(|bytes| read(&path, &bytes)).transpose()?;
         let document = succeed(before.as_ref(), boot, incarnation);
         let stale = document.group.as_deref().and_then(|group| group.parse().ok());
@@ -121,7 +121,7 @@ impl Life {
     /// Tells the application the epoch it leads at, or that it does not lead. Blocks.
     pub(crate) fn tell_epoch(&self, epoch: Option<Epoch>) -> Result<(), Error> {
         let text = epoch.map(|epoch| format!("{epoch}\n")).unwrap_or_default();
-        self.dir.write_atomically(EPOCH, text.as_bytes(), PUBLIC).map_err(|error| unusable(self.dir.path(), error))
+        Ok(self.dir.write_atomically(EPOCH, text.as_bytes(), PUBLIC)?)
     }
 
     fn write(&self, change: impl FnOnce(&mut Document)) -> Result<(), Error> {
@@ -129,7 +129,7 @@ impl Life {
         let mut document = self.document();
         change(&mut document);
         let bytes = serde_json::to_vec(&*document).unwrap_or_else(|e| unreachable!("a document is always JSON: {e}"));
-        self.dir.write_atomically(STATE, &bytes, PUBLIC).map_err(|error| unusable(self.dir.path(), error))
+        Ok(self.dir.write_atomically(STATE, &bytes, PUBLIC)?)
     }
 
     fn document(&self) -> MutexGuard<'_, Document> {
@@ -156,7 +156,7 @@ fn succeed(before: Option<&Document>, boot: String, incarnation: Incarnation) ->
 }
 
 fn read(path: &std::path::Path, bytes: &[u8]) -> Result<Document, Error> {
-    let problem = |problem: String| Error::State { path: path.join(STATE), problem };
+    let problem = |problem: String| Error::StateFile { path: path.join(STATE), problem };
     #[derive(Deserialize)]
     struct Format {
         v: u64,
@@ -171,10 +171,6 @@ fn read(path: &std::path::Path, bytes: &[u8]) -> Result<Document, Error> {
         return Err(problem(format!("it is of format {v}, this Steadfast knows up to {FORMAT}: use a newer one")));
     }
     serde_json::from_slice(bytes).map_err(broken)
-}
-
-fn unusable(path: &std::path::Path, error: StateError) -> Error {
-    Error::State { path: path.to_owned(), problem: error.to_string() }
 }
 
 #[cfg(test)]

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use steadfast_core::{InstanceId, SetName};
-use steadfast_registry::{EventKind, Registry};
+use steadfast_registry::{Error, EventKind, Registry, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Notes waiting for a store that is away. Of more, the new ones are only in the log.
 const NOTES_WAITING: usize = 64;
+
+/// Between two tries to write one while the store is away: a lease is lost just then, and people will ask why.
+const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// Where notes are handed in.
 #[derive(Debug)]
@@ -23,7 +26,7 @@ impl Notes {
         let (queue, mut waiting) = mpsc::channel(NOTES_WAITING);
         let writer = tokio::spawn(async move {
             while let Some(kind) = waiting.recv().await {
-                registry.note(&set, kind, instance.as_str()).await;
+                write(&registry, &set, kind, instance.as_str()).await;
             }
         });
         Notes { queue, writer }
@@ -43,6 +46,16 @@ impl Notes {
         if tokio::time::timeout(within, &mut writer).await.is_err() {
             tracing::warn!("some events could not be noted in the store");
             writer.abort();
+        }
+    }
+}
+
+async fn write(registry: &Registry, set: &SetName, kind: EventKind, by: &str) {
+    loop {
+        match registry.try_note(set, kind.clone(), by).await {
+            Ok(()) => return,
+            Err(Error::Store(StoreError::Unavailable(_))) => tokio::time::sleep(TRY_EVERY).await,
+            Err(error) => return tracing::warn!(%set, %error, "an event could not be noted in the store"),
         }
     }
 }

@@ -30,8 +30,8 @@ use crate::{AgentConfig, CheckTarget, Controls, Error, Exit};
 
 /// How long the remains of a former life's application may take to die.
 const STALE_WITHIN: Duration = Duration::from_secs(5);
-/// How long the last notes may take to be written.
-const NOTES_WITHIN: Duration = Duration::from_secs(1);
+/// How long the last notes may take to be written, and the epoch file to be emptied.
+const FINISH_WITHIN: Duration = Duration::from_secs(1);
 
 /// Runs an agent until it is asked to leave, its application ends for good, or something no waiting mends.
 ///
@@ -49,8 +49,8 @@ pub async fn run(config: AgentConfig, registry: Registry, controls: impl Into<Co
         () = at_once.requested() => return Ok(Exit::Left),
         ready = ready(config, registry, controls) => ready?,
     };
-    let (end, notes) = driver.run().await;
-    notes.finish(NOTES_WITHIN).await;
+    let (end, unfinished) = driver.run().await;
+    unfinished.finish(FINISH_WITHIN).await;
     for lane in lanes {
         lane.end().await;
     }

@@ -28,7 +28,8 @@ impl Registry {
         }
     }
 
-    async fn try_note(&self, set: &SetName, kind: EventKind, by: &str) -> Result<(), Error> {
+    /// The same, for those who can wait until the store answers again.
+    pub async fn try_note(&self, set: &SetName, kind: EventKind, by: &str) -> Result<(), Error> {
         let event = EventRecord { at: steadfast_host::clock::wall().to_string(), kind, by: by.to_owned() };
         let space = keys::space(set);
         let head_key = Key::new(space.clone(), keys::EVENT_HEAD);

@@ -71,7 +71,8 @@ impl Loop {
             matches!(phase, Phase::Idle | Phase::Watching) || (phase == Phase::Stepping && !self.is_stopping());
         let leaving = self.leaving.as_mut()?;
         if stopped && leaving.give_up.is_none() && phase != Phase::Leading {
-            leaving.give_up = Some(now + STORE_WITHIN);
+            // Load balancers are given their time to notice before others may lead.
+            leaving.give_up = Some(now + self.parts.timing.release_after().duration() + STORE_WITHIN);
         }
         let out_of_patience = leaving.give_up.is_some_and(|give_up| give_up <= now);
         if (leaving.said_good_bye || out_of_patience) && stopped {

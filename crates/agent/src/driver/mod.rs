@@ -20,7 +20,7 @@ use steadfast_registry::{InstanceRecord, Leases, LedgerState, Mirror, ProbeReaso
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::application::Application;
+use crate::application::{Application, State};
 use crate::books::{Books, Presence};
 use crate::check::Checks;
 use crate::controls::Controls;
@@ -60,6 +60,19 @@ pub(crate) struct Driver {
     pub(crate) controls: Controls,
 }
 
+/// What an agent that has ended still has to say.
+pub(crate) struct Unfinished {
+    notes: Notes,
+    epoch_file: EpochFile,
+}
+
+impl Unfinished {
+    /// Says it, within this time.
+    pub(crate) async fn finish(self, within: Duration) {
+        tokio::join!(self.notes.finish(within), self.epoch_file.finish(within));
+    }
+}
+
 /// The application and its keeper.
 pub(crate) struct Supervised {
     pub(crate) application: Application,
@@ -86,7 +99,7 @@ struct Loop {
 
 impl Driver {
     /// Drives the agent to its end, and hands back what is left to be finished.
-    pub(crate) async fn run(self) -> (Result<Exit, Error>, Notes) {
+    pub(crate) async fn run(self) -> (Result<Exit, Error>, Unfinished) {
         let now = clock::now();
         let mut driver = Loop {
             snapshots: self.mirror.subscribe(),
@@ -106,7 +119,8 @@ impl Driver {
             let event = driver.next().await;
             driver.apply(clock::now(), event);
             if let Some(end) = driver.follow_up() {
-                return (end, driver.parts.notes);
+                driver.effects.shutdown().await;
+                return (end, Unfinished { notes: driver.parts.notes, epoch_file: driver.parts.epoch_file });
             }
         }
     }
@@ -153,7 +167,7 @@ impl Loop {
             parts.checks.deadline(),
             self.start_due(),
             self.restart_due(),
-            self.beats.due(),
+            self.beats.due().filter(|_| self.leaving.is_none()),
             self.leaving.as_ref().and_then(leave::Leaving::deadline),
             self.alive_at,
         ];
@@ -267,20 +281,13 @@ impl Loop {
     /// Why we do not serve, where we do not.
     fn reason(&self, phase: Phase) -> ProbeReason {
         let parts = &self.parts;
-        let down = parts.supervised.as_ref().is_some_and(|supervised| !supervised.application.is_up());
+        let application = parts.supervised.as_ref().map(|supervised| supervised.application.state());
         match (parts.books.state(), parts.checks.verdict()) {
             _ if self.leaving.is_some() => ProbeReason::Leaving,
             _ if matches!(phase, Phase::Stepping | Phase::Releasing) => ProbeReason::SteppingDown,
             (Some(LedgerState::Draining), _) => ProbeReason::Draining,
-            _ if down
-                && parts
-                    .supervised
-                    .as_ref()
-                    .is_some_and(|s| s.application.number() <= 1 && !s.application.is_empty()) =>
-            {
-                ProbeReason::Starting
-            }
-            _ if down => ProbeReason::ApplicationDown,
+            _ if application == Some(State::Starting) => ProbeReason::Starting,
+            _ if application.is_some_and(|state| state != State::Up) => ProbeReason::ApplicationDown,
             (_, Verdict::Failed | Verdict::Silent) if parts.checks.was_healthy() => ProbeReason::Unhealthy,
             (_, Verdict::Failed | Verdict::Silent | Verdict::Unknown) => ProbeReason::Starting,
             _ if parts.books.trouble().is_some() => ProbeReason::StoreUnavailable,

@@ -1,7 +1,10 @@
 //! Who leads, and how leadership passes on.
 
-use crate::support::{Cluster, eventually};
+use crate::support::{Cluster, TTL, eventually, kill};
 use steadfast_agent::Exit;
+use steadfast_core::Span;
+use steadfast_core::settings::{SetSettings, SingleSettings};
+use steadfast_host::clock;
 use steadfast_registry::{LedgerState, ProbeReason, Role};
 
 #[tokio::test]
@@ -11,12 +14,12 @@ async fn one_of_three_leads_and_hands_over_as_it_leaves() {
     let (leader, epoch) = cluster.leader(&agents, 0).await;
     assert_eq!(epoch, 1);
     let first = leader.instance.clone();
-    let reply = leader.asked().await.unwrap();
+    let reply = leader.probe().await.asked().await.unwrap();
     assert_eq!((reply.status.as_u16(), reply.headers["steadfast-epoch"].to_str().unwrap()), (200, "1"));
     for agent in agents.iter().filter(|agent| agent.instance != first) {
         let answer = agent.says("a standby", |answer| answer.reason == ProbeReason::Standby).await;
         assert_eq!((answer.role, answer.valid_for_ms), (Role::Standby, 0));
-        assert_eq!(agent.asked().await.unwrap().status.as_u16(), 503);
+        assert_eq!(agent.probe().await.asked().await.unwrap().status.as_u16(), 503);
     }
 
     let place = agents.iter().position(|agent| agent.instance == first).unwrap();
@@ -37,4 +40,120 @@ async fn one_of_three_leads_and_hands_over_as_it_leaves() {
     for agent in agents {
         agent.left().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn the_death_of_the_application_hands_over_at_once_and_it_is_started_again() {
+    let cluster = Cluster::new();
+    let agents: Vec<_> = ["web-1", "web-2"].map(|id| cluster.start(cluster.config(id))).into();
+    let (leader, _) = cluster.leader(&agents, 0).await;
+    let first = leader.instance.clone();
+    let other = agents.iter().find(|agent| agent.instance != first).unwrap();
+    other.says("a standby", |answer| answer.reason == ProbeReason::Standby).await;
+
+    let crashed = clock::now();
+    for pid in cluster.processes(first.as_str()) {
+        kill(pid);
+    }
+    let (leader, epoch) = cluster.leader(&agents, 1).await;
+    assert_eq!((leader.instance != first, epoch), (true, 2));
+    let gap = clock::now().since(crashed);
+    assert!(gap < TTL, "the lease was released, not left to expire: {gap:?}");
+    let told = [
+        format!("leading {first} 1 first"),
+        format!("stopped {first} 1 application-died"),
+        format!("leading {} 2 released", leader.instance),
+    ];
+    eventually("the story is written down", async || (cluster.story().await == told).then_some(())).await;
+    eventually("the application runs again", async || (!cluster.processes(first.as_str()).is_empty()).then_some(()))
+        .await;
+    let again = agents.iter().find(|agent| agent.instance == first).unwrap();
+    again.says("a standby", |answer| answer.reason == ProbeReason::Standby).await;
+}
+
+#[tokio::test]
+async fn the_death_of_an_agent_takes_its_application_with_it_and_hands_over_when_the_lease_expires() {
+    let cluster = Cluster::new();
+    let mut agents: Vec<_> = ["web-1", "web-2"].map(|id| cluster.start(cluster.config(id))).into();
+    let (leader, _) = cluster.leader(&agents, 0).await;
+    let first = leader.instance.clone();
+    let place = agents.iter().position(|agent| agent.instance == first).unwrap();
+    agents[1 - place].says("a standby", |answer| answer.reason == ProbeReason::Standby).await;
+    let killed = clock::now();
+    agents.remove(place).killed().await;
+    let (_, epoch) = cluster.leader(&agents, 1).await;
+    let gap = clock::now().since(killed);
+    assert_eq!(epoch, 2);
+    assert!(gap > TTL / 2 && gap < TTL + TTL / 2, "{gap:?}");
+    assert!(cluster.processes(first.as_str()).is_empty());
+    eventually("the story", async || {
+        cluster.story().await.last().is_some_and(|l| l.ends_with("2 expired")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_ordered_switchover_goes_to_the_one_named() {
+    let cluster = Cluster::new();
+    let agents: Vec<_> = ["web-1", "web-2", "web-3"].map(|id| cluster.start(cluster.config(id))).into();
+    let (leader, _) = cluster.leader(&agents, 0).await;
+    let others: Vec<_> = agents.iter().filter(|agent| agent.instance != leader.instance).collect();
+    for other in &others {
+        other.says("a standby", |answer| answer.reason == ProbeReason::Standby).await;
+    }
+    for named in others.into_iter().chain([leader]) {
+        let (leader, before) = cluster.leader(&agents, 0).await;
+        cluster.registry.order_switchover(&cluster.set, Some(&named.instance), "operator").await.unwrap();
+        let (next, epoch) = cluster.leader(&agents, before).await;
+        assert_eq!((next.instance.as_str(), epoch), (named.instance.as_str(), before + 1));
+        leader.says("a standby again", |answer| answer.reason == ProbeReason::Standby).await;
+    }
+}
+
+#[tokio::test]
+async fn a_drained_leader_hands_over_and_stays_away_until_undrained() {
+    let cluster = Cluster::new();
+    let agents: Vec<_> = ["web-1", "web-2"].map(|id| cluster.start(cluster.config(id))).into();
+    let (leader, _) = cluster.leader(&agents, 0).await;
+    let other = agents.iter().find(|agent| agent.instance != leader.instance).unwrap();
+    other.says("a standby", |answer| answer.reason == ProbeReason::Standby).await;
+    let set = |state| cluster.registry.set_state(&cluster.set, &leader.instance, None, state, "operator");
+    set(LedgerState::Draining).await.unwrap();
+    let (next, _) = cluster.leader(&agents, 1).await;
+    assert_eq!(next.instance, other.instance);
+    leader.says("drained", |answer| answer.reason == ProbeReason::Draining).await;
+    set(LedgerState::Open).await.unwrap();
+    leader.says("a standby", |answer| answer.reason == ProbeReason::Standby).await;
+    assert!(cluster.story().await.contains(&format!("stopped {} 1 draining", leader.instance)));
+}
+
+#[tokio::test]
+async fn without_a_command_or_a_gate_the_lease_is_left_to_expire() {
+    let cluster = Cluster::new();
+    let bare = |id: &str| {
+        let mut config = cluster.config(id);
+        config.command = None;
+        cluster.start(config)
+    };
+    let mut agents = vec![bare("web-1"), bare("web-2")];
+    let (leader, _) = cluster.leader(&agents, 0).await;
+    let place = agents.iter().position(|agent| agent.instance == leader.instance).unwrap();
+    agents.remove(place).left().await.unwrap();
+    let lease = cluster.lease().await.unwrap();
+    assert!(!lease.released, "nobody knows whether what served has stopped");
+    let (_, epoch) = cluster.leader(&agents, 1).await;
+    assert_eq!(epoch, 2);
+    assert!(cluster.story().await.iter().any(|line| line.ends_with("2 expired")));
+}
+
+#[tokio::test]
+async fn new_settings_are_taken_over_while_leading() {
+    let cluster = Cluster::new();
+    let agents = [cluster.start(cluster.config("web-1"))];
+    cluster.leader(&agents, 0).await;
+    let longer = SingleSettings::new(Span::from_millis(4_000), 10, Span::ZERO, Span::ZERO).unwrap();
+    cluster.registry.change_set(&cluster.set, &SetSettings::Single(longer), "operator").await.unwrap();
+    let answer = agents[0].says("a longer lease", |answer| answer.valid_for_ms > 1_000).await;
+    assert_eq!(answer.epoch, 1);
+    assert_eq!(cluster.lease().await.unwrap().ttl, Span::from_millis(4_000));
 }

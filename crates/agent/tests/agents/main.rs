@@ -1,7 +1,9 @@
 //! Agents as a library: over a store in this process, with real probes and real child processes.
-
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+mod gate;
+mod identity;
 mod leadership;
-#[allow(dead_code, reason = "more tests are coming")]
+mod outage;
+mod supervision;
 mod support;

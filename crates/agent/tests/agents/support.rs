@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast_agent::{AgentConfig, Controls, Error, Exit, run};
-use steadfast_core::lease::{LeaseRecord, Timing};
+use steadfast_agent::{AgentConfig, Controls, Error, Exit, ForwardSignal, run};
+use steadfast_core::lease::LeaseRecord;
 use steadfast_core::settings::{SetSettings, SingleSettings};
 use steadfast_core::{InstanceId, SetName, Span};
 use steadfast_host::clock;
 use steadfast_host::http::{Call, Client, Reply, Target};
 use steadfast_host::shutdown::Shutdown;
+use steadfast_host::state::StateDir;
 use steadfast_registry::{EventKind, Leases, LedgerState, ProbeAnswer, Registry, Role};
 use steadfast_store::Memory;
 use steadfast_store::faulty::{Control, Faulty};
@@ -38,8 +39,13 @@ pub(crate) struct Agent {
     pub(crate) at_once: Shutdown,
     pub(crate) registry: Registry,
     pub(crate) set: SetName,
+    state: PathBuf,
     task: JoinHandle<Result<Exit, Error>>,
 }
+
+/// An agent's probe, asked without asking the store where it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Probe(Target);
 
 impl Cluster {
     pub(crate) fn new() -> Cluster {
@@ -59,16 +65,11 @@ impl Cluster {
         SetSettings::Single(SingleSettings::new(ttl, 10, Span::ZERO, Span::from_millis(1_000)).unwrap())
     }
 
-    pub(crate) fn timing() -> Timing {
-        let SetSettings::Single(single) = Cluster::settings();
-        single.timing()
-    }
-
     /// An agent's configuration: an application that does nothing, and is healthy.
     pub(crate) fn config(&self, instance: &str) -> AgentConfig {
         let mut config = AgentConfig::new(self.set.clone(), instance.parse().unwrap(), self.path("state"));
         config.introduce = Some(Cluster::settings());
-        config.command = Some(["sleep", "1000"].map(str::to_owned).into());
+        config.command = shell("exec sleep 1000");
         config.stop_within = Span::from_millis(5_000);
         config
     }
@@ -78,11 +79,16 @@ impl Cluster {
     }
 
     pub(crate) fn start(&self, config: AgentConfig) -> Agent {
+        self.start_with_signals(config).0
+    }
+
+    pub(crate) fn start_with_signals(&self, config: AgentConfig) -> (Agent, ForwardSignal) {
         let (leave, at_once) = (Shutdown::new(), Shutdown::new());
         let (instance, set, registry) = (config.instance.clone(), self.set.clone(), self.registry.clone());
-        let controls = Controls::new(leave.clone(), at_once.clone());
+        let (controls, forward) = Controls::new(leave.clone(), at_once.clone()).with_signals();
+        let state = config.state_dir.join(format!("agents/{set}/{instance}"));
         let task = tokio::spawn(run(config, registry.clone(), controls));
-        Agent { instance, leave, at_once, registry, set, task }
+        (Agent { instance, leave, at_once, registry, set, state, task }, forward)
     }
 
     /// The lease as it stands in the store.
@@ -106,6 +112,29 @@ impl Cluster {
         .await
     }
 
+    /// The processes that run the script of an instance, by their environment.
+    pub(crate) fn processes(&self, instance: &str) -> BTreeSet<i32> {
+        let file = format!("{}/agents/{}/{instance}/", self.path("state").display(), self.set);
+        let wanted = format!("STEADFAST_EPOCH_FILE={file}");
+        let pids = std::fs::read_dir("/proc").unwrap().flatten();
+        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(|pid: &i32| {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            String::from_utf8_lossy(&environment).contains(&wanted)
+        })
+        .collect()
+    }
+
+    /// The one of them that was started by the agent.
+    pub(crate) fn main_process(&self, instance: &str) -> i32 {
+        let leads = |pid: &i32| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let fields = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
+            fields.split(' ').nth(2) == Some(pid.to_string().as_str())
+        };
+        self.processes(instance).into_iter().find(leads).unwrap()
+    }
+
     /// What the event log says of leaderships, as `leading web-1 1 first`.
     pub(crate) async fn story(&self) -> Vec<String> {
         let events = self.registry.events(&self.set, 0).await.unwrap();
@@ -121,28 +150,29 @@ impl Cluster {
 }
 
 impl Agent {
+    /// Its probe, once the books name it.
+    pub(crate) async fn probe(&self) -> Probe {
+        let found = self.registry.instance(&self.set, &self.instance).await.unwrap();
+        Probe(Target::from(&found.description.unwrap().record.probe.0))
+    }
+
     /// What the probe says; `None` if it does not answer.
     pub(crate) async fn ask(&self) -> Option<ProbeAnswer> {
-        serde_json::from_slice(&self.asked().await?.body).ok()
+        self.find_probe().await?.ask().await
     }
 
-    /// The whole answer.
-    pub(crate) async fn asked(&self) -> Option<Reply> {
-        let found = self.registry.instance(&self.set, &self.instance).await.ok()?;
-        let target = Target::from(&found.description?.record.probe.0);
-        Client::default().call(&target, Call::get("/"), Duration::from_secs(2)).await.ok()
-    }
-
+    /// Waits until the probe says so.
     pub(crate) async fn says(&self, what: &str, wanted: impl Fn(&ProbeAnswer) -> bool) -> ProbeAnswer {
         eventually(what, async || self.ask().await.filter(|answer| wanted(answer))).await
     }
 
-    pub(crate) async fn state(&self) -> Option<LedgerState> {
-        self.registry.instance(&self.set, &self.instance).await.ok()?.ledger.map(|ledger| ledger.record.state)
+    async fn find_probe(&self) -> Option<Probe> {
+        let found = self.registry.instance(&self.set, &self.instance).await.ok()?;
+        Some(Probe(Target::from(&found.description?.record.probe.0)))
     }
 
-    pub(crate) fn has_ended(&self) -> bool {
-        self.task.is_finished()
+    pub(crate) async fn state(&self) -> Option<LedgerState> {
+        self.registry.instance(&self.set, &self.instance).await.ok()?.ledger.map(|ledger| ledger.record.state)
     }
 
     /// Waits for its end.
@@ -160,7 +190,37 @@ impl Agent {
     pub(crate) async fn killed(self) {
         self.task.abort();
         drop(self.task.await);
+        // A process that is killed leaves no task behind that holds the lock a moment longer.
+        let state = StateDir::open(&self.state).unwrap();
+        eventually("the lock is free", async || state.lock("lock").ok()).await;
     }
+}
+
+impl Probe {
+    /// What it says; `None` if it does not answer.
+    pub(crate) async fn ask(&self) -> Option<ProbeAnswer> {
+        serde_json::from_slice(&self.asked().await?.body).ok()
+    }
+
+    /// The whole answer.
+    pub(crate) async fn asked(&self) -> Option<Reply> {
+        Client::default().call(&self.0, Call::get("/"), Duration::from_secs(2)).await.ok()
+    }
+
+    /// Waits until it says so.
+    pub(crate) async fn says(&self, what: &str, wanted: impl Fn(&ProbeAnswer) -> bool) -> ProbeAnswer {
+        eventually(what, async || self.ask().await.filter(|answer| wanted(answer))).await
+    }
+}
+
+/// A shell script as an application.
+pub(crate) fn shell(script: &str) -> Option<Vec<String>> {
+    Some(["sh", "-c", script].map(str::to_owned).into())
+}
+
+/// Kills one process as kill -9 does.
+pub(crate) fn kill(pid: i32) {
+    assert!(std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
 }
 
 /// Asks until the answer is there.
@@ -173,15 +233,4 @@ pub(crate) async fn eventually<T>(what: &str, mut asked: impl AsyncFnMut() -> Op
         assert!(clock::now() < give_up, "{what}: not within {SOON:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-}
-
-/// The processes of this machine whose command line holds `mark`.
-pub(crate) fn processes(mark: &str) -> BTreeSet<i32> {
-    let pids =
-        std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &i32| {
-        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        *pid != std::process::id() as i32 && String::from_utf8_lossy(&line).contains(mark)
-    })
-    .collect()
 }

@@ -1,0 +1,162 @@
+//! Gates: through them only while the lease is valid.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use steadfast_agent::{AgentConfig, EndpointSource};
+use steadfast_core::{Endpoint, EndpointName, Host};
+use steadfast_host::clock;
+use steadfast_registry::{ProbeReason, Role};
+use steadfast_store::faulty::Fault;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use crate::support::{Agent, Cluster, SOON, TTL, eventually};
+
+/// An application that answers each byte with the next one.
+struct Counting {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Counting {
+    async fn start() -> Counting {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let task = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    while let Ok(byte) = stream.read_u8().await {
+                        if stream.write_u8(byte + 1).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        Counting { address, task }
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn tcp() -> EndpointName {
+    "tcp".parse().unwrap()
+}
+
+/// An agent beside an application it does not run, with a gate in front of it.
+fn gated(cluster: &Cluster, id: &str, application: &Counting) -> AgentConfig {
+    let mut config = cluster.config(id);
+    config.command = None;
+    let direct: Endpoint = format!("tcp://{}", application.address).parse().unwrap();
+    config.endpoints.insert(tcp(), EndpointSource::Fixed(direct));
+    config.gates.insert(tcp(), "127.0.0.1:0".parse().unwrap());
+    config
+}
+
+/// A connection through the gate of `agent`, as the books name it.
+async fn connect(cluster: &Cluster, agent: &Agent) -> std::io::Result<TcpStream> {
+    let found = cluster.registry.instance(&cluster.set, &agent.instance).await.unwrap();
+    let record = found.description.unwrap().record;
+    assert!(record.gate);
+    let endpoint = record.endpoint(&tcp()).unwrap();
+    let Host::Ip(ip) = endpoint.host() else { panic!("{endpoint}") };
+    TcpStream::connect((*ip, endpoint.port())).await
+}
+
+async fn answers(stream: &mut TcpStream) -> std::io::Result<u8> {
+    stream.write_u8(41).await?;
+    tokio::time::timeout(SOON, stream.read_u8()).await.expect("an answer or an end")
+}
+
+/// A question through a new connection.
+async fn asked(cluster: &Cluster, agent: &Agent) -> std::io::Result<u8> {
+    answers(&mut connect(cluster, agent).await?).await
+}
+
+#[tokio::test]
+async fn only_the_leaders_gate_is_open() {
+    let cluster = Cluster::new();
+    let application = Counting::start().await;
+    let agents = ["web-1", "web-2"].map(|id| cluster.start(gated(&cluster, id, &application)));
+    let (leader, _) = cluster.leader(&agents, 0).await;
+    let other = agents.iter().find(|agent| agent.instance != leader.instance).unwrap();
+    other.says("a standby", |answer| answer.reason == ProbeReason::Standby).await;
+    assert_eq!(asked(&cluster, leader).await.unwrap(), 42);
+    asked(&cluster, other).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn with_the_lease_everything_it_carries_is_reset() {
+    let cluster = Cluster::new();
+    let application = Counting::start().await;
+    let agents = [cluster.start(gated(&cluster, "web-1", &application))];
+    cluster.leader(&agents, 0).await;
+    let probe = agents[0].probe().await;
+    let (mut busy, mut quiet) =
+        (connect(&cluster, &agents[0]).await.unwrap(), connect(&cluster, &agents[0]).await.unwrap());
+    assert_eq!(answers(&mut quiet).await.unwrap(), 42);
+    cluster.faults.always(Fault::Hang);
+    cluster.faults.cut_watches();
+    let last = loop {
+        let asked = clock::now();
+        if answers(&mut busy).await.is_err() {
+            break asked;
+        }
+    };
+    // What was asked just before the deadline may be answered after it, but the probe has said no by now.
+    assert_eq!(probe.ask().await.unwrap().role, Role::Standby);
+    let end = tokio::time::timeout(SOON, quiet.read_u8()).await.unwrap().unwrap_err();
+    assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
+    assert!(clock::now().since(last) < Duration::from_millis(500), "the quiet one ended as soon as the busy one");
+    let found = probe.ask().await.unwrap();
+    assert_eq!((found.role, found.valid_for_ms), (Role::Standby, 0));
+}
+
+#[tokio::test]
+async fn a_planned_hand_over_lets_what_is_carried_end_and_takes_on_nothing() {
+    let cluster = Cluster::new();
+    let application = Counting::start().await;
+    let agents = ["web-1", "web-2"].map(|id| cluster.start(gated(&cluster, id, &application)));
+    let (leader, _) = cluster.leader(&agents, 0).await;
+    let other = agents.iter().find(|agent| agent.instance != leader.instance).unwrap();
+    other.says("a standby", |answer| answer.reason == ProbeReason::Standby).await;
+
+    let mut carried = connect(&cluster, leader).await.unwrap();
+    assert_eq!(answers(&mut carried).await.unwrap(), 42);
+    cluster.registry.order_switchover(&cluster.set, None, "operator").await.unwrap();
+    leader.says("stepping down", |answer| answer.reason == ProbeReason::SteppingDown).await;
+    asked(&cluster, leader).await.unwrap_err();
+    assert_eq!(answers(&mut carried).await.unwrap(), 42, "it may end what it began");
+    assert!(!cluster.lease().await.unwrap().released, "and that long the lease is kept");
+    drop(carried);
+    let handed = clock::now();
+    let (next, epoch) = cluster.leader(&agents, 1).await;
+    assert_eq!((next.instance.as_str(), epoch), (other.instance.as_str(), 2));
+    assert!(clock::now().since(handed) < TTL, "given back, not left to expire");
+    assert_eq!(asked(&cluster, next).await.unwrap(), 42);
+}
+
+#[tokio::test]
+async fn one_that_never_ends_does_not_keep_the_lease() {
+    let cluster = Cluster::new();
+    let application = Counting::start().await;
+    let agents = ["web-1", "web-2"].map(|id| cluster.start(gated(&cluster, id, &application)));
+    let (leader, _) = cluster.leader(&agents, 0).await;
+    let other = agents.iter().find(|agent| agent.instance != leader.instance).unwrap();
+    other.says("a standby", |answer| answer.reason == ProbeReason::Standby).await;
+    let mut stays = connect(&cluster, leader).await.unwrap();
+    assert_eq!(answers(&mut stays).await.unwrap(), 42);
+    cluster.registry.order_switchover(&cluster.set, None, "operator").await.unwrap();
+    cluster.leader(&agents, 1).await;
+    let end = tokio::time::timeout(SOON, stays.read_u8()).await.unwrap().unwrap_err();
+    assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
+    eventually("the story", async || cluster.story().await.iter().any(|l| l.ends_with("1 hand-over")).then_some(()))
+        .await;
+}

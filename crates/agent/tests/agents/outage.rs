@@ -1,0 +1,172 @@
+//! The store is away, or the agent stands still: the deadline speaks.
+
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use steadfast_agent::{Class, Exit};
+use steadfast_host::clock;
+use steadfast_registry::{ProbeReason, Role};
+use steadfast_store::faulty::Fault;
+
+use crate::support::{Cluster, Probe, TTL, eventually};
+
+/// Every call, and the watches, meet this from now on.
+fn away(cluster: &Cluster, fault: Fault) {
+    cluster.faults.always(fault);
+    cluster.faults.cut_watches();
+}
+
+#[tokio::test]
+async fn an_outage_shorter_than_the_lease_is_not_noticed() {
+    for fault in [Fault::Hang, Fault::Refuse, Fault::LoseReply] {
+        let cluster = Cluster::new();
+        let agents = [cluster.start(cluster.config("web-1"))];
+        cluster.leader(&agents, 0).await;
+        let probe = agents[0].probe().await;
+        away(&cluster, fault);
+        let until = clock::now() + TTL / 4;
+        while clock::now() < until {
+            assert_eq!(probe.ask().await.unwrap().role, Role::Leader, "{fault:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        cluster.faults.heal();
+        let until = clock::now() + TTL * 2;
+        while clock::now() < until {
+            let answer = probe.ask().await.unwrap();
+            assert_eq!((answer.role, answer.epoch), (Role::Leader, 1), "{fault:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_a_longer_one_the_probe_says_no_at_the_deadline_and_leads_anew_afterwards() {
+    for fault in [Fault::Hang, Fault::Refuse] {
+        let cluster = Cluster::new();
+        let agents = [cluster.start(cluster.config("web-1"))];
+        cluster.leader(&agents, 0).await;
+        let probe = agents[0].probe().await;
+        let application = cluster.processes("web-1");
+        away(&cluster, fault);
+        let began = clock::now();
+        let answer = probe.says("no", |answer| answer.role == Role::Standby).await;
+        let lasted = clock::now().since(began);
+        assert!(lasted < TTL, "{fault:?}: it led {lasted:?} without a renewal");
+        assert!(answer.valid_for_ms == 0 && answer.reason != ProbeReason::Leading, "{answer:?}");
+        cluster.faults.heal();
+        let answer = probe.says("it leads", |answer| answer.role == Role::Leader).await;
+        assert_eq!(answer.epoch, 2, "{fault:?}");
+        assert_eq!(cluster.processes("web-1"), application, "an outage of the store is not the application's");
+        eventually("the story", async || {
+            cluster.story().await.contains(&"stopped web-1 1 lost".to_owned()).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn an_agent_ends_although_the_store_is_away() {
+    let cluster = Cluster::new();
+    let agents = [cluster.start(cluster.config("web-1"))];
+    cluster.leader(&agents, 0).await;
+    away(&cluster, Fault::Hang);
+    let [agent] = agents;
+    let asked = clock::now();
+    assert_eq!(agent.left().await.unwrap(), Exit::Left);
+    let took = clock::now().since(asked);
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert!(cluster.processes("web-1").is_empty());
+}
+
+#[tokio::test]
+async fn an_agent_asked_to_leave_before_it_began_leaves() {
+    let cluster = Cluster::new();
+    away(&cluster, Fault::Refuse);
+    let agent = cluster.start(cluster.config("web-1"));
+    let started = clock::now();
+    assert_eq!(agent.left().await.unwrap(), Exit::Left);
+    assert!(clock::now().since(started) < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_set_nobody_knows_is_told() {
+    let cluster = Cluster::new();
+    let mut config = cluster.config("web-1");
+    config.introduce = None;
+    let error = cluster.start(config).ended().await.unwrap_err();
+    assert_eq!(error.class(), Class::Configuration);
+    assert!(error.to_string().contains("--kind single"), "{error}");
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Runs an agent on a thread of its own until it leads, then `beside` with its probe on this one; what `meanwhile`
+/// does then on the agent's own thread, it does to all of the agent but its probe.
+fn beside_an_agent(meanwhile: impl AsyncFnOnce(&Cluster, Receiver<()>) + Send, beside: impl AsyncFnOnce(Probe)) {
+    let cluster = Cluster::new();
+    let (leads, probe) = channel();
+    let (done, until) = channel();
+    std::thread::scope(|scope| {
+        let (cluster, config) = (&cluster, cluster.config("web-1"));
+        scope.spawn(move || {
+            runtime().block_on(async {
+                let agents = [cluster.start(config)];
+                cluster.leader(&agents, 0).await;
+                leads.send(agents[0].probe().await).unwrap();
+                meanwhile(cluster, until).await;
+                let [agent] = agents;
+                assert_eq!(agent.left().await.unwrap(), Exit::Left);
+            });
+        });
+        let probe = probe.recv().unwrap();
+        runtime().block_on(beside(probe));
+        done.send(()).unwrap();
+    });
+}
+
+#[test]
+fn the_probe_answers_while_the_agent_stands_still_and_says_no_in_time() {
+    beside_an_agent(
+        async |cluster, until| {
+            // Nothing else runs on this thread until the other one has seen enough.
+            until.recv().unwrap();
+            eventually("it leads again", async || cluster.lease().await.filter(|lease| lease.epoch.0 == 2)).await;
+        },
+        async |probe| {
+            let began = clock::now();
+            let answer = probe.says("no", |answer| answer.role == Role::Standby).await;
+            assert_eq!(answer.reason, ProbeReason::LeaseLost);
+            assert!(clock::now().since(began) < TTL);
+            assert_eq!(probe.ask().await.unwrap().role, Role::Standby);
+        },
+    );
+}
+
+#[test]
+fn a_storm_of_probes_does_not_cost_the_lease() {
+    beside_an_agent(
+        async |_, until| eventually("the end of the storm", async || until.try_recv().ok()).await,
+        async |probe| {
+            let until = clock::now() + TTL * 3;
+            let mut storm = tokio::task::JoinSet::new();
+            for _ in 0..200 {
+                let probe = probe.clone();
+                storm.spawn(async move {
+                    let mut answers = 0;
+                    while clock::now() < until {
+                        // On a connection of its own each time.
+                        if let Some(answer) = probe.ask().await {
+                            assert_eq!((answer.role, answer.epoch), (Role::Leader, 1));
+                            answers += 1;
+                        }
+                    }
+                    answers
+                });
+            }
+            let answers: u64 = storm.join_all().await.into_iter().sum();
+            assert!(answers > 200, "{answers}");
+        },
+    );
+}
