@@ -216,7 +216,8 @@ fn print_table(table: &[(&str, Option<Outcome>)]) {
         let result = if outcome.passed() { "ok" } else { "FAILED" };
         let Counts { passed, failed, .. } = outcome.counts;
         let why = outcome.error.as_deref().unwrap_or("");
-        println!("{name:12} {result:8} {:>9} {passed:>7} {failed:>7}  {why}", seconds(outcome.took));
+        let row = format!("{name:12} {result:8} {:>9} {passed:>7} {failed:>7}  {why}", seconds(outcome.took));
+        println!("{}", row.trim_end());
     }
     println!("\n{} passed, {} failed", total.passed, total.failed);
 }

@@ -4,6 +4,7 @@
 //! [`Sandbox`] starts is gone when it is dropped, also after a panic, and a failed test prints the logs.
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses its own part of the harness")]
 
+mod cluster;
 mod http;
 mod load;
 mod ports;
@@ -13,6 +14,7 @@ mod signal;
 
 use std::time::{Duration, Instant};
 
+pub use cluster::{Cluster, DEFAULT_TTL, Member, gateway_config, store_url};
 pub use http::{Answer, Connection, get, post};
 pub use load::{Load, Outcome, Pace, Report, Sample};
 pub use ports::free_port;

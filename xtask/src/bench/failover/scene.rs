@@ -32,7 +32,7 @@ pub(super) struct Scene {
 /// Who keeps the copies running.
 enum Keepers {
     /// An agent beside each; asked by their probes.
-    Agents { program: String, admin: String, probes: Vec<String>, _agents: Vec<Server> },
+    Agents { program: String, store: String, probes: Vec<String>, _agents: Vec<Server> },
     /// This program does, as an init system would.
     Us { running: Vec<Server> },
 }
@@ -69,13 +69,13 @@ pub(super) fn steadfast(program: &Path, dir: &Path) -> Result<Scene> {
         let (endpoint, check) = (format!("http=http://127.0.0.1:{}", copy.port), copy.url());
         let probe = format!("127.0.0.1:{}", free_port());
         let flags = ["agent", "--store", &store, "--set", "web", "--kind", "single", "--instance", &copy.name];
-        let more = ["--endpoint", &endpoint, "--check", &check, "--probe", &probe, "--"];
+        let state = format!("{place}/state-{}", copy.name);
+        let more = ["--state-dir", &state, "--endpoint", &endpoint, "--check", &check, "--probe", &probe, "--"];
         let command = [&[program.as_str()], &flags[..], &more, &copy.command()].concat();
         agents.push(Server::start(&format!("agent-{}", copy.name), &command, None, dir)?);
         probes.push(format!("http://{probe}/"));
     }
-    let admin = format!("http://127.0.0.1:{admin}");
-    let keepers = Keepers::Agents { program, admin, probes, _agents: agents };
+    let keepers = Keepers::Agents { program, store, probes, _agents: agents };
     finish("steadfast", &port, dir, front, keepers, copies)
 }
 
@@ -173,9 +173,9 @@ impl Scene {
 
     /// Asks for another leader, as an operator does.
     pub(super) fn switch_over(&self) -> Result<()> {
-        let Keepers::Agents { program, admin, .. } = &self.keepers else { bail!("{} cannot switch over", self.name) };
+        let Keepers::Agents { program, store, .. } = &self.keepers else { bail!("{} cannot switch over", self.name) };
         let mut command = Command::new(program);
-        command.args(["switchover", "web", "--admin", admin]).env("STATE_DIRECTORY", &self.dir);
+        command.args(["switchover", "web", "--store", store]);
         let (status, output) = capture(&mut command)?;
         if status.success() { Ok(()) } else { bail!("switchover: {}", output.trim()) }
     }
@@ -187,12 +187,11 @@ impl Scene {
     }
 }
 
-/// Whether one agent leads, and all know its epoch.
+/// Whether one agent leads, and the others stand by at the same epoch.
 fn ready(probes: &[String]) -> bool {
-    let answers: Vec<_> = probes.iter().filter_map(|probe| get(probe).ok()).collect();
-    let json = |body: &[u8]| serde_json::from_slice::<Value>(body).unwrap_or_default();
-    let epochs: Vec<_> = answers.iter().map(|answer| json(&answer.body)["epoch"].clone()).collect();
-    answers.len() == probes.len()
-        && answers.iter().filter(|answer| answer.status == 200).count() == 1
-        && epochs.iter().all(|epoch| epoch.is_u64() && *epoch == epochs[0])
+    let ask = |probe: &String| serde_json::from_slice::<Value>(&get(probe).ok()?.body).ok();
+    let answers: Vec<Value> = probes.iter().filter_map(ask).collect();
+    let count = |reason: &str| answers.iter().filter(|answer| answer["reason"] == reason).count();
+    let one_epoch = answers.iter().all(|answer| answer["epoch"] == answers[0]["epoch"]);
+    count("leading") == 1 && count("standby") == probes.len() - 1 && one_epoch
 }

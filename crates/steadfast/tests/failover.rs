@@ -1,0 +1,190 @@
+//! What becomes of the leader, and what its clients notice: crashes, deaths, freezes, and orders, seen through the
+//! gateway and through the probes.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::{Cluster, DEFAULT_TTL, Load, Pace, Report, SOON, Signal, get, holds_for, wait_for, wait_until};
+
+/// A hand-over that is told, not waited for: well under the lease's time, on a machine that also runs other tests.
+const TOLD: Duration = Duration::from_millis(1_500);
+/// What a loaded machine may add to the lease's time.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// Clients that ask the gateway while something happens to the leader.
+struct Clients(Vec<Load>);
+
+impl Clients {
+    fn of(cluster: &Cluster) -> Clients {
+        let clients = Clients((0..4).map(|_| Load::start(&cluster.url())).collect());
+        wait_until("every client is answered", SOON, || clients.0.iter().all(|client| client.served() > 10));
+        clients
+    }
+
+    /// Waits until every client is answered by another than `former`, and a little longer; then what each saw.
+    fn until_not_by(self, former: &str) -> Vec<Report> {
+        let changed = |client: &Load| client.so_far().turns().last().is_some_and(|by| *by != former);
+        wait_until("every client is answered by another", SOON, || self.0.iter().all(changed));
+        let seen: Vec<usize> = self.0.iter().map(Load::served).collect();
+        let went_on = || self.0.iter().zip(&seen).all(|(client, seen)| client.served() > seen + 50);
+        wait_until("the clients go on", SOON, went_on);
+        self.0.into_iter().map(Load::stop).collect()
+    }
+}
+
+/// Does `blow` to the leader under load: no request may fail, and no client may go longer than `limit` unanswered.
+#[track_caller]
+fn check(cluster: &mut Cluster, limit: Duration, blow: impl FnOnce(&mut Cluster, usize)) {
+    let leader = cluster.leader_index();
+    let (name, epoch) = (cluster.members[leader].name.clone(), cluster.epoch());
+    let clients = Clients::of(cluster);
+    let began = Instant::now();
+    blow(cluster, leader);
+    let reports = clients.until_not_by(&name);
+    let gap = reports.iter().map(|report| report.longest_gap_after(began)).max().expect("there are clients");
+    let turns: Vec<Vec<&str>> = reports.iter().map(Report::turns).collect();
+    assert!(turns.iter().all(|seen| seen.len() == 2 && *seen == turns[0]), "one change, from {name}: {turns:?}");
+    let report = Report::merge(reports.clone());
+    let failures = report.failures();
+    assert!(failures.is_empty(), "{} of {} failed: {:?}", failures.len(), report.samples.len(), failures.first());
+    assert!(gap < limit, "a client was not answered for {gap:?}");
+    assert!(cluster.epoch() > epoch, "a new leader has a new epoch");
+}
+
+#[test]
+fn the_application_crashes() {
+    let mut cluster = Cluster::start("crash");
+    let crashed = cluster.leader_index();
+    check(&mut cluster, TOLD, |cluster, leader| {
+        Signal::Kill.send(cluster.members[leader].app_pid(&cluster.sandbox));
+    });
+    cluster.wait_until_ready();
+    assert!(!cluster.members[crashed].leads(), "it is running again, and stands by");
+}
+
+#[test]
+fn the_host_dies() {
+    let mut cluster = Cluster::start("death");
+    check(&mut cluster, DEFAULT_TTL + SLACK, |cluster, leader| cluster.members[leader].signal_all(Signal::Kill));
+}
+
+#[test]
+fn the_agent_dies_and_takes_its_application_with_it() {
+    let mut cluster = Cluster::start("agent-death");
+    check(&mut cluster, DEFAULT_TTL + SLACK, |cluster, leader| {
+        let member = &cluster.members[leader];
+        let app = member.app_pid(&cluster.sandbox);
+        member.agent.signal(Signal::Kill);
+        wait_until("the application to be gone", SOON, || !cluster.sandbox.running().contains(&app));
+    });
+}
+
+#[test]
+fn the_agent_is_asked_to_stop() {
+    let mut cluster = Cluster::start("stop");
+    check(&mut cluster, TOLD, |cluster, leader| {
+        let member = &mut cluster.members[leader];
+        member.agent.signal(Signal::Term);
+        let status = member.agent.wait(SOON);
+        assert!(status.success(), "an agent that was asked to stop has not failed: {status}");
+    });
+}
+
+#[test]
+fn the_application_falls_ill() {
+    let mut cluster = Cluster::start("ill");
+    let ill = cluster.leader_index();
+    let file = format!("{}.sick", cluster.members[ill].name);
+    check(&mut cluster, DEFAULT_TTL + SLACK, |cluster, _| {
+        cluster.sandbox.write(&file, "");
+    });
+    std::fs::remove_file(cluster.sandbox.path(&file)).expect("well again");
+    cluster.wait_until_ready();
+    assert!(!cluster.members[ill].leads(), "being well again takes the lease from nobody");
+}
+
+#[test]
+fn an_operator_switches_over() {
+    let mut cluster = Cluster::start("switchover");
+    let target = cluster.members[(cluster.leader_index() + 1) % 3].name.clone();
+    check(&mut cluster, TOLD, |cluster, _| {
+        let ended = cluster.sandbox.run(&mut cluster.command(&["switchover", "web", "--to", &target, "--wait"]));
+        assert_eq!(ended.code(), 0, "{ended:?}");
+    });
+    assert_eq!(cluster.leader().name, target);
+}
+
+#[test]
+fn an_operator_drains_the_leader() {
+    let mut cluster = Cluster::start("drain");
+    let drained = cluster.leader_index();
+    let name = cluster.members[drained].name.clone();
+    check(&mut cluster, TOLD, |cluster, _| {
+        let ended = cluster.sandbox.run(&mut cluster.command(&["drain", "web", &name]));
+        assert_eq!(ended.code(), 0, "{ended:?}");
+    });
+    let reason = |cluster: &Cluster| cluster.members[drained].probe().map(|probe| probe["reason"].clone());
+    assert_eq!(reason(&cluster), Some("draining".into()));
+    let ended = cluster.sandbox.run(&mut cluster.command(&["undrain", "web", &name]));
+    assert_eq!(ended.code(), 0, "{ended:?}");
+    wait_until("the drained one to stand by again", SOON, || reason(&cluster) == Some("standby".into()));
+}
+
+#[test]
+fn a_frozen_leader_never_answers_beside_its_successor() {
+    let cluster = Cluster::start("freeze");
+    let frozen = cluster.leader();
+    // A probe that hangs is asked again soon, so that a question meets the leader the moment it wakes.
+    let impatient = Pace { limit: Duration::from_millis(300), keep_alive: false, ..Pace::default() };
+    let probes: Vec<Load> =
+        cluster.members.iter().map(|member| Load::at_pace(&member.probe_url(), impatient.clone())).collect();
+    let clients = Clients::of(&cluster);
+
+    frozen.signal_all(Signal::Stop);
+    let others = || cluster.members.iter().filter(|member| member.name != frozen.name);
+    wait_until("another leader", SOON, || others().any(support::Member::leads));
+    let frozen_for = DEFAULT_TTL + Duration::from_secs(1);
+    holds_for("another one leads", frozen_for, || others().any(support::Member::leads));
+    frozen.signal_all(Signal::Cont);
+    wait_until("the former leader to stand by", SOON, || {
+        frozen.probe().is_some_and(|probe| probe["reason"] == "standby")
+    });
+
+    for report in clients.until_not_by(&frozen.name) {
+        assert!(report.failures().is_empty(), "{:?}", report.failures().first());
+        assert_eq!(report.turns().len(), 2, "one change and no way back: {:?}", report.turns());
+    }
+    Report::merge(probes.into_iter().map(Load::stop)).assert_one_active();
+}
+
+#[test]
+fn five_crashes_in_a_row_fail_nothing() {
+    let mut cluster = Cluster::start("crashes");
+    for _ in 0..5 {
+        check(&mut cluster, TOLD, |cluster, leader| {
+            Signal::Kill.send(cluster.members[leader].app_pid(&cluster.sandbox));
+        });
+        cluster.wait_until_ready();
+    }
+}
+
+#[test]
+fn all_die_and_come_back_at_a_higher_epoch() {
+    let mut cluster = Cluster::start("all");
+    let epoch = cluster.epoch();
+    for member in &cluster.members {
+        member.signal_all(Signal::Kill);
+    }
+    wait_until("no application to be left", SOON, || {
+        cluster.members.iter().all(|member| get(&member.probe_url()).is_err())
+    });
+    for index in 0..cluster.members.len() {
+        cluster.restart(index);
+    }
+    cluster.wait_until_ready();
+    let now = wait_for("a leader's epoch", SOON, || cluster.leader().probe()?["epoch"].as_u64());
+    assert!(now > epoch, "epoch {now} after epoch {epoch}");
+    let answered = || get(&cluster.url()).is_ok_and(|answer| answer.status == 200);
+    wait_until("the gateway to answer", SOON, answered);
+}

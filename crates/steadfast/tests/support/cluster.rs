@@ -1,0 +1,163 @@
+//! A single set as a user sets it up: three agents, each with its application, and a gateway in front.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::http::get;
+use super::ports::free_port;
+use super::process::Process;
+use super::sandbox::Sandbox;
+use super::signal::Signal;
+use super::{SOON, wait_for, wait_until};
+
+/// The lease of a set nobody has settled otherwise.
+pub const DEFAULT_TTL: Duration = Duration::from_secs(3);
+
+const APP: &str = include_str!("app.py");
+
+/// One agent and the application it runs.
+pub struct Member {
+    pub name: String,
+    pub agent: Process,
+    pub app_port: u16,
+    pub probe_port: u16,
+}
+
+/// Agents and a gateway around one store. The processes end before their directory does.
+pub struct Cluster {
+    pub members: Vec<Member>,
+    pub gateway: Process,
+    gateway_port: u16,
+    pub sandbox: Sandbox,
+}
+
+impl Cluster {
+    /// Three members and a gateway, all ready: one leads, the others stand by, the gateway answers.
+    pub fn start(name: &str) -> Cluster {
+        let sandbox = Sandbox::new(name);
+        sandbox.write("app.py", APP);
+        let gateway_port = free_port();
+        let config = gateway_config(&sandbox, gateway_port);
+        sandbox.write("gateway.toml", &config);
+        let gateway = sandbox.spawn("gateway", &mut sandbox.steadfast(["run", "--config", "gateway.toml"]));
+        let members = (1..=3).map(|number| member(&sandbox, &format!("web-{number}"))).collect();
+        let cluster = Cluster { members, gateway, gateway_port, sandbox };
+        cluster.wait_until_ready();
+        wait_until("the gateway to answer", SOON, || get(&cluster.url()).is_ok_and(|answer| answer.status == 200));
+        cluster
+    }
+
+    /// The gateway's address.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.gateway_port)
+    }
+
+    /// `steadfast <args>` against this cluster's store.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.sandbox.steadfast(args);
+        command.args(["--store", &store_url(&self.sandbox)]);
+        command
+    }
+
+    /// Waits until one member leads and every other stands by, at the same epoch.
+    #[track_caller]
+    pub fn wait_until_ready(&self) {
+        let ready = || {
+            let probes: Vec<Value> = self.members.iter().filter_map(Member::probe).collect();
+            let count = |reason: &str| probes.iter().filter(|probe| probe["reason"] == reason).count();
+            let one_epoch = probes.iter().all(|probe| probe["epoch"] == probes[0]["epoch"]);
+            count("leading") == 1 && count("standby") == self.members.len() - 1 && one_epoch
+        };
+        wait_until("one leader and ready standbys", SOON, ready);
+    }
+
+    /// The member that leads, by its own probe.
+    #[track_caller]
+    pub fn leader(&self) -> &Member {
+        &self.members[self.leader_index()]
+    }
+
+    #[track_caller]
+    pub fn leader_index(&self) -> usize {
+        wait_for("a leader", SOON, || self.members.iter().position(Member::leads))
+    }
+
+    /// The epoch the leader holds.
+    pub fn epoch(&self) -> u64 {
+        self.leader().probe().and_then(|probe| probe["epoch"].as_u64()).expect("a leader says its epoch")
+    }
+
+    /// Starts the agent of a member again, after it ended.
+    pub fn restart(&mut self, index: usize) {
+        let Member { name, app_port, probe_port, .. } = &self.members[index];
+        self.members[index].agent = start_agent(&self.sandbox, name, *app_port, *probe_port);
+    }
+}
+
+impl Member {
+    pub fn probe_url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.probe_port)
+    }
+
+    /// What the probe says, if it answers.
+    pub fn probe(&self) -> Option<Value> {
+        get(&self.probe_url()).ok().map(|answer| answer.json())
+    }
+
+    pub fn leads(&self) -> bool {
+        get(&self.probe_url()).is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// The process id of the application that runs now.
+    #[track_caller]
+    pub fn app_pid(&self, sandbox: &Sandbox) -> u32 {
+        wait_for("the application's process id", SOON, || {
+            let text = fs::read_to_string(sandbox.path(&format!("{}.pid", self.name))).ok()?;
+            text.parse().ok()
+        })
+    }
+
+    /// Sends a signal to the agent and to everything it has started, in this order.
+    pub fn signal_all(&self, signal: Signal) {
+        let started = self.agent.descendants();
+        self.agent.signal(signal);
+        for pid in started {
+            signal.send(pid);
+        }
+    }
+}
+
+/// The store all processes of a sandbox share.
+pub fn store_url(sandbox: &Sandbox) -> String {
+    format!("sqlite://{}", sandbox.path("state.db").display())
+}
+
+/// A gateway's file, as short as the README's.
+pub fn gateway_config(sandbox: &Sandbox, port: u16) -> String {
+    format!(
+        "store = \"{}\"\n[admin]\nlisten = \"127.0.0.1:{}\"\n[sets.web]\nkind = \"single\"\n[[listeners]]\n\
+         listen = \"127.0.0.1:{port}\"\nroutes = [{{ path = \"/\", set = \"web\", answer = \"proxy\" }}]\n",
+        store_url(sandbox),
+        free_port(),
+    )
+}
+
+fn member(sandbox: &Sandbox, name: &str) -> Member {
+    let (app_port, probe_port) = (free_port(), free_port());
+    let agent = start_agent(sandbox, name, app_port, probe_port);
+    Member { name: name.to_owned(), agent, app_port, probe_port }
+}
+
+fn start_agent(sandbox: &Sandbox, name: &str, app_port: u16, probe_port: u16) -> Process {
+    let mut command = sandbox.steadfast(["agent", "--set", "web", "--kind", "single", "--instance", name]);
+    command.args(["--store", &store_url(sandbox)]);
+    command.arg("--state-dir").arg(sandbox.path(&format!("state-{name}")));
+    command.args(["--endpoint", &format!("http=http://127.0.0.1:{app_port}")]);
+    command.args(["--check", &format!("http://127.0.0.1:{app_port}/healthz")]);
+    command.args(["--check-every", "200ms", "--probe", &format!("127.0.0.1:{probe_port}")]);
+    command.args(["--", "python3", "app.py", name, &app_port.to_string(), "."]);
+    sandbox.spawn(&format!("agent-{name}"), &mut command)
+}
