@@ -1,0 +1,124 @@
+//! The first hour of a new user: the commands of the README, typed as they stand there.
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use support::{Cluster, SOON, Sandbox, Signal, free_port, gateway_config, get, store_url, wait_until};
+
+/// The README's application: it knows nothing of Steadfast, and nothing of itself either.
+fn readme_agent(sandbox: &Sandbox, number: u16, port: u16, probe: u16) -> support::Process {
+    let mut command = sandbox.steadfast(["agent", "--kind", "single", "--set", "web"]);
+    command.env("STEADFAST_STORE", store_url(sandbox));
+    command.args(["--instance", &format!("web-{number}"), "--state-dir", &format!("state-{number}")]);
+    command.args(["--endpoint", &format!("http=http://127.0.0.1:{port}")]);
+    command.args(["--check", &format!("http://127.0.0.1:{port}/"), "--probe", &format!("127.0.0.1:{probe}")]);
+    command.args(["--", "python3", "-m", "http.server", "--bind", "127.0.0.1", &port.to_string()]);
+    sandbox.spawn(&format!("agent-{number}"), &mut command)
+}
+
+#[test]
+fn three_python_servers_and_a_file_of_seven_lines() {
+    let sandbox = Sandbox::new("readme");
+    let probes: Vec<u16> = (0..3).map(|_| free_port()).collect();
+    let _agents: Vec<_> =
+        (1..).zip(&probes).map(|(number, probe)| readme_agent(&sandbox, number, free_port(), *probe)).collect();
+    let urls: Vec<String> = probes.iter().map(|probe| format!("http://127.0.0.1:{probe}/")).collect();
+    let one_leads = || {
+        let mut curl = sandbox.command("curl");
+        let ended = sandbox.run(curl.args(["-s", "-w", " %{http_code}\n"]).args(&urls));
+        let count = |status: &str| ended.out.lines().filter(|line| line.ends_with(status)).count();
+        count(" 200") == 1 && count(" 503") == 2
+    };
+    wait_until("one 200 and two 503", SOON, one_leads);
+
+    let port = free_port();
+    sandbox.write("gateway.toml", &gateway_config(&sandbox, port));
+    let _gateway = sandbox.spawn("gateway", &mut sandbox.steadfast(["run", "--config", "gateway.toml"]));
+    let listing = || {
+        get(&format!("http://127.0.0.1:{port}/"))
+            .is_ok_and(|a| a.status == 200 && a.text().contains("Directory listing"))
+    };
+    wait_until("python's listing through the gateway", SOON, listing);
+}
+
+#[test]
+fn the_demo_unattended() {
+    let sandbox = Sandbox::new("demo");
+    let mut demo = sandbox.spawn("demo", &mut sandbox.steadfast(["demo", "--for", "20s", "--json"]));
+    let status = demo.wait(Duration::from_secs(90));
+    assert!(status.success(), "{status}");
+    let log = demo.log();
+    let figures: Value = log.lines().rev().find_map(|line| serde_json::from_str(line).ok()).expect("figures");
+    assert!(figures["requests"].as_u64().is_some_and(|n| n > 100), "{figures}");
+    assert_eq!(figures["failed"], 0, "{figures}");
+    wait_until("nothing to be left of it", SOON, || sandbox.running().is_empty());
+}
+
+#[test]
+fn the_demo_ends_with_its_terminal() {
+    let sandbox = Sandbox::new("demo-int");
+    let mut demo = sandbox.spawn("demo", &mut sandbox.steadfast(["demo"]));
+    wait_until("the line to paste", SOON, || demo.log().contains("kill -9"));
+    demo.signal(Signal::Int);
+    demo.wait(SOON);
+    wait_until("nothing to be left of it", SOON, || sandbox.running().is_empty());
+}
+
+#[test]
+fn the_demo_survives_the_line_it_shows() {
+    let sandbox = Sandbox::new("demo-kill");
+    let mut demo = sandbox.spawn("demo", &mut sandbox.steadfast(["demo"]));
+    wait_until("the line to paste", SOON, || demo.log().contains("kill -9"));
+    let shown = demo.log();
+    let (_, after) = shown.split_once("kill -9 ").expect("it is there");
+    let pid: u32 = after.split(|c: char| !c.is_ascii_digit()).next().and_then(|pid| pid.parse().ok()).expect("a pid");
+    assert!(Signal::Kill.send(pid), "the line names a process that runs");
+    wait_until("what happened to be told", SOON, || demo.log()[shown.len()..].contains("took over after"));
+    let told = demo.log();
+    let line = told.lines().find(|line| line.contains("took over after")).expect("it is there");
+    assert!(line.contains(" 0 of "), "no request failed: {line}");
+    assert!(demo.is_running(), "the demo goes on");
+}
+
+#[test]
+fn status_names_the_leader_and_events_tell_the_story() {
+    let cluster = Cluster::start("status");
+    let leader = cluster.leader().name.clone();
+    let run = |args: &[&str]| cluster.sandbox.run(&mut cluster.command(args));
+
+    let status = run(&["status"]);
+    assert_eq!(status.code(), 0, "{status:?}");
+    for member in &cluster.members {
+        assert!(status.out.contains(&member.name), "{}", status.out);
+    }
+    assert_eq!(run(&["leader", "web"]).out.trim(), leader);
+
+    let json: Value = serde_json::from_str(&run(&["status", "--json"]).out).expect("JSON");
+    assert_eq!(json["sets"][0]["leader"]["instance"], leader.as_str(), "{json}");
+    let instances: Value = serde_json::from_str(&run(&["instances", "web", "--json"]).out).expect("JSON");
+    assert_eq!(instances["instances"].as_array().map(Vec::len), Some(3), "{instances}");
+
+    assert_eq!(run(&["switchover", "web", "--wait"]).code(), 0);
+    let successor = run(&["leader", "web"]).out.trim().to_owned();
+    assert_ne!(successor, leader);
+    wait_until("the switchover among the events", SOON, || {
+        let events = run(&["events", "web"]).out;
+        events.contains("switchover") && events.contains(&successor)
+    });
+}
+
+#[test]
+fn watch_shows_who_answers_and_every_change() {
+    let cluster = Cluster::start("watch");
+    let url = cluster.url();
+    let mut watch = cluster.sandbox.spawn("watch", &mut cluster.sandbox.steadfast(["watch", &url, "--every", "10ms"]));
+    let leader = cluster.leader().name.clone();
+    wait_until("the leader to be shown", SOON, || watch.log().contains(&leader));
+    let ended = cluster.sandbox.run(&mut cluster.command(&["switchover", "web", "--wait"]));
+    assert_eq!(ended.code(), 0, "{ended:?}");
+    wait_until("the successor to be shown", SOON, || watch.log().contains(&cluster.leader().name));
+    watch.signal(Signal::Int);
+    watch.wait(SOON);
+}
