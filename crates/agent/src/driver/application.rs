@@ -14,9 +14,10 @@ use crate::{Error, Exit};
 
 impl Loop {
     /// When the application is to be started. One that may still be sent something on the word of its former life
-    /// is not started before that word has run out, unless a gate stands in front of it.
+    /// is not started before that word has run out, unless a gate stands in front of it. While a step-down waits for
+    /// it to be gone it is not started either: the lease would be kept for ever by an instance that does not serve.
     pub(super) fn start_due(&self) -> Option<Moment> {
-        let supervised = self.parts.supervised.as_ref().filter(|_| self.leaving.is_none())?;
+        let supervised = self.parts.supervised.as_ref().filter(|_| self.leaving.is_none() && !self.is_stopping())?;
         let start_at = supervised.application.start_at()?;
         let promised = self.parts.machine.standing().promised_until;
         Some(if self.parts.gates.cover_all() { start_at } else { start_at.max(promised) })
