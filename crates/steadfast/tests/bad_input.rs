@@ -7,7 +7,6 @@ use std::net::TcpListener;
 
 use support::{Cluster, Ended, SOON, Sandbox, free_port, gateway_config, store_url, wait_until};
 
-const FAILED: i32 = 1;
 const USAGE: i32 = 2;
 const UNREACHABLE: i32 = 3;
 const REFUSED: i32 = 4;
@@ -53,9 +52,13 @@ fn a_file_that_is_not_there_or_no_toml() {
 #[test]
 fn a_lease_that_would_not_be_safe() {
     let sandbox = Sandbox::new("ttl");
-    for (setting, named) in [("lease_ttl = \"200ms\"", "lease_ttl"), ("clock_drift = 0.4", "clock_drift")] {
+    for (setting, why) in [
+        ("lease_ttl = \"200ms\"", "200ms is too short"),
+        ("lease_ttl = \"200ms\"", "must be 2s475ms or more"),
+        ("clock_drift = 0.4", "0.11 or less"),
+    ] {
         let config = gateway_config(&sandbox, free_port()).replace("kind = ", &format!("{setting}\nkind = "));
-        check(&run_with(&sandbox, &config), USAGE, &["steadfast.toml:5:", named, "is too short"]);
+        check(&run_with(&sandbox, &config), USAGE, &["steadfast.toml:5:", why]);
     }
 }
 
@@ -114,8 +117,8 @@ fn a_store_of_a_newer_format() {
     let bump = "import sqlite3; c = sqlite3.connect('state.db'); c.execute('PRAGMA user_version = 99'); c.commit()";
     assert_eq!(sandbox.run(sandbox.command("python3").args(["-c", bump])).code(), 0);
     let refused = sandbox.run(&mut sandbox.steadfast(["run", "--config", "steadfast.toml"]));
-    check(&refused, FAILED, &["state.db", "newer", "99"]);
-    check(&status(), FAILED, &["state.db", "newer", "99"]);
+    check(&refused, USAGE, &["state.db", "newer", "99"]);
+    check(&status(), USAGE, &["state.db", "newer", "99"]);
 }
 
 #[test]

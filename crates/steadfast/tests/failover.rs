@@ -5,7 +5,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{Cluster, DEFAULT_TTL, Load, Pace, Report, SOON, Signal, get, holds_for, wait_for, wait_until};
+use support::{
+    Answer, Cluster, DEFAULT_TTL, Load, Pace, Report, SOON, Signal, get, holds_for, post, wait_for, wait_until,
+};
 
 /// A hand-over that is told, not waited for: well under the lease's time, on a machine that also runs other tests.
 const TOLD: Duration = Duration::from_millis(1_500);
@@ -65,7 +67,7 @@ fn the_application_crashes() {
 
 #[test]
 fn the_host_dies() {
-    let mut cluster = Cluster::start("death");
+    let mut cluster = Cluster::start_agents_first("death");
     check(&mut cluster, DEFAULT_TTL + SLACK, |cluster, leader| cluster.members[leader].signal_all(Signal::Kill));
 }
 
@@ -82,7 +84,7 @@ fn the_agent_dies_and_takes_its_application_with_it() {
 
 #[test]
 fn the_agent_is_asked_to_stop() {
-    let mut cluster = Cluster::start("stop");
+    let mut cluster = Cluster::start_agents_first("stop");
     check(&mut cluster, TOLD, |cluster, leader| {
         let member = &mut cluster.members[leader];
         member.agent.signal(Signal::Term);
@@ -117,7 +119,7 @@ fn an_operator_switches_over() {
 
 #[test]
 fn an_operator_drains_the_leader() {
-    let mut cluster = Cluster::start("drain");
+    let mut cluster = Cluster::start_agents_first("drain");
     let drained = cluster.leader_index();
     let name = cluster.members[drained].name.clone();
     check(&mut cluster, TOLD, |cluster, _| {
@@ -171,7 +173,7 @@ fn five_crashes_in_a_row_fail_nothing() {
 
 #[test]
 fn all_die_and_come_back_at_a_higher_epoch() {
-    let mut cluster = Cluster::start("all");
+    let mut cluster = Cluster::start_agents_first("all");
     let epoch = cluster.epoch();
     for member in &cluster.members {
         member.signal_all(Signal::Kill);
@@ -187,4 +189,39 @@ fn all_die_and_come_back_at_a_higher_epoch() {
     assert!(now > epoch, "epoch {now} after epoch {epoch}");
     let answered = || get(&cluster.url()).is_ok_and(|answer| answer.status == 200);
     wait_until("the gateway to answer", SOON, answered);
+}
+
+/// A request under way that takes longer than any hand-over waits, and is not one to be sent twice.
+fn long_request(cluster: &Cluster) -> std::thread::JoinHandle<std::io::Result<Answer>> {
+    let url = format!("{}slow?60000", cluster.url());
+    let long = std::thread::spawn(move || post(&url, "{}"));
+    wait_until("the request to be under way", SOON, || cluster.sandbox.path("slow").exists());
+    long
+}
+
+fn switch_over(cluster: &Cluster) {
+    let former = cluster.leader().name.clone();
+    let ended = cluster.sandbox.run(&mut cluster.command(&["switchover", "web", "--wait"]));
+    assert_eq!(ended.code(), 0, "{ended:?}");
+    assert_ne!(cluster.leader().name, former);
+}
+
+#[test]
+fn a_long_request_is_told_and_holds_up_no_switchover() {
+    let cluster = Cluster::start("long");
+    let long = long_request(&cluster);
+    switch_over(&cluster);
+    let answer = long.join().expect("the thread ends").expect("an answer");
+    assert_eq!((answer.status, answer.json()["reason"].as_str()), (502, Some("leader-lost")), "{}", answer.text());
+}
+
+#[test]
+fn a_frozen_gateway_holds_up_no_switchover() {
+    let cluster = Cluster::start_agents_first("frozen-gateway");
+    let long = long_request(&cluster);
+    cluster.gateway.signal(Signal::Stop);
+    switch_over(&cluster);
+    cluster.gateway.signal(Signal::Cont);
+    let answer = long.join().expect("the thread ends");
+    assert!(!answer.is_ok_and(|answer| answer.status == 200), "the former leader was stopped under it");
 }

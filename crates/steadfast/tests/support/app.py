@@ -2,8 +2,8 @@
 
 usage: app.py NAME PORT DIR
 
-  GET  /healthz    200, or 503 while DIR/NAME.sick exists
-  GET  /slow?MS    the usual answer after so many milliseconds
+  any  /healthz    200, or 503 while DIR/NAME.sick exists
+  any  /slow?MS    the usual answer after so many milliseconds; makes DIR/slow when it begins
   any  /           {"instance", "pid", "method", "path", "body_bytes"}
 
 It writes its process id to DIR/NAME.pid, and ends at once on SIGTERM.
@@ -31,6 +31,7 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/healthz" and os.path.exists(os.path.join(DIR, NAME + ".sick")):
             status = 503
         if path == "/slow":
+            open(os.path.join(DIR, "slow"), "w").close()
             time.sleep(int(query) / 1000)
         about = {"instance": NAME, "pid": os.getpid(), "method": self.command, "path": self.path, "body_bytes": received}
         body = json.dumps(about).encode()

@@ -1,6 +1,7 @@
 //! A single set as a user sets it up: three agents, each with its application, and a gateway in front.
 
 use std::fs;
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::{SOON, wait_for, wait_until};
 /// The lease of a set nobody has settled otherwise.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(3);
 
+const MEMBERS: [&str; 3] = ["web-1", "web-2", "web-3"];
 const APP: &str = include_str!("app.py");
 
 /// One agent and the application it runs.
@@ -35,19 +37,45 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Three members and a gateway, all ready: one leads, the others stand by, the gateway answers.
+    /// Three members and a gateway, all ready: one leads, the others stand by, the gateway answers. The gateway's
+    /// process serves the store.
     pub fn start(name: &str) -> Cluster {
+        let (sandbox, gateway_port) = Cluster::prepare(name);
+        let gateway = Cluster::start_gateway(&sandbox, gateway_port);
+        let members = MEMBERS.map(|name| member(&sandbox, name)).into();
+        Cluster { members, gateway, gateway_port, sandbox }.ready()
+    }
+
+    /// Likewise, with the first member's agent serving the store.
+    pub fn start_agents_first(name: &str) -> Cluster {
+        let (sandbox, gateway_port) = Cluster::prepare(name);
+        let first = member(&sandbox, MEMBERS[0]);
+        wait_until("the first agent's probe", SOON, || first.probe().is_some());
+        let others = MEMBERS[1..].iter().map(|name| member(&sandbox, name));
+        let members = std::iter::once(first).chain(others).collect();
+        let gateway = Cluster::start_gateway(&sandbox, gateway_port);
+        Cluster { members, gateway, gateway_port, sandbox }.ready()
+    }
+
+    fn prepare(name: &str) -> (Sandbox, u16) {
         let sandbox = Sandbox::new(name);
-        sandbox.write("app.py", APP);
         let gateway_port = free_port();
-        let config = gateway_config(&sandbox, gateway_port);
-        sandbox.write("gateway.toml", &config);
+        sandbox.write("app.py", APP);
+        sandbox.write("gateway.toml", &gateway_config(&sandbox, gateway_port));
+        (sandbox, gateway_port)
+    }
+
+    fn start_gateway(sandbox: &Sandbox, port: u16) -> Process {
         let gateway = sandbox.spawn("gateway", &mut sandbox.steadfast(["run", "--config", "gateway.toml"]));
-        let members = (1..=3).map(|number| member(&sandbox, &format!("web-{number}"))).collect();
-        let cluster = Cluster { members, gateway, gateway_port, sandbox };
-        cluster.wait_until_ready();
-        wait_until("the gateway to answer", SOON, || get(&cluster.url()).is_ok_and(|answer| answer.status == 200));
-        cluster
+        wait_until("the gateway to listen", SOON, || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        gateway
+    }
+
+    #[track_caller]
+    fn ready(self) -> Cluster {
+        self.wait_until_ready();
+        wait_until("the gateway to answer", SOON, || get(&self.url()).is_ok_and(|answer| answer.status == 200));
+        self
     }
 
     /// The gateway's address.

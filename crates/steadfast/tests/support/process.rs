@@ -12,6 +12,9 @@ use super::{SOON, wait_for};
 /// How much of a log a failed test prints.
 const LOG_TAIL_LINES: usize = 60;
 
+/// What Rust writes where a thread panics.
+const PANICKED: &str = " panicked at ";
+
 /// A running process. Dropped, it is killed with its whole group; when the test is panicking, its log is printed.
 pub struct Process {
     name: String,
@@ -103,11 +106,15 @@ impl Drop for Process {
         // The group may be gone; the process itself is still ours to collect.
         self.child.kill().ok();
         self.child.wait().ok();
+        let log = self.log();
+        let panics: Vec<&str> = log.lines().filter(|line| line.contains(PANICKED)).collect();
         if std::thread::panicking() {
-            let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
             let tail = &lines[lines.len().saturating_sub(LOG_TAIL_LINES)..];
-            eprintln!("--- the end of {}'s log ---\n{}\n---", self.name, tail.join("\n"));
+            eprintln!("--- {}: {panics:#?}, the end of its log ---\n{}\n---", self.name, tail.join("\n"));
+        } else {
+            // Whatever the test looked at: a panic is our bug, and a task that died of one may not be missed at once.
+            assert!(panics.is_empty(), "{} panicked: {panics:#?} in {log}", self.name);
         }
     }
 }

@@ -68,7 +68,7 @@ impl Sandbox {
         for key in ["NOTIFY_SOCKET", "LISTEN_FDS", "RUST_LOG", "NO_COLOR"] {
             command.env_remove(key);
         }
-        command.env("STATE_DIRECTORY", self.path("state")).env(MARK, &self.mark);
+        command.env("STATE_DIRECTORY", self.path("state")).env(MARK, &self.mark).env("RUST_BACKTRACE", "0");
         command.current_dir(self.dir()).stdin(Stdio::null()).process_group(0);
         command
     }
