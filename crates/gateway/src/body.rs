@@ -126,6 +126,9 @@ impl Body for Carried {
         if !self.seat.may_forward() {
             return Poll::Ready(Some(Err(Cut::Lost)));
         }
+        if frame.is_none() || self.is_end_stream() {
+            self.seat.set_owes_body(false);
+        }
         Poll::Ready(frame.map(|frame| frame.map_err(|_| Cut::Client)))
     }
 
@@ -163,6 +166,13 @@ pub(crate) enum Content {
     Empty,
     Whole(Bytes),
     Relayed(Box<Relay>),
+}
+
+impl Content {
+    /// Whether its length is not known beforehand.
+    pub(crate) fn is_unbounded(&self) -> bool {
+        matches!(self, Content::Relayed(relay) if relay.size_hint().exact().is_none())
+    }
 }
 
 impl Outgoing {

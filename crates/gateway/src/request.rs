@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use http::header::{HOST, UPGRADE};
-use http::{Request, Response, request};
+use http::{Request, Response, Version, request};
 use hyper::body::Incoming;
 
 use crate::answer::{Answered, problem, proxy, ready};
@@ -16,8 +16,10 @@ use crate::worker::{Guest, Phase, Turn};
 pub(crate) async fn handle(guest: Rc<Guest>, request: Request<Incoming>) -> Response<Outgoing> {
     let turn = Turn::begin(guest);
     let guest = &turn.0;
+    let version = request.version();
     let answer = answer(guest, request).await;
     guest.seat.enter(Phase::Answer);
+    guest.seat.set_ends_with_connection(version < Version::HTTP_11 && answer.body().is_unbounded());
     let class = usize::from(answer.status().as_u16() / 100);
     if let Some(count) = guest.worker.counters().answers.get(class) {
         count.add_one();

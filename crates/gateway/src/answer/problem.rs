@@ -58,6 +58,11 @@ pub(crate) fn upstream_timeout(set: &SetShared) -> Answered {
     answer(Problem::new(StatusCode::GATEWAY_TIMEOUT, "upstream-timeout", detail))
 }
 
+pub(crate) fn request_timeout() -> Answered {
+    let detail = "the request's body stopped coming";
+    answer(Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", detail))
+}
+
 pub(crate) fn upstream_malformed(set: &SetShared) -> Answered {
     let detail = format!("what the leader of set {} answered is not HTTP/1.1 or has too large a head", set.name);
     answer(Problem::new(StatusCode::BAD_GATEWAY, "upstream-malformed", detail))

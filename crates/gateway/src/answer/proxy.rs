@@ -198,6 +198,7 @@ impl Attempt<'_> {
                 self.suspect(reused)
             }
             Broken::Body => return Next::Answer(problem::broken_body()),
+            Broken::Overdue if self.guest.seat.owes_body() => return Next::Answer(problem::request_timeout()),
             Broken::Overdue => {
                 counters.timeouts.add_one();
                 return Next::Answer(problem::upstream_timeout(set));

@@ -40,7 +40,7 @@ pub(crate) struct Holder {
     pub(crate) probe: Endpoint,
     /// In the order of the set's endpoints.
     pub(crate) endpoints: Vec<Option<Endpoint>>,
-    answer_within: Duration,
+    ttl: Duration,
     hands_over: bool,
 }
 
@@ -74,7 +74,8 @@ pub(crate) struct Follow {
     target: Option<Arc<Target>>,
     next: Moment,
     pace: Pace,
-    alarmed: Option<Moment>,
+    /// When somebody last wanted a question put: one put before is not the answer.
+    wanted: Option<Moment>,
     alarm_pace: Pace,
 }
 
@@ -90,7 +91,7 @@ impl Follow {
             target: None,
             next: Moment::ZERO,
             pace: Pace::default(),
-            alarmed: None,
+            wanted: None,
             alarm_pace: Pace::default(),
         }
     }
@@ -117,6 +118,7 @@ impl Follow {
         self.hands_over_since = hands_over.then(|| self.hands_over_since.filter(|_| same_one).unwrap_or(now));
         self.holder = holder;
         self.next = now;
+        self.wanted = Some(now);
         self.pace.reset();
         self.open_or_close(None);
         !same_one
@@ -124,13 +126,13 @@ impl Follow {
 
     /// A worker wants the target looked at.
     pub(crate) fn alarm(&mut self, now: Moment) {
-        if self.alarmed.is_none_or(|last| now.since(last) > ALARMS_APART) {
+        if self.wanted.is_none_or(|last| now.since(last) > ALARMS_APART) {
             self.alarm_pace.reset();
             self.next = now;
         } else {
             self.next = self.next.min(now + self.alarm_pace.next());
         }
-        self.alarmed = Some(now);
+        self.wanted = Some(now);
     }
 
     /// Time passes.
@@ -151,7 +153,9 @@ impl Follow {
     pub(crate) fn question(&self, now: Moment) -> Option<Question> {
         let holder = self.holder.as_ref().filter(|_| self.next <= now)?.clone();
         let there = self.target.as_ref().filter(|target| is_of(target, &holder));
-        Some(Question { running: there.map_or(0, |target| target.running()), within: holder.answer_within, holder })
+        let (least, most) = ANSWER_WITHIN;
+        let within = (holder.ttl / 4).clamp(least, most);
+        Some(Question { running: there.map_or(0, |target| target.running()), within, holder })
     }
 
     /// A question's end.
@@ -178,8 +182,8 @@ impl Follow {
         if !useful {
             self.next = now + self.pace.next();
         }
-        if self.alarmed.is_some_and(|alarm| asked < alarm) {
-            // The question was put before the trouble.
+        if self.wanted.is_some_and(|wanted| asked < wanted) {
+            // The question was put before there was news.
             self.next = now;
         }
     }
@@ -193,7 +197,8 @@ impl Follow {
         holder: &Holder,
         addresses: Addresses,
     ) -> bool {
-        let valid_for = Duration::from_millis(answer.valid_for_ms);
+        // No leader has a lease for longer than its record says.
+        let valid_for = Duration::from_millis(answer.valid_for_ms).min(holder.ttl);
         let highest = self.guard.highest();
         let Some(until) = self.guard.vouched(asked, epoch, valid_for, self.drift_milli) else {
             tracing::error!(
@@ -226,7 +231,7 @@ impl Follow {
         self.open_or_close(Some((asked, answer)));
         // Read after the store: a worker that saw the old moment pass, and sleeps, is woken.
         let lapsed = clock::now() >= before;
-        let awaited = self.alarmed.is_some_and(|alarm| asked >= alarm);
+        let awaited = self.wanted.take_if(|wanted| asked >= *wanted).is_some();
         if lapsed || awaited {
             self.set.ring();
         }
@@ -306,14 +311,13 @@ fn holder(set: &SetShared, books: &Snapshot) -> Option<Holder> {
         .as_ref()
         .is_some_and(|ledger| ledger.incarnation == lease.incarnation && ledger.state != LedgerState::Open);
     let http = |endpoint: &&Endpoint| endpoint.scheme() == "http";
-    let (least, most) = ANSWER_WITHIN;
     Some(Holder {
         instance: lease.holder.clone(),
         incarnation: lease.incarnation,
         epoch: lease.epoch,
         probe: description.probe.0.clone(),
         endpoints: set.endpoints.iter().map(|name| description.endpoint(name).filter(http).cloned()).collect(),
-        answer_within: (lease.ttl.duration() / 4).clamp(least, most),
+        ttl: lease.ttl.duration(),
         hands_over: ordered || leaves,
     })
 }

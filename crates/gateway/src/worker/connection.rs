@@ -15,7 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::{Seat, Verdict, Worker};
+use super::{BUFFER_BYTES, Seat, Verdict, Worker};
 use crate::headers::Origin;
 use crate::request;
 use crate::route::ListenerHere;
@@ -31,8 +31,13 @@ pub(crate) struct Guest {
 }
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve(worker: Rc<Worker>, listener: Rc<ListenerHere>, stream: TcpStream, peer: SocketAddr) {
-    let (place, seat) = worker.sit();
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    listener: Rc<ListenerHere>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    (place, seat): (usize, Rc<Seat>),
+) {
     worker.counters().connections.add_one();
     let origin = RefCell::new(Origin::new(peer.ip().to_canonical(), &worker.shared.trusted_proxies));
     let guest = Rc::new(Guest { worker: worker.clone(), listener, seat: seat.clone(), origin });
@@ -70,9 +75,6 @@ pub(crate) async fn serve(worker: Rc<Worker>, listener: Rc<ListenerHere>, stream
     drop(connection);
     worker.rise(place);
 }
-
-/// What is read of a client, and kept for a client that does not read, at most at once.
-const BUFFER_BYTES: usize = 64 << 10;
 
 /// The client's socket; notes in the seat when bytes move.
 struct Io {

@@ -25,6 +25,9 @@ pub(crate) use upstream::{Broken, Upstream};
 use crate::counters::Counters;
 use crate::shared::Shared;
 
+/// What is read of a peer, and kept for a peer that does not read, at most at once.
+const BUFFER_BYTES: usize = 64 << 10;
+
 /// Everything a worker's tasks have in common.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -33,6 +36,8 @@ pub(crate) struct Worker {
     pub(crate) sets: Vec<SetHere>,
     /// Counted up by the warden while there are connections.
     pub(crate) tick: Rc<Cell<Ticks>>,
+    /// No connection takes another request.
+    draining: Cell<bool>,
     seats: RefCell<Vec<Option<Rc<Seat>>>>,
     free: RefCell<Vec<usize>>,
 }
@@ -40,7 +45,15 @@ pub(crate) struct Worker {
 impl Worker {
     fn new(index: usize, shared: Arc<Shared>) -> Worker {
         let sets = shared.sets.iter().map(|set| SetHere::new(set.clone(), index, &shared.bounds)).collect();
-        Worker { index, shared, sets, tick: Rc::default(), seats: RefCell::default(), free: RefCell::default() }
+        Worker {
+            index,
+            shared,
+            sets,
+            tick: Rc::default(),
+            draining: Cell::new(false),
+            seats: RefCell::default(),
+            free: RefCell::default(),
+        }
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -56,7 +69,16 @@ impl Worker {
             seats.len() - 1
         });
         seats[place] = Some(seat.clone());
+        if self.draining.get() {
+            seat.judge(Verdict::Finish);
+        }
         (place, seat)
+    }
+
+    /// Has every connection finish what it is at, also those that have not got their seat yet.
+    fn drain(&self) {
+        self.draining.set(true);
+        self.each_seat(|seat| seat.judge(Verdict::Finish));
     }
 
     fn rise(&self, place: usize) {

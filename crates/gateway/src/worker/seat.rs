@@ -54,7 +54,10 @@ pub(crate) struct Seat {
     since: Cell<Ticks>,
     moved: Cell<Ticks>,
     verdict: Cell<Verdict>,
-    /// The end of the connection must not look like the end of an answer.
+    /// The client owes us a part of its request's body.
+    owes_body: Cell<bool>,
+    /// The answer ends with its connection (HTTP/1.0): a clean end before that would pass for it.
+    ends_with_connection: Cell<bool>,
     reset: Cell<bool>,
     pass: RefCell<Option<Pass>>,
     waker: RefCell<Option<Waker>>,
@@ -70,6 +73,8 @@ impl Seat {
             since: Cell::new(now),
             moved: Cell::new(now),
             verdict: Cell::new(Verdict::None),
+            owes_body: Cell::new(false),
+            ends_with_connection: Cell::new(false),
             reset: Cell::new(false),
             pass: RefCell::new(None),
             waker: RefCell::new(None),
@@ -110,14 +115,26 @@ impl Seat {
         self.verdict.get()
     }
 
-    /// The connection's own end, noticed by itself.
+    pub(crate) fn set_ends_with_connection(&self, ends: bool) {
+        self.ends_with_connection.set(ends);
+    }
+
+    /// Closes the connection in the middle of an answer, so that the client sees that this was not its end.
     pub(crate) fn cut(&self) {
-        self.reset.set(true);
+        self.reset.set(self.ends_with_connection.get());
         self.judge(Verdict::Close);
     }
 
     pub(crate) fn must_reset(&self) -> bool {
         self.reset.get()
+    }
+
+    pub(crate) fn set_owes_body(&self, owes: bool) {
+        self.owes_body.set(owes);
+    }
+
+    pub(crate) fn owes_body(&self) -> bool {
+        self.owes_body.get()
     }
 
     /// Forgets that an answer was overdue: the next one is another matter.

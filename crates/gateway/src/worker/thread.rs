@@ -10,7 +10,7 @@ use steadfast_host::shutdown::Shutdown;
 use tokio::net;
 use tokio::task::{JoinSet, spawn_local};
 
-use super::{Seat, Verdict, Worker, connection, warden};
+use super::{Seat, Worker, connection, warden};
 use crate::route::{ListenerHere, Routed};
 use crate::shared::Shared;
 
@@ -74,7 +74,8 @@ async fn accept(worker: Rc<Worker>, listener: net::TcpListener, here: Rc<Listene
                 Ok((stream, peer)) => {
                     // Fails only for a connection that is already gone, which the first read will tell.
                     let _ = stream.set_nodelay(true);
-                    spawn_local(connection::serve(worker.clone(), here.clone(), stream, peer));
+                    let place = worker.sit();
+                    spawn_local(connection::serve(worker.clone(), here.clone(), stream, peer, place));
                 }
                 Err(error) => rest(&error, &here).await,
             },
@@ -93,7 +94,7 @@ async fn rest(error: &std::io::Error, here: &ListenerHere) {
 /// Lets every connection finish its request, for a while.
 async fn drain(worker: &Worker) {
     let deadline = clock::now() + worker.shared.bounds.drain_within;
-    worker.each_seat(|seat: &Seat| seat.judge(Verdict::Finish));
+    worker.drain();
     while worker.seated() > 0 && clock::now() < deadline {
         tokio::time::sleep(DRAIN_EVERY).await;
     }

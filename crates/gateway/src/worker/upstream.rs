@@ -15,6 +15,7 @@ use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::BUFFER_BYTES;
 use super::seat::{Seat, Verdict};
 use crate::body::Carried;
 
@@ -47,7 +48,9 @@ impl Upstream {
     pub(crate) async fn connect(address: SocketAddr, head_bytes: usize) -> std::io::Result<Upstream> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let handshake = Builder::new().max_header_size(head_bytes).handshake(TokioIo::new(stream));
+        let mut builder = Builder::new();
+        builder.max_header_size(head_bytes).max_buf_size(head_bytes.max(BUFFER_BYTES));
+        let handshake = builder.handshake(TokioIo::new(stream));
         let (sender, connection) = handshake.await.map_err(std::io::Error::other)?;
         Ok(Upstream { sender, connection, reused: false })
     }

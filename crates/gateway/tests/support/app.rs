@@ -1,6 +1,6 @@
 //! An application: raw HTTP/1.1 over threads, so that every byte and every end of a connection is the test's.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -38,7 +38,29 @@ pub enum Reply {
     /// Writes this and closes.
     Close(Vec<u8>),
     /// Goes on by itself, with the connection.
-    Take(Box<dyn FnOnce(&mut TcpStream) + Send>),
+    Take(Box<dyn FnOnce(&mut Wire) + Send>),
+}
+
+/// The application's end of a connection.
+pub struct Wire {
+    reader: BufReader<TcpStream>,
+    writer: TcpStream,
+}
+
+impl Read for Wire {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.reader.read(buf)
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        self.writer.write(buf)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Reply {
@@ -155,13 +177,12 @@ impl Drop for App {
 
 fn serve(stream: TcpStream, connection: usize, shared: &Shared, handler: &Handler) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut writer = stream;
+    let mut wire = Wire { reader: BufReader::new(stream.try_clone()?), writer: stream };
     loop {
         let mut head = String::new();
         loop {
             let before = head.len();
-            if reader.read_line(&mut head)? == 0 {
+            if wire.reader.read_line(&mut head)? == 0 {
                 return Ok(());
             }
             if head.len() - before <= 2 {
@@ -170,18 +191,18 @@ fn serve(stream: TcpStream, connection: usize, shared: &Shared, handler: &Handle
         }
         let mut seen = Seen { head, body: Vec::new(), connection };
         if shared.read_bodies.load(Ordering::SeqCst) {
-            seen.body = read_body(&mut reader, &seen)?;
+            seen.body = read_body(&mut wire.reader, &seen)?;
         }
         shared.seen.lock().unwrap().push(seen.clone());
         match handler(&seen) {
-            Reply::Keep(bytes) => writer.write_all(&bytes)?,
+            Reply::Keep(bytes) => wire.write_all(&bytes)?,
             Reply::Close(bytes) => {
-                writer.write_all(&bytes)?;
-                return writer.shutdown(Shutdown::Both);
+                wire.write_all(&bytes)?;
+                return wire.writer.shutdown(Shutdown::Both);
             }
             Reply::Take(work) => {
-                work(&mut writer);
-                return writer.shutdown(Shutdown::Both);
+                work(&mut wire);
+                return wire.writer.shutdown(Shutdown::Both);
             }
         }
     }

@@ -48,6 +48,11 @@ impl Client {
         Client { stream, buffer: Vec::new() }
     }
 
+    /// A second hand on the same connection.
+    pub fn try_clone(&self) -> Client {
+        Client { stream: self.stream.try_clone().unwrap(), buffer: Vec::new() }
+    }
+
     /// Sends what can be sent: the other end may have closed already.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).is_ok()
@@ -69,7 +74,7 @@ impl Client {
 
     /// False at the end of the connection, however it came.
     fn fill(&mut self) -> bool {
-        let mut chunk = [0; 16 << 10];
+        let mut chunk = [0; 64 << 10];
         match self.stream.read(&mut chunk) {
             Ok(0) => false,
             Ok(n) => {
@@ -77,7 +82,7 @@ impl Client {
                 true
             }
             Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
-            Err(error) => panic!("nothing from the gateway within {DEADLINE:?}: {error}; had {:?}", self.buffer),
+            Err(error) => panic!("nothing from the gateway: {error}; {} bytes unread", self.buffer.len()),
         }
     }
 
