@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
@@ -63,9 +64,11 @@ impl SetShared {
         self.alarm.notified().await;
     }
 
-    /// Control: new settings.
+    /// Control: new settings. They count for those who wait already, too.
     pub(crate) fn set_park_for(&self, park_for: Span) {
-        self.park_for_ms.store(park_for.as_millis(), Ordering::Relaxed);
+        if self.park_for_ms.swap(park_for.as_millis(), Ordering::Relaxed) != park_for.as_millis() {
+            self.ring();
+        }
     }
 
     /// Control: a new target. The former one ends.
@@ -98,6 +101,8 @@ pub(crate) struct Target {
     pub(crate) addresses: Addresses,
     pub(crate) instance_header: HeaderValue,
     pub(crate) epoch_header: Option<HeaderValue>,
+    /// Nothing new begins in so much time before the end: it could hardly finish.
+    reserve: Duration,
     until: AtomicU64,
     asked: AtomicU64,
     closed: AtomicBool,
@@ -115,6 +120,7 @@ impl Target {
         incarnation: Option<Incarnation>,
         epoch: Option<Epoch>,
         addresses: Addresses,
+        reserve: Duration,
         workers: usize,
     ) -> Target {
         let text = |text: String| HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""));
@@ -125,6 +131,7 @@ impl Target {
             incarnation,
             epoch,
             addresses,
+            reserve,
             until: AtomicU64::new(0),
             asked: AtomicU64::new(0),
             closed: AtomicBool::new(false),
@@ -156,7 +163,7 @@ impl Target {
     pub(crate) fn enter(&self, worker: usize, now: Moment) -> bool {
         let Some(Lane(lane)) = self.lanes.get(worker) else { return false };
         lane.fetch_add(1, Ordering::SeqCst);
-        let may = !self.closed() && self.alive(now);
+        let may = !self.closed() && self.alive(now + self.reserve);
         if !may {
             lane.fetch_sub(1, Ordering::SeqCst);
         }

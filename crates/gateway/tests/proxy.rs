@@ -44,7 +44,10 @@ fn answers_of_every_framing_pass() {
     let got = answered_with("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n");
     assert_eq!((got.status, got.field("content-length").as_deref()), (200, Some("1234")));
 
-    let got = answered_with("GET", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let got = answered_with(
+        "GET",
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    );
     assert_eq!((got.status, got.text().as_str()), (200, "ok"));
 }
 

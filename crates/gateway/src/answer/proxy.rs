@@ -61,8 +61,8 @@ pub(crate) async fn answer(guest: &Rc<Guest>, route: Route, mut head: Parts, bod
 #[derive(Default)]
 struct Waiting<'a> {
     place: Option<Parked<'a>>,
-    /// Counts from the first time it had to wait, however often it does.
-    deadline: Option<Moment>,
+    /// When it had to wait for the first time: the time allowed counts from there, however often it waits.
+    since: Option<Moment>,
 }
 
 impl<'a> Waiting<'a> {
@@ -74,9 +74,9 @@ impl<'a> Waiting<'a> {
         now: Moment,
     ) -> Result<(), Answered> {
         let counters = guest.worker.counters();
-        let deadline = *self.deadline.get_or_insert_with(|| {
+        let since = *self.since.get_or_insert_with(|| {
             counters.parked.add_one();
-            now + set.shared.park_for().duration()
+            now
         });
         if self.place.is_none() {
             self.place = Parked::enter(&guest.worker, set, message.head_bytes());
@@ -85,7 +85,7 @@ impl<'a> Waiting<'a> {
             counters.overloaded.add_one();
             return Err(problem::overloaded(&set.shared));
         }
-        if news(set, deadline).await {
+        if news(set, since + set.shared.park_for().duration()).await {
             return Ok(());
         }
         counters.no_leader.add_one();

@@ -237,7 +237,7 @@ impl Choice {
     fn begin(&mut self, chosen: usize, allowed: Allowed) {
         let id = self.instances[chosen].instance.id.clone();
         tracing::info!(set = %self.set.name, instance = %id, "the one that answers 200");
-        let target = Arc::new(Target::new(id, None, allowed.epoch, allowed.addresses, self.workers));
+        let target = Arc::new(Target::new(id, None, allowed.epoch, allowed.addresses, Duration::ZERO, self.workers));
         target.vouch(allowed.asked, allowed.until);
         self.present = Some((chosen, target.clone()));
         self.set.publish(Some(target));

@@ -28,6 +28,9 @@ const ASK_AT_MOST_EVERY: Duration = Duration::from_millis(5);
 const ANSWER_WITHIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// A leader that still says so this long after it was to hand over does not: it is used again.
 const HAND_OVER_WITHIN: Duration = Duration::from_secs(1);
+/// In the last tenth of a lease nothing new begins. A leader in good health never gets there; to one that loses its
+/// lease, what cannot be repeated had better not be sent.
+const RESERVED_PART: u32 = 10;
 /// Alarms further apart than this have nothing to do with each other.
 const ALARMS_APART: Duration = Duration::from_secs(1);
 
@@ -248,7 +251,8 @@ impl Follow {
     ) {
         tracing::info!(set = %self.set.name, instance = %holder.instance, %epoch, "the leader");
         let id = holder.instance.clone();
-        let target = Arc::new(Target::new(id, Some(holder.incarnation), Some(epoch), addresses, self.workers));
+        let reserve = holder.ttl / RESERVED_PART;
+        let target = Arc::new(Target::new(id, Some(holder.incarnation), Some(epoch), addresses, reserve, self.workers));
         target.vouch(asked, until);
         if self.must_be_closed(Some((asked, answer))) {
             target.close();

@@ -110,11 +110,7 @@ struct Known {
 
 /// A slow resolver must not cost a leader that is known its time: what was found is used for a while, and longer
 /// where there is no newer answer.
-async fn resolve(
-    endpoints: Vec<Option<Endpoint>>,
-    within: Duration,
-    known: Option<Known>,
-) -> Result<Known, String> {
+async fn resolve(endpoints: Vec<Option<Endpoint>>, within: Duration, known: Option<Known>) -> Result<Known, String> {
     let known = known.filter(|known| known.endpoints == endpoints);
     if let Some(known) = known.as_ref().filter(|known| clock::now().since(known.at) < RESOLVED_FOR) {
         return Ok(known.clone());

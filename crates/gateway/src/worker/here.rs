@@ -107,7 +107,8 @@ impl SetHere {
         if doubted || !here.is_trusted() {
             return None;
         }
-        here.target.enter(self.worker, now).then_some(Pass(here))
+        // Not `then_some`: a pass that was made is counted out when it is dropped.
+        if here.target.enter(self.worker, now) { Some(Pass(here)) } else { None }
     }
 
     /// Until when what is under way at the present target may go on, as far as is known now.

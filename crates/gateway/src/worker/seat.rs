@@ -156,27 +156,28 @@ impl Seat {
         if self.verdict.get() != Verdict::Close {
             self.verdict.set(verdict);
         }
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
         }
     }
 
-    /// The warden: stops what goes on at a target that has ended.
-    pub(crate) fn inspect_pass(&self, now: Moment) {
+    /// The warden: stops what goes on at a target that has ended. True if that cut an answer.
+    pub(crate) fn inspect_pass(&self, now: Moment) -> bool {
         let lost = self.pass.borrow().as_ref().is_some_and(|pass| !pass.alive(now));
-        if !lost {
-            return;
-        }
-        match self.phase.get() {
+        if lost && self.phase.get() == Phase::Answer {
             // The client must not take what it has for the whole.
-            Phase::Answer => self.cut(),
-            // The request itself finds out, and decides whether it can be repeated.
-            _ => {
-                if let Some(waker) = self.waker.borrow().as_ref() {
-                    waker.wake_by_ref();
-                }
-            }
+            self.cut();
+            return true;
         }
+        if lost {
+            // The request itself finds out, and decides whether it can be repeated.
+            self.wake();
+        }
+        false
     }
 
     /// The warden: has this connection been at it for too long?

@@ -39,6 +39,10 @@ pub(crate) async fn watch(worker: Rc<Worker>) {
             set.target();
             set.changed.notify_waiters();
         }
-        worker.each_seat(|seat| seat.inspect_pass(inspected));
+        worker.each_seat(|seat| {
+            if seat.inspect_pass(inspected) {
+                worker.counters().cut.add_one();
+            }
+        });
     }
 }

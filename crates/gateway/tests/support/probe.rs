@@ -1,12 +1,13 @@
 //! An agent's probe that says what a test has it say, and remembers what it was asked.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use steadfast_core::{Incarnation, InstanceId, SetName};
 use steadfast_registry::{ProbeAnswer, ProbeReason, Role};
 
+use super::DEADLINE;
 use super::app::{App, Reply, Seen};
 
 /// See the module.
@@ -17,8 +18,8 @@ pub struct Probe {
 
 struct Says {
     answer: ProbeAnswer,
-    /// Counted down: until then, and not longer, whatever was said.
-    until: Option<Instant>,
+    /// The next answer is the last one; told when.
+    last: Option<mpsc::Sender<Instant>>,
     silent: bool,
 }
 
@@ -33,20 +34,17 @@ impl Probe {
             valid_for_ms: 0,
             reason: ProbeReason::Standby,
         };
-        let says = Arc::new(Mutex::new(Says { answer, until: None, silent: false }));
+        let says = Arc::new(Mutex::new(Says { answer, last: None, silent: false }));
         let inner = says.clone();
         let app = App::new(move |_| {
-            let says = inner.lock().unwrap();
-            let mut answer = says.answer.clone();
-            if let Some(until) = says.until {
-                answer.valid_for_ms = until.saturating_duration_since(Instant::now()).as_millis() as u64;
-                if answer.valid_for_ms == 0 {
-                    answer.role = Role::Standby;
-                    answer.reason = ProbeReason::LeaseLost;
-                }
-            }
+            let mut says = inner.lock().unwrap();
+            let answer = says.answer.clone();
             if says.silent {
                 return Reply::Close(Vec::new());
+            }
+            if let Some(answered) = says.last.take() {
+                says.silent = true;
+                answered.send(Instant::now()).unwrap();
             }
             let status = if answer.role == Role::Leader { "200 OK" } else { "503 Service Unavailable" };
             let body = serde_json::to_string(&answer).unwrap();
@@ -69,16 +67,15 @@ impl Probe {
         says.answer.reason = ProbeReason::Leading;
         says.answer.epoch = epoch;
         says.answer.valid_for_ms = valid_for.as_millis() as u64;
-        says.until = None;
         says.silent = false;
     }
 
-    /// From now on: leads at this epoch for so long from now on, and not longer.
-    pub fn lead_until(&self, epoch: u64, left: Duration) -> Instant {
-        self.lead(epoch, left);
-        let until = Instant::now() + left;
-        self.says.lock().unwrap().until = Some(until);
-        until
+    /// Answers once more that it leads at this epoch for `valid_for`, and never again. When that is over.
+    pub fn lead_for_the_last_time(&self, epoch: u64, valid_for: Duration) -> Instant {
+        let (answered, when) = mpsc::channel();
+        self.lead(epoch, valid_for);
+        self.says.lock().unwrap().last = Some(answered);
+        when.recv_timeout(DEADLINE).unwrap() + valid_for
     }
 
     /// From now on: does not lead.
@@ -87,7 +84,6 @@ impl Probe {
         says.answer.role = Role::Standby;
         says.answer.reason = reason;
         says.answer.valid_for_ms = 0;
-        says.until = None;
     }
 
     /// From now on: closes every connection instead of answering.
