@@ -14,6 +14,7 @@ use http::header::{
     TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use ipnet::IpNet;
+use steadfast_registry::EPOCH_HEADER;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -22,7 +23,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const STEADFAST_INSTANCE: HeaderName = HeaderName::from_static("steadfast-instance");
-const STEADFAST_EPOCH: HeaderName = HeaderName::from_static("steadfast-epoch");
+const STEADFAST_EPOCH: HeaderName = HeaderName::from_static(EPOCH_HEADER);
 
 /// How we are called in `Via`.
 const VIA_US: HeaderValue = HeaderValue::from_static("1.1 steadfast");

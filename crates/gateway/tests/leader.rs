@@ -1,5 +1,7 @@
 //! The gateway inside the lease.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod support;
 
 use std::io::Write;

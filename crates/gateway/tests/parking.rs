@@ -1,5 +1,7 @@
 //! Requests that wait, and the bounds of waiting.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod support;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! What passes through, unchanged and streamed.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod support;
 
 use std::io::{Read, Write};

@@ -1,5 +1,7 @@
 //! Raw bytes in, the answer out, and what was passed on: nothing that two readers could read in two ways.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod support;
 
 use support::{App, Instance, Reply, World, route, until};

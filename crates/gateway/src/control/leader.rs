@@ -8,13 +8,13 @@ use http::{HeaderName, HeaderValue};
 use steadfast_core::{Endpoint, Moment};
 use steadfast_host::http::{Call, Client, ClientLimits, Target};
 use steadfast_host::{clock, net};
-use steadfast_registry::{Mirror, ProbeAnswer, Registry};
+use steadfast_registry::{GATEWAY_HEADER, IN_FLIGHT_HEADER, Mirror, ProbeAnswer, Registry};
 
 use super::follow::{Answered, Follow, Question};
 use crate::set::{Addresses, SetShared};
 
-const GATEWAY: HeaderName = HeaderName::from_static("steadfast-gateway");
-const IN_FLIGHT: HeaderName = HeaderName::from_static("steadfast-in-flight");
+const GATEWAY: HeaderName = HeaderName::from_static(GATEWAY_HEADER);
+const IN_FLIGHT: HeaderName = HeaderName::from_static(IN_FLIGHT_HEADER);
 /// Bytes of a probe's answer.
 const ANSWER_BYTES: usize = 16 << 10;
 
