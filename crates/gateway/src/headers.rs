@@ -10,8 +10,8 @@
 use std::net::IpAddr;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use ipnet::IpNet;
 use steadfast_registry::EPOCH_HEADER;
@@ -24,6 +24,19 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const STEADFAST_INSTANCE: HeaderName = HeaderName::from_static("steadfast-instance");
 const STEADFAST_EPOCH: HeaderName = HeaderName::from_static(EPOCH_HEADER);
+
+/// For one hop, whether `Connection` says so or not. The credentials are those between a client and its own proxy,
+/// which we are not.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HTTP2_SETTINGS,
+];
 
 /// How we are called in `Via`.
 const VIA_US: HeaderValue = HeaderValue::from_static("1.1 steadfast");
@@ -122,7 +135,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
         named.iter().for_each(|name| drop(headers.remove(name)));
         headers.remove(CONNECTION);
     }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE, HTTP2_SETTINGS] {
+    for name in HOP_BY_HOP {
         headers.remove(name);
     }
 }
@@ -169,3 +182,6 @@ fn append(headers: &mut HeaderMap, name: HeaderName, last: HeaderValue) {
     }
     headers.insert(name, HeaderValue::from_bytes(&line).unwrap_or(last));
 }
+
+#[cfg(test)]
+mod tests;
