@@ -42,6 +42,9 @@ pub struct Record {
     pub value: Bytes,
 }
 
+/// A name and what is there (`None`: no record).
+pub type Named = (Vec<u8>, Option<Record>);
+
 /// What a change of one key believes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
@@ -132,7 +135,7 @@ pub struct Committed {
     /// Where it stands in history; resume a watch from it.
     pub cursor: Cursor,
     /// The names it changed and what they are now (`None`: deleted).
-    pub changes: Vec<(Vec<u8>, Option<Record>)>,
+    pub changes: Vec<Named>,
 }
 
 /// What a watch says.
@@ -185,7 +188,7 @@ pub struct Description {
 pub enum Error {
     /// A precondition did not hold; nothing was written. The current record of every key that differs.
     #[error("another write came first ({} records differ)", .0.len())]
-    Conflict(Vec<(Vec<u8>, Option<Record>)>),
+    Conflict(Vec<Named>),
     /// It did not happen. Try again later.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use crate::{Committed, Cursor, Error, Notice, Record, Revision, Watch, rules};
+use crate::{Committed, Cursor, Error, Named, Notice, Record, Revision, Watch, rules};
 
 /// How much of a space's history is kept. Watches that fall further behind are told [`Error::Compacted`].
 #[derive(Clone, Copy, Debug)]
@@ -226,7 +226,7 @@ impl Watch for HistoryWatch {
 /// What `entry` did under `prefix`, if anything.
 fn under(prefix: &[u8], entry: &Committed) -> Option<Notice> {
     let touched = entry.changes.iter().filter(|(name, _)| name.starts_with(prefix));
-    let changes: Vec<(Vec<u8>, Option<Record>)> = touched.cloned().collect();
+    let changes: Vec<Named> = touched.cloned().collect();
     (!changes.is_empty()).then(|| Notice::Committed(Committed { cursor: entry.cursor.clone(), changes }))
 }
 

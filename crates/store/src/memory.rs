@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use crate::history::{History, fresh_mark, locked};
 use crate::page::{PageBuilder, records_at_most};
 use crate::{
-    Batch, Committed, Cursor, Description, Error, Key, Limits, LogBound, Page, PageToken, Record, Revision, Space,
-    Store, Watch, Write, rules,
+    Batch, Committed, Cursor, Description, Error, Key, Limits, LogBound, Named, Page, PageToken, Record, Revision,
+    Space, Store, Watch, Write, rules,
 };
 
 /// A store in this process' memory.
@@ -58,7 +58,7 @@ impl Shelf {
     fn commit(&mut self, batch: Batch) -> Result<Cursor, Error> {
         let version = |name: &[u8]| self.records.get(name).map(|record| record.version);
         let differing = batch.changes.iter().filter(|change| !change.expect.holds(version(&change.name)));
-        let conflicts: Vec<(Vec<u8>, Option<Record>)> =
+        let conflicts: Vec<Named> =
             differing.map(|change| (change.name.clone(), self.records.get(&change.name).cloned())).collect();
         if !conflicts.is_empty() {
             return Err(Error::Conflict(conflicts));
@@ -80,7 +80,7 @@ impl Shelf {
     }
 
     /// Writes what the batch writes; returns the names it changed and what they are now.
-    fn apply(&mut self, batch: Batch, version: Revision) -> Vec<(Vec<u8>, Option<Record>)> {
+    fn apply(&mut self, batch: Batch, version: Revision) -> Vec<Named> {
         let mut changes = Vec::with_capacity(batch.changes.len());
         for change in batch.changes {
             let record = match change.write {

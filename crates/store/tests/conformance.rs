@@ -41,9 +41,9 @@ async fn memory() -> Fixture {
 
 /// Ways to one file: the first handle serves it, the others reach it through the socket.
 async fn sqlite(serving: usize, calling: usize) -> Fixture {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("state.db");
-    let open = || Arc::new(Sqlite::with_log(&path, SHORT_LOG).unwrap());
+    let open = || Arc::new(Sqlite::with_log(&path, SHORT_LOG).expect("a store"));
     let server = open();
     assert!(server.serves());
     let callers: Vec<_> = (0..calling).map(|_| open()).collect();
@@ -56,14 +56,14 @@ async fn sqlite(serving: usize, calling: usize) -> Fixture {
 
 /// A store in memory behind a server on loopback.
 async fn http() -> Fixture {
-    let listener = Listener::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let listener = Listener::tcp(([127, 0, 0, 1], 0).into()).expect("a port");
+    let port = listener.local_addr().expect("its address").port();
     let service = Arc::new(Service(Arc::new(Memory::with_log(SHORT_LOG))));
     let limits = Limits { body_bytes: BODY_BYTES, ..Limits::default() };
     let server = tokio::spawn(serve(listener, service, limits, Shutdown::new()));
     let client = || {
-        let target = Target::Tcp { host: "127.0.0.1".parse().unwrap(), port };
-        Arc::new(Http::connect(target, None).unwrap()) as Arc<dyn Store>
+        let target = Target::Tcp { host: "127.0.0.1".parse().expect("a host"), port };
+        Arc::new(Http::connect(target, None).expect("no token")) as Arc<dyn Store>
     };
     Fixture { keep: Box::new(server), ..fixture(vec![client(), client()]) }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{sleep, timeout};
 
-use crate::{Batch, Change, Cursor, Error, Expect, Key, Notice, Record, Revision, Space, Store, Watch, Write};
+use crate::{Batch, Change, Cursor, Error, Expect, Key, Named, Notice, Record, Revision, Space, Store, Watch, Write};
 
 pub mod history;
 pub mod races;
@@ -87,7 +87,7 @@ impl Caller {
     async fn settle(
         &self,
         changes: Vec<Change>,
-        happened: impl Fn(&[(Vec<u8>, Option<Record>)]) -> Option<Revision>,
+        happened: impl Fn(&[Named]) -> Option<Revision>,
     ) -> Result<Revision, Error> {
         let batch = Batch { space: self.space.clone(), changes };
         let mut in_doubt = false;
@@ -115,7 +115,7 @@ impl Caller {
     async fn commit(&self, changes: Vec<Change>) -> Result<Revision, Error> {
         let written: BTreeMap<Vec<u8>, Write> =
             changes.iter().map(|change| (change.name.clone(), change.write.clone())).collect();
-        let happened = move |records: &[(Vec<u8>, Option<Record>)]| {
+        let happened = move |records: &[Named]| {
             records.iter().find_map(|(name, record)| match (written.get(name), record) {
                 (Some(Write::Put(value, _)), Some(record)) if record.value == value => Some(record.version),
                 (Some(Write::Delete), None) => Some(Revision::default()),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::task::JoinSet;
 
 use super::{Caller, Fixture, put};
-use crate::{Cursor, Error, Record, Revision};
+use crate::{Cursor, Error, Named, Record, Revision};
 
 /// 32 writers add to one record; each finds its own additions in it, so that a lost reply is settled by reading.
 pub async fn no_increment_is_lost(fixture: Fixture) {
@@ -38,7 +38,7 @@ async fn increment(caller: &Caller, writer: usize, round: u8, writers: usize) {
         assert_eq!(sums[writer], round - 1, "an increment was lost or made twice");
         sums[writer] = round;
         let change = put(b"sums", current.map(|record| record.version), &sums);
-        let done = |records: &[(Vec<u8>, Option<Record>)]| {
+        let done = |records: &[Named]| {
             records[0].1.as_ref().filter(|record| record.value[writer] == round).map(|record| record.version)
         };
         current = match caller.settle(vec![change], done).await {

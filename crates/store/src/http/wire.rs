@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use steadfast_host::http::StatusCode;
 
 use crate::{
-    Batch, Change, Committed, Cursor, Description, Error, Expect, Hold, Limits, Notice, Page, PageToken, Record,
+    Batch, Change, Committed, Cursor, Description, Error, Expect, Hold, Limits, Named, Notice, Page, PageToken, Record,
     Revision, Space, Write,
 };
 
@@ -132,13 +132,13 @@ pub(super) struct WireToken {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ScanReply {
     cursor: WireCursor,
-    records: Vec<Named>,
+    records: Vec<WireNamed>,
     next: Option<WireToken>,
 }
 
 /// A name and what is there; `null`: nothing.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Named {
+pub(super) struct WireNamed {
     name: Raw,
     record: Option<WireRecord>,
 }
@@ -155,7 +155,7 @@ pub(super) struct Watch {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Line {
-    Committed { cursor: WireCursor, changes: Vec<Named> },
+    Committed { cursor: WireCursor, changes: Vec<WireNamed> },
     Progress(WireCursor),
     Ended(Problem),
 }
@@ -178,7 +178,7 @@ pub(super) struct Problem {
     detail: String,
     /// Of a conflict: the current records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    records: Vec<Named>,
+    records: Vec<WireNamed>,
     /// Of a lost history: the revision asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     revision: Option<Revision>,
@@ -247,12 +247,12 @@ impl WireRecord {
     }
 }
 
-impl Named {
-    fn of((name, record): (Vec<u8>, Option<Record>)) -> Named {
-        Named { name: Raw(name), record: record.map(WireRecord::of) }
+impl WireNamed {
+    fn of((name, record): Named) -> WireNamed {
+        WireNamed { name: Raw(name), record: record.map(WireRecord::of) }
     }
 
-    fn pair(self) -> (Vec<u8>, Option<Record>) {
+    fn pair(self) -> Named {
         (self.name.0, self.record.map(WireRecord::record))
     }
 }
@@ -269,15 +269,15 @@ impl WireToken {
 
 impl ScanReply {
     pub(super) fn of(page: Page) -> ScanReply {
-        let records = page.records.into_iter().map(|(name, record)| Named::of((name, Some(record)))).collect();
+        let records = page.records.into_iter().map(|(name, record)| WireNamed::of((name, Some(record)))).collect();
         ScanReply { cursor: WireCursor(page.cursor), records, next: page.next.map(WireToken::of) }
     }
 
     pub(super) fn page(self) -> Page {
-        let present = |(name, record): (Vec<u8>, Option<Record>)| Some((name, record?));
+        let present = |(name, record): Named| Some((name, record?));
         Page {
             cursor: self.cursor.0,
-            records: self.records.into_iter().map(Named::pair).filter_map(present).collect(),
+            records: self.records.into_iter().map(WireNamed::pair).filter_map(present).collect(),
             next: self.next.map(WireToken::token),
         }
     }
@@ -286,9 +286,10 @@ impl ScanReply {
 impl Line {
     pub(super) fn of(notice: Notice) -> Line {
         match notice {
-            Notice::Committed(Committed { cursor, changes }) => {
-                Line::Committed { cursor: WireCursor(cursor), changes: changes.into_iter().map(Named::of).collect() }
-            }
+            Notice::Committed(Committed { cursor, changes }) => Line::Committed {
+                cursor: WireCursor(cursor),
+                changes: changes.into_iter().map(WireNamed::of).collect(),
+            },
             Notice::Progress(cursor) => Line::Progress(WireCursor(cursor)),
         }
     }
@@ -297,7 +298,7 @@ impl Line {
         match self {
             Line::Committed { cursor, changes } => Ok(Notice::Committed(Committed {
                 cursor: cursor.0,
-                changes: changes.into_iter().map(Named::pair).collect(),
+                changes: changes.into_iter().map(WireNamed::pair).collect(),
             })),
             Line::Progress(cursor) => Ok(Notice::Progress(cursor.0)),
             Line::Ended(problem) => Err(problem.error().unwrap_or_else(|| {
@@ -319,7 +320,7 @@ impl Problem {
         };
         let (status, reason, title, detail) = match error {
             Error::Conflict(records) => {
-                problem.records = records.into_iter().map(Named::of).collect();
+                problem.records = records.into_iter().map(WireNamed::of).collect();
                 let detail = "the records are not as the batch expects".to_owned();
                 (StatusCode::CONFLICT, "conflict", "Another write came first", detail)
             }
@@ -339,7 +340,7 @@ impl Problem {
     /// The error it was made of; `None` if its reason is none of a store's.
     pub(super) fn error(self) -> Option<Error> {
         Some(match self.reason.as_str() {
-            "conflict" => Error::Conflict(self.records.into_iter().map(Named::pair).collect()),
+            "conflict" => Error::Conflict(self.records.into_iter().map(WireNamed::pair).collect()),
             "unavailable" => Error::Unavailable(self.detail),
             "outcome-unknown" => Error::OutcomeUnknown(self.detail),
             "compacted" => Error::Compacted(self.revision?, self.detail),

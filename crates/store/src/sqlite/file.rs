@@ -21,7 +21,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use super::log;
 use crate::history::History;
 use crate::page::PageBuilder;
-use crate::{Batch, Change, Committed, Cursor, Error, LogBound, Page, PageToken, Record, Revision, Space, Write};
+use crate::{
+    Batch, Change, Committed, Cursor, Error, LogBound, Named, Page, PageToken, Record, Revision, Space, Write,
+};
 
 /// Marks the file as ours, in SQLite's header: "Stdf".
 const APPLICATION: i32 = 0x5374_6466;
@@ -78,6 +80,8 @@ pub(super) struct File {
     ids: HashMap<Space, i64>,
     /// Those of them that this transaction made.
     made: Vec<Space>,
+    /// The journal as it was found is on the disk for certain.
+    settled: bool,
 }
 
 /// Why a statement did not do what it should.
@@ -90,13 +94,12 @@ pub(super) struct Failure {
 }
 
 impl File {
-    /// Opens the file at `path`, making it if there is none. Whatever stands in its journal is on the disk afterwards:
-    /// a former owner may have been killed between writing a commit and syncing it.
+    /// Opens the file at `path`, making it if there is none.
     pub(super) fn open(path: &Path) -> Result<File, Error> {
         create(path).map_err(|e| cannot_open(path, &e))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags).map_err(|e| explain(path, &e).error)?;
-        let mut file = File { path: path.to_owned(), db, ids: HashMap::new(), made: Vec::new() };
+        let mut file = File { path: path.to_owned(), db, ids: HashMap::new(), made: Vec::new(), settled: false };
         file.prepare()?;
         Ok(file)
     }
@@ -123,7 +126,21 @@ impl File {
             );
             self.db.execute_batch(&make).map_err(|e| self.explain(&e))?;
         }
-        self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(|e| self.explain(&e))
+        // Where that fails, as on a full disk, the file can be read all the same.
+        drop(self.settle());
+        Ok(())
+    }
+
+    /// Brings what was found in the journal to the disk: a former owner may have been killed, or have failed, between
+    /// writing a commit and syncing it. It is copied into the file, since syncing the same pages once more says nothing
+    /// after a sync that failed.
+    fn settle(&mut self) -> Result<(), Failure> {
+        if !self.settled {
+            let copied = self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+            copied.map_err(|e| explain(&self.path, &e))?;
+            self.settled = true;
+        }
+        Ok(())
     }
 
     /// Whether the file is empty; an error if it is neither empty nor of our format.
@@ -243,8 +260,9 @@ impl File {
         Ok(())
     }
 
-    /// Begins a transaction that may write.
-    pub(super) fn begin(&self) -> Result<(), Failure> {
+    /// Begins a transaction that may write: nothing is built upon what is not on the disk.
+    pub(super) fn begin(&mut self) -> Result<(), Failure> {
+        self.settle()?;
         self.run("BEGIN IMMEDIATE")
     }
 
@@ -270,10 +288,10 @@ impl File {
     }
 
     /// The current records of the changes whose expectation does not hold.
-    pub(super) fn conflicts(&self, batch: &Batch) -> Result<Vec<(Vec<u8>, Option<Record>)>, Failure> {
+    pub(super) fn conflicts(&self, batch: &Batch) -> Result<Vec<Named>, Failure> {
         // In a space that is not there no row has this id.
         let id = self.ids.get(&batch.space).copied().unwrap_or_default();
-        let differing = |change: &Change| -> rusqlite::Result<Option<(Vec<u8>, Option<Record>)>> {
+        let differing = |change: &Change| -> rusqlite::Result<Option<Named>> {
             let holds = change.expect.holds(self.version(id, &change.name)?);
             if holds { Ok(None) } else { Ok(Some((change.name.clone(), self.record(id, &change.name)?))) }
         };

@@ -123,17 +123,21 @@ fn countdown(within: Duration) -> impl Fn() -> Duration + Send + Sync {
 /// Waits before a call that changes nothing is made again, to whoever serves then; an error if that is no use.
 async fn after_look(missed: Missed, left: Duration) -> Result<(), Error> {
     match missed {
-        Missed::NotSent(_) | Missed::Unanswered(_) if left > RETRY => Ok(sleep(RETRY).await),
-        missed => Err(missed.of_look()),
+        Missed::NotSent(_) | Missed::Unanswered(_) if left > RETRY => {}
+        missed => return Err(missed.of_look()),
     }
+    sleep(RETRY).await;
+    Ok(())
 }
 
 /// The same of a commit, which is made again only if it was not sent.
 async fn after_commit(missed: Missed, left: Duration) -> Result<(), Error> {
     match missed {
-        Missed::NotSent(_) if left > RETRY => Ok(sleep(RETRY).await),
-        missed => Err(missed.of_commit()),
+        Missed::NotSent(_) if left > RETRY => {}
+        missed => return Err(missed.of_commit()),
     }
+    sleep(RETRY).await;
+    Ok(())
 }
 
 #[async_trait]

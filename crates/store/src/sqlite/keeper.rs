@@ -4,6 +4,7 @@
 //! In touch: one idle connection to the serving process. The kernel ends it when that process ends, however it ends,
 //! and gives the lock back; whoever takes the lock first serves.
 
+use std::io;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 
 use super::engine::Engine;
+use super::file::cannot_open;
 use super::handle::Role;
 use super::place::{Lock, Place};
 use super::socket::Address;
@@ -109,7 +111,7 @@ impl Keeper {
     /// Serves the file, if nobody else does.
     fn become_server(&self) -> Result<Option<Serving>, Error> {
         match self.place.lock()? {
-            Some(lock) => Serving::start(self, lock).map(Some),
+            Some(lock) => Serving::start(self, lock),
             None => Ok(None),
         }
     }
@@ -148,17 +150,19 @@ struct Serving {
 }
 
 impl Serving {
-    fn start(keeper: &Keeper, lock: Lock) -> Result<Serving, Error> {
+    /// Listens, then opens the file. `None`: a process answers at the socket without having the lock, whose file
+    /// somebody must have removed; it will notice at its next call, and until then the file is not to be touched.
+    fn start(keeper: &Keeper, lock: Lock) -> Result<Option<Serving>, Error> {
+        let listener = match Listener::unix(&keeper.address.path) {
+            Ok(listener) => listener,
+            Err(e) if e.source.kind() == io::ErrorKind::AddrInUse => return Ok(None),
+            Err(e) => return Err(cannot_open(&keeper.place.socket, &e.source)),
+        };
         let (tell, ended) = oneshot::channel();
-        let engine = Engine::start(keeper.place.clone(), lock, keeper.bound, tell)?;
-        let listener = Listener::unix(&keeper.address.path).map_err(|e| {
-            let place = keeper.place.socket.display();
-            Error::Unavailable(format!("serve the store at {place}: {e}"))
-        })?;
-        let engine = Arc::new(engine);
+        let engine = Arc::new(Engine::start(keeper.place.clone(), lock, keeper.bound, tell)?);
         keeper.tell.send_replace(Role::Serving(Arc::clone(&engine)));
         tracing::info!(file = %keeper.place.file.display(), "serving the store");
-        Ok(Serving { engine, listener, ended })
+        Ok(Some(Serving { engine, listener, ended }))
     }
 
     /// Serves until told to stop, or until the engine ends by itself.

@@ -3,13 +3,13 @@
 
 use bytes::Bytes;
 
-use crate::{Record, Revision};
+use crate::{Named, Record, Revision};
 
 /// In the place of a value's length: there is no record.
 const DELETED: u32 = u32::MAX;
 
 /// The changes as bytes. Names and values are shorter than the limits of a batch, which fit.
-pub(super) fn encode(changes: &[(Vec<u8>, Option<Record>)]) -> Vec<u8> {
+pub(super) fn encode(changes: &[Named]) -> Vec<u8> {
     let value = |record: &Option<Record>| record.as_ref().map_or(0, |record| record.value.len());
     let mut bytes = Vec::with_capacity(changes.iter().map(|(name, record)| 8 + name.len() + value(record)).sum());
     for (name, record) in changes {
@@ -28,7 +28,7 @@ fn put(bytes: &mut Vec<u8>, part: &[u8]) {
 }
 
 /// The changes of a commit that had this revision; `None`: these are not the bytes of changes.
-pub(super) fn decode(bytes: &[u8], version: Revision) -> Option<Vec<(Vec<u8>, Option<Record>)>> {
+pub(super) fn decode(bytes: &[u8], version: Revision) -> Option<Vec<Named>> {
     let mut rest = bytes;
     let mut changes = Vec::new();
     while !rest.is_empty() {

@@ -1,6 +1,6 @@
 use super::*;
 
-fn changes() -> Vec<(Vec<u8>, Option<Record>)> {
+fn changes() -> Vec<Named> {
     let record = |value: &'static [u8]| Some(Record { version: Revision(7), value: Bytes::from_static(value) });
     vec![(b"client/\xff\x00".to_vec(), record(b"value")), (b"gone".to_vec(), None), (b"empty".to_vec(), record(b""))]
 }
