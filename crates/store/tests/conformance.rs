@@ -20,7 +20,7 @@ const FAULTS: Plan = Plan {
     delay_up_to: Duration::from_millis(2),
     refuse_percent: 8,
     lose_reply_percent: 12,
-    hang_percent: 2,
+    hang_percent: 1,
     cut_watch_percent: 10,
 };
 
@@ -76,9 +76,9 @@ steadfast_store::conformance!(in_sqlite, || sqlite(1, 0));
 steadfast_store::conformance!(in_sqlite_of_another, || sqlite(0, 2));
 steadfast_store::conformance!(in_sqlite_from_both_sides, || sqlite(1, 2));
 steadfast_store::conformance!(in_sqlite_through_faults, || async {
-    through_faults(sqlite(1, 1).await, Duration::from_millis(200))
+    through_faults(sqlite(1, 1).await, Duration::from_millis(600))
 });
 steadfast_store::conformance!(over_http, http);
 steadfast_store::conformance!(over_http_through_faults, || async {
-    through_faults(http().await, Duration::from_millis(100))
+    through_faults(http().await, Duration::from_millis(600))
 });

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -226,7 +226,7 @@ fn kill_nine_loses_nothing_acknowledged() {
         let holder = fs::read_to_string(file.with_extension("db.lock")).unwrap_or_default();
         let server = processes.iter().position(|process| process.pid() == holder);
         // Mostly the one that serves; now and then the other.
-        let victim = server.filter(|_| random::u64() % 8 > 0).unwrap_or(kill % 2);
+        let victim = server.filter(|_| !random::u64().is_multiple_of(8)).unwrap_or(kill % 2);
         processes.remove(victim).kill_nine();
         let (silent, begin) = (count(&said), clock::now());
         wait_for("an acknowledgement after a kill", || (count(&said) > silent).then_some(()));
@@ -246,7 +246,7 @@ fn kill_nine_loses_nothing_acknowledged() {
 }
 
 /// Everything acknowledged is there, as it was acknowledged, and the log tells it in order.
-async fn compare(file: &PathBuf, acknowledged: &BTreeMap<String, Revision>) {
+async fn compare(file: &Path, acknowledged: &BTreeMap<String, Revision>) {
     let store = open(file);
     assert!(store.serves());
     let revisions: BTreeSet<_> = acknowledged.values().collect();

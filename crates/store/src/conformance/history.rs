@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{Caller, Fixture, put};
+use super::{Caller, Fixture, PATIENCE, in_time, put};
 use crate::{Committed, Cursor, Error, Notice, Record, Revision};
 
 /// The names a commit changed, each with whether it is there now.
@@ -138,30 +138,91 @@ pub async fn another_history_is_compacted(fixture: Fixture) {
 
 /// The log is bounded: who comes back too late is told so and not handed a history with a hole.
 pub async fn a_trimmed_commit_is_compacted(fixture: Fixture) {
-    const AT_ONCE: usize = 64;
     let caller = fixture.caller(0);
     caller.put(b"client/first", b"x").await;
     let first = cursors(&caller, 1).await.remove(0);
-    let mut writers = JoinSet::new();
-    for writer in 0..AT_ONCE {
-        let (caller, rounds) = (fixture.caller(writer), fixture.log_commits / AT_ONCE + 1);
-        writers.spawn(async move {
-            let name = format!("client/{writer}").into_bytes();
-            let mut version = None;
-            for round in 0..rounds {
-                let change = put(&name, version, &round.to_be_bytes());
-                version = Some(caller.commit(vec![change]).await.expect("nobody else writes here"));
-            }
-        });
-    }
-    while let Some(ended) = writers.join_next().await {
-        ended.expect("a writer");
-    }
+    outgrow_the_log(&fixture).await;
     for gone in [first, Cursor::START] {
         let ended = caller.first_notice(b"client/", &gone).await;
         assert!(matches!(ended, Err(Error::Compacted(at, _)) if at == gone.revision), "{ended:?}");
     }
     assert!(caller.first_notice(b"client/", &caller.head().await).await.is_ok());
+}
+
+/// Makes more commits than the log keeps; returns their revisions in order.
+async fn outgrow_the_log(fixture: &Fixture) -> Vec<Revision> {
+    const AT_ONCE: usize = 64;
+    let mut writers = JoinSet::new();
+    for writer in 0..AT_ONCE {
+        let (caller, rounds) = (fixture.caller(writer), fixture.log_commits / AT_ONCE + 1);
+        writers.spawn(async move {
+            let name = format!("client/{writer}").into_bytes();
+            let mut versions = Vec::new();
+            for round in 0..rounds {
+                let change = put(&name, versions.last().copied(), &round.to_be_bytes());
+                versions.push(caller.commit(vec![change]).await.expect("nobody else writes here"));
+            }
+            versions
+        });
+    }
+    let mut revisions: Vec<_> = writers.join_all().await.into_iter().flatten().collect();
+    revisions.sort();
+    revisions
+}
+
+/// A watch that is not read falls behind. What it still tells has no hole; then it ends, and says so.
+pub async fn a_watch_left_behind_has_no_hole(fixture: Fixture) {
+    let caller = fixture.caller(0);
+    let mut watch = caller.watch(b"client/", &Cursor::START).await.expect("the beginning of history");
+    // Proved to be where it should be; what comes now is its own doing. (If it was cut, it has nothing to tell.)
+    drop(in_time(watch.next()).await);
+    let revisions = outgrow_the_log(&fixture).await;
+    let mut told = Vec::new();
+    let ended = loop {
+        match in_time(watch.next()).await {
+            Ok(Notice::Committed(commit)) => told.push(commit.cursor.revision),
+            Ok(Notice::Progress(_)) if told.len() == revisions.len() => break None,
+            Ok(Notice::Progress(_)) => {}
+            Err(error) => break Some(error),
+        }
+    };
+    assert!(revisions.starts_with(&told), "the watch left something out");
+    assert!(matches!(ended, None | Some(Error::Compacted(..) | Error::Unavailable(_))), "{ended:?}");
+}
+
+/// A watch that waits is told what comes; where the store pushes, without waiting for its interval of progress.
+pub async fn a_waiting_watch_is_woken(fixture: Fixture) {
+    let (caller, writer) = (fixture.caller(0), fixture.caller(1));
+    let mut follower = caller.follow(b"client/", Cursor::START);
+    for n in 0..5u8 {
+        let head = caller.head().await.revision;
+        loop {
+            match follower.notice().await {
+                Notice::Progress(at) if at.revision >= head => break,
+                _ => {}
+            }
+        }
+        let version = writer.put(b"client/a", &[n]).await;
+        assert_eq!(follower.commit().await.cursor.revision, version);
+    }
+    let store = &fixture.stores[0];
+    if !store.describe().push {
+        return;
+    }
+    let begun = store.watch(&caller.space, b"client/", caller.head().await, 100 * PATIENCE).await;
+    let Ok(mut watch) = begun else { return };
+    let told = tokio::spawn(async move {
+        loop {
+            match watch.next().await {
+                Ok(Notice::Committed(commit)) if commit.changes[0].0 == b"client/pushed" => return true,
+                Ok(_) => {}
+                // A watch that was cut has nothing to prove here.
+                Err(error) => return matches!(error, Error::Unavailable(_)),
+            }
+        }
+    });
+    writer.put(b"client/pushed", b"x").await;
+    assert!(in_time(told).await.expect("the watcher"));
 }
 
 /// With nothing to tell, a watch still says that the store is alive and where it stands; one can resume there.

@@ -307,6 +307,7 @@ macro_rules! conformance {
                 beats_have_versions_like_all,
                 a_space_counts_for_itself,
                 pages_are_in_order_and_bounded,
+                a_scan_goes_on_from_where_it_began,
             ],
             history: [
                 a_watch_resumes_with_the_last_commit_seen,
@@ -316,6 +317,8 @@ macro_rules! conformance {
                 beats_are_in_no_watch,
                 another_history_is_compacted,
                 a_trimmed_commit_is_compacted,
+                a_watch_left_behind_has_no_hole,
+                a_waiting_watch_is_woken,
                 an_idle_watch_says_where_the_store_stands,
                 a_dropped_wait_loses_nothing,
             ],

@@ -237,3 +237,22 @@ pub async fn pages_are_in_order_and_bounded(fixture: Fixture) {
     let none = fixture.stores[0].scan(&super::space("web"), b"", None, 0, fixture.within).await;
     assert!(matches!(none, Err(Error::Config(_) | Error::Unavailable(_))), "{none:?}");
 }
+
+/// What is written between two pages is in the later ones or in the watch from the first one's cursor.
+pub async fn a_scan_goes_on_from_where_it_began(fixture: Fixture) {
+    let caller = fixture.caller(0);
+    for name in [&b"p/1"[..], b"p/2", b"p/4"] {
+        caller.put(name, b"x").await;
+    }
+    let first = caller.page(b"p/", None, 2).await;
+    let token = first.next.expect("a third record");
+    let between = [caller.put(b"p/0", b"x").await, caller.put(b"p/3", b"x").await];
+    let second = caller.page(b"p/", Some(token), 2).await;
+    assert_eq!(second.cursor, first.cursor);
+    let names: Vec<_> = second.records.iter().map(|(name, _)| &name[..]).collect();
+    assert!(names == [&b"p/3"[..], b"p/4"] || names == [b"p/4"], "{names:?}");
+    let mut follower = caller.follow(b"p/", first.cursor);
+    for revision in between {
+        assert_eq!(follower.commit().await.cursor.revision, revision);
+    }
+}
