@@ -1,9 +1,117 @@
-//! The demo. Stub.
-use crate::cli;
+//! `demo`: shows what this is about, on this machine, with real processes and real kills. What it tells, it measured.
+
+mod application;
+mod load;
+mod score;
+mod script;
+mod stage;
+mod story;
+
+use std::time::Duration;
+
+use steadfast_host::clock;
+use steadfast_host::shutdown;
+use tokio::sync::mpsc;
+
+pub(crate) use self::application::application;
+use self::load::{Load, SAMPLES_WAITING};
+use self::score::{Score, Takeover};
+use self::script::Script;
+use self::stage::{Ended, Stage};
+use self::story::{Figures, Story};
+use crate::admin::Api;
+use crate::admin::view::EventCursor;
+use crate::cli::Demo;
 use crate::exit::{Exit, Outcome};
-pub(crate) async fn run(_flags: &cli::Demo) -> Outcome {
-    Ok(Exit::No)
+
+/// How often the line that is written over is written, and the script looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// Ends of processes on their way to the story.
+const ENDS_WAITING: usize = 64;
+
+pub(crate) async fn run(flags: &Demo) -> Outcome {
+    let mut signals = shutdown::signals()?;
+    let began = clock::now();
+    let story = Story::new(flags.output.json);
+    story.begin();
+    let (tell_end, mut ends) = mpsc::channel(ENDS_WAITING);
+    let stage = tokio::select! {
+        stage = Stage::open(tell_end) => stage?,
+        _ = signals.next() => return Ok(Exit::No),
+    };
+    let outcome = show(flags, &stage, &story, &mut ends, &mut signals, began).await;
+    stage.end().await;
+    let figures = outcome?;
+    story.end(&figures, flags.for_.is_some())?;
+    Ok(if figures.as_promised() { Exit::Yes } else { Exit::No })
 }
-pub(crate) async fn application(_flags: &cli::DemoApp) -> Outcome {
-    Ok(Exit::No)
+
+/// The demo itself, between the building up and the taking down.
+async fn show(
+    flags: &Demo,
+    stage: &Stage,
+    story: &Story,
+    ends: &mut mpsc::Receiver<Ended>,
+    signals: &mut shutdown::Signals,
+    began: steadfast_core::Moment,
+) -> Result<Figures, crate::exit::Failure> {
+    let (tell, mut samples) = mpsc::channel(SAMPLES_WAITING);
+    let probes: Vec<u16> = stage.copies.iter().map(|copy| copy.probe).collect();
+    let load = Load::start(stage.gateway, &probes, &tell);
+    drop(tell);
+    let api = stage.api()?;
+    let mut score = Score::default();
+    let mut script = flags.for_.map(|span| Script::new(clock::now(), began + span.duration()));
+    let mut introduced = false;
+    let mut seen = EventCursor::default();
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            Some(sample) = samples.recv() => {
+                if let Some(takeover) = score.take(sample) {
+                    if let Some(script) = &mut script {
+                        script.took_over(&takeover);
+                    }
+                    let why = why(&api, &mut seen, &takeover).await;
+                    story.took_over(stage, &score, &takeover, &why);
+                }
+            }
+            Some(ended) = ends.recv() => story.ended(&ended),
+            _ = signals.next() => break,
+            _ = tick.tick() => {
+                if !introduced && score.leader.is_some() {
+                    introduced = true;
+                    story.introduce(stage, &score, script.is_some());
+                }
+                story.live(&score);
+                if let Some(script) = &mut script {
+                    script.tick(clock::now(), stage, &api, &score, story).await?;
+                    if script.over(clock::now()) {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    // What is under way is finished and counted before anything is taken down.
+    let finishing = load.end();
+    tokio::pin!(finishing);
+    loop {
+        tokio::select! {
+            () = &mut finishing => break,
+            Some(sample) = samples.recv() => drop(score.take(sample)),
+        }
+    }
+    while let Ok(sample) = samples.try_recv() {
+        score.take(sample);
+    }
+    Ok(Figures::new(&score, script.as_ref(), clock::now().since(began)))
+}
+
+/// Why there was a takeover, by what the books say happened.
+async fn why(api: &impl Api, seen: &mut EventCursor, takeover: &Takeover) -> String {
+    let Ok(found) = api.events(None, seen).await else { return String::new() };
+    *seen = found.next.0;
+    story::cause(&found.events, takeover)
 }

@@ -10,7 +10,8 @@ use serde::Serialize;
 use steadfast_host::clock;
 use steadfast_host::shutdown;
 
-pub(crate) use self::ask::{Answer, Asker};
+use self::ask::Asker;
+pub(crate) use self::ask::INSTANCE_HEADER;
 use self::tally::{News, Tally};
 use crate::cli::Watch;
 use crate::commands::print::{Paint, count, json};

@@ -7,7 +7,7 @@ use steadfast_host::http::{Call, Client, ClientLimits, Reply, Target};
 use steadfast_registry::EPOCH_HEADER;
 
 /// The header in which a gateway names the instance that answered.
-const INSTANCE_HEADER: &str = "steadfast-instance";
+pub(crate) const INSTANCE_HEADER: &str = "steadfast-instance";
 /// Of an answer without that header, so much of the first line of its body stands for who it was.
 const NAME_CHARS: usize = 60;
 /// More of an answer is not read.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use steadfast_core::Moment;
 
-use super::Answer;
+use super::ask::Answer;
 
 /// What was counted.
 #[derive(Debug)]

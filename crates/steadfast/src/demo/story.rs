@@ -1,0 +1,312 @@
+//! What the demo tells: where things are, what to paste, what happened, and what to do next.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use serde::Serialize;
+use steadfast_host::clock;
+use steadfast_registry::EventKind;
+
+use super::score::{Leader, Score, Takeover};
+use super::script::{Script, Step};
+use super::stage::{Ended, LEASE_TTL, SET, Stage};
+use crate::admin::view::EventView;
+use crate::commands::print::{Paint, count, json};
+use crate::exit::Failure;
+use crate::watch::millis;
+
+/// Tells the story, or in JSON nothing but the figures at the end.
+pub(super) struct Story {
+    json: bool,
+    live: bool,
+    paint: Paint,
+}
+
+/// What came of a demo, in one line of JSON.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Figures {
+    seconds: f64,
+    requests: u64,
+    failed: u64,
+    failed_that_should_not: u64,
+    two_answered: u64,
+    takeovers: u64,
+    lease_ttl_ms: u64,
+    crash_gap_ms: Option<u64>,
+    switchover_gap_ms: Option<u64>,
+    host_gap_ms: Option<u64>,
+    /// Steps after which nobody took over.
+    unanswered: Vec<Step>,
+    /// Why requests failed, and how many.
+    failures: std::collections::BTreeMap<String, u64>,
+}
+
+impl Figures {
+    pub(super) fn new(score: &Score, script: Option<&Script>, ran: Duration) -> Figures {
+        let gap = |step| script.and_then(|script| script.gap_ms(step));
+        Figures {
+            seconds: (ran.as_secs_f64() * 10.0).round() / 10.0,
+            requests: score.requests,
+            failed: score.failed,
+            failed_that_should_not: score.should_not,
+            two_answered: score.two_answered,
+            takeovers: score.takeovers,
+            lease_ttl_ms: millis(LEASE_TTL),
+            crash_gap_ms: gap(Step::Crash),
+            switchover_gap_ms: gap(Step::Switchover),
+            host_gap_ms: gap(Step::Host),
+            unanswered: script.map(Script::unanswered).unwrap_or_default(),
+            failures: score.reasons.clone(),
+        }
+    }
+
+    /// Nothing failed that should not, and never did two answer.
+    pub(super) fn as_promised(&self) -> bool {
+        self.failed_that_should_not == 0 && self.two_answered == 0 && self.unanswered.is_empty() && self.requests > 0
+    }
+}
+
+impl Story {
+    pub(super) fn new(json: bool) -> Story {
+        Story { json, live: !json && std::io::stdout().is_terminal(), paint: Paint::detect() }
+    }
+
+    fn say(&self, text: &str) {
+        if self.json {
+            return;
+        }
+        if self.live {
+            print!("\r\u{1b}[K");
+        }
+        println!("{text}");
+    }
+
+    /// A line with the time of day before it.
+    fn tell(&self, text: &str) {
+        let at = clock::wall().to_string();
+        self.say(&format!("{}  {text}", self.paint.dim(at.get(11..23).unwrap_or(&at))));
+    }
+
+    pub(super) fn begin(&self) {
+        let title = self.paint.bold("Steadfast");
+        self.say(&format!("{title}: three copies of an application run, and exactly one answers."));
+        self.say("Starting a gateway and three agents; the first leader is elected after one lease …");
+    }
+
+    /// Where everything is, and what to do to it.
+    pub(super) fn introduce(&self, stage: &Stage, score: &Score, unattended: bool) {
+        self.say("");
+        self.say(&format!("  gateway  {}", stage.gateway_url()));
+        self.say(&format!("  API      {}", stage.admin_url()));
+        for copy in &stage.copies {
+            let agent = copy.agent_pid().map(|pid| format!("agent {pid}")).unwrap_or_default();
+            self.say(&format!("  {}    probe http://127.0.0.1:{}/   {agent}", copy.name, copy.probe));
+        }
+        self.say(&format!("  files    {}", stage.place.path().display()));
+        self.say("");
+        self.say(
+            "About 200 requests a second go through the gateway, over kept and new connections, some of them POST.",
+        );
+        self.say("Each is counted, and each answer is checked to be the one leader's.");
+        if unattended {
+            self.say("");
+            return;
+        }
+        if let Some(leader) = &score.leader {
+            self.say("");
+            self.say(&format!("{} leads. Kill its application from another terminal:", leader.instance));
+            self.paste(leader);
+        }
+    }
+
+    fn paste(&self, leader: &Leader) {
+        self.say("");
+        self.say(&format!("    {}   # and look", self.paint.bold(&format!("kill -9 {}", leader.pid))));
+        self.say("");
+    }
+
+    /// What the demo does by itself.
+    pub(super) fn step(&self, step: Step, leader: &Leader) {
+        let name = &leader.instance;
+        self.tell(&match step {
+            Step::Crash => format!("kill -9 {}: the application of {name}, which leads", leader.pid),
+            Step::Switchover => format!("a planned switchover: {name} is to hand over"),
+            Step::Host => format!("kill -9 of the agent and the application of {name}, as if its host died"),
+        });
+    }
+
+    pub(super) fn ended(&self, ended: &Ended) {
+        self.tell(&format!("the process of {} ended ({}); it is started again in a moment", ended.name, ended.exit));
+    }
+
+    pub(super) fn took_over(&self, stage: &Stage, score: &Score, takeover: &Takeover, why: &str) {
+        let gap = count(millis(takeover.gap));
+        let to = self.paint.good(&takeover.to);
+        let what = if takeover.from == takeover.to {
+            format!("{to} leads again at epoch {}, after {gap} ms", takeover.epoch)
+        } else {
+            format!("{to} took over after {gap} ms, at epoch {}", takeover.epoch)
+        };
+        let why = if why.is_empty() { String::new() } else { format!("{why}: ") };
+        self.tell(&format!("{why}{what}"));
+        self.say(&format!("              {}", self.standing(score)));
+        if score.takeovers == 1 {
+            self.say(
+                "              The original pattern, a cloud load balancer and a lease of 60 s, takes over a minute.",
+            );
+        }
+        if score.takeovers == 1 && !self.json {
+            self.more(stage, score);
+        }
+    }
+
+    /// What else can be done to it.
+    fn more(&self, stage: &Stage, score: &Score) {
+        let Some(leader) = &score.leader else { return };
+        let agent = stage.copy(&leader.instance).and_then(|copy| copy.agent_pid());
+        let Some(agent) = agent else { return };
+        let (name, program) = (&leader.instance, stage.program.display());
+        let flags = format!("--admin {} --token-file {}", stage.admin_url(), stage.token_file().display());
+        let lines = [
+            format!("# {name} crashes:\n    kill -9 {}", leader.pid),
+            format!(
+                "# its whole host dies, as the others find out when its lease of {} s ends:\n    kill -9 {agent} {}",
+                LEASE_TTL.as_secs(),
+                leader.pid
+            ),
+            format!(
+                "# it sleeps for ten seconds, and must not answer when it wakes:\n    kill -STOP {agent} {0}; sleep 10; kill -CONT {agent} {0}",
+                leader.pid
+            ),
+            format!("# it hands over, planned:\n    {program} switchover {SET} --wait {flags}"),
+            format!("# one screen:\n    {program} status {flags}"),
+        ];
+        self.say("");
+        self.say("Other things to try (each is about the present leader):");
+        for line in lines {
+            self.say(&format!("    {line}"));
+        }
+        self.say("");
+    }
+
+    /// Requests and failures so far.
+    fn standing(&self, score: &Score) -> String {
+        let failed = format!("{} of {} requests failed", count(score.failed), count(score.requests));
+        let failed = if score.should_not == 0 { self.paint.good(&failed) } else { self.paint.bad(&failed) };
+        let two = if score.two_answered > 0 {
+            self.paint.bad(&format!("; {} answers were not the one leader's", count(score.two_answered)))
+        } else {
+            String::new()
+        };
+        format!("{failed}{two}")
+    }
+
+    /// The line that is written over.
+    pub(super) fn live(&self, score: &Score) {
+        let Some(leader) = score.leader.as_ref().filter(|_| self.live) else { return };
+        let silent = clock::now().since(leader.last);
+        let who = if silent < Duration::from_millis(100) {
+            format!("{} answers (application {})", leader.instance, leader.pid)
+        } else {
+            format!("nobody has answered for {} ms", millis(silent))
+        };
+        let line = format!("{} requests, {} failed; {who}; Ctrl-C ends it", count(score.requests), count(score.failed));
+        print!("\r\u{1b}[K{}", self.paint.dim(&line));
+        // A terminal that is gone is noticed by the next line.
+        let _ = std::io::stdout().flush();
+    }
+
+    /// The figures, and the next command.
+    pub(super) fn end(&self, figures: &Figures, unattended: bool) -> Result<(), Failure> {
+        if self.json {
+            return json(figures);
+        }
+        self.say("");
+        self.say(&format!(
+            "{} requests in {} s: {} failed, {} of them should not have; {} takeovers; two at once: {}.",
+            count(figures.requests),
+            figures.seconds,
+            count(figures.failed),
+            count(figures.failed_that_should_not),
+            count(figures.takeovers),
+            if figures.two_answered == 0 { "never".to_owned() } else { count(figures.two_answered) }
+        ));
+        for (why, number) in &figures.failures {
+            self.say(&format!("  {} × {why}", count(*number)));
+        }
+        for step in &figures.unanswered {
+            self.say(&format!("  nobody took over after: {step:?}"));
+        }
+        if unattended {
+            let said = |gap: Option<u64>| gap.map_or_else(|| "not tried".to_owned(), |ms| format!("{} ms", count(ms)));
+            self.say(&format!(
+                "Without an answer: crash {}, planned switchover {}, death of a host {} (its lease lasts {} s).",
+                said(figures.crash_gap_ms),
+                said(figures.switchover_gap_ms),
+                said(figures.host_gap_ms),
+                LEASE_TTL.as_secs()
+            ));
+        }
+        self.say("");
+        self.say("Now your own application, on this machine or on three:");
+        self.say("");
+        self.say(
+            "    steadfast agent --set web --kind single --instance web-1 --endpoint http=http://127.0.0.1:8081 \\",
+        );
+        self.say("        --check http://127.0.0.1:8081/ --probe 127.0.0.1:7501 -- ./your-application");
+        self.say("    steadfast init single     # or all of it in one file");
+        Ok(())
+    }
+}
+
+/// Why there was a takeover, by the events since the last one.
+pub(super) fn cause(events: &[EventView], takeover: &Takeover) -> String {
+    let from = &takeover.from;
+    let mut why = String::new();
+    for event in events {
+        match &event.kind {
+            EventKind::Stopped { instance, reason, .. } if instance.0.as_str() == from => {
+                why = match reason.as_str() {
+                    "application-died" => format!("the application of {from} died"),
+                    "hand-over" => format!("{from} handed over"),
+                    "unhealthy" => format!("the application of {from} was unwell"),
+                    "draining" => format!("{from} was drained"),
+                    "leaving" => format!("the agent of {from} left"),
+                    "lost" => format!("{from} lost its lease"),
+                    other => format!("{from} stopped ({other})"),
+                };
+            }
+            EventKind::Leading { epoch, reason, .. } if *epoch == takeover.epoch && reason == "expired" => {
+                why = format!("{from} fell silent, and its lease ran out");
+            }
+            _ => {}
+        }
+    }
+    why
+}
+
+#[cfg(test)]
+mod tests {
+    use steadfast_core::Moment;
+    use steadfast_registry::Text;
+
+    use super::*;
+
+    fn event(kind: EventKind) -> EventView {
+        let set = Text("web".parse().unwrap());
+        EventView { set, number: 0, at: String::new(), kind, by: String::new() }
+    }
+
+    #[test]
+    fn the_cause_is_what_the_books_say() {
+        let id = |name: &str| Text(name.parse().unwrap());
+        let takeover = Takeover { from: "a".into(), to: "b".into(), epoch: 2, gap: Duration::ZERO, at: Moment::ZERO };
+        let stopped = |reason: &str| event(EventKind::Stopped { instance: id("a"), epoch: 1, reason: reason.into() });
+        let leading = |reason: &str| {
+            event(EventKind::Leading { instance: id("b"), epoch: 2, from: Some(id("a")), reason: reason.into() })
+        };
+        assert_eq!(cause(&[stopped("application-died"), leading("released")], &takeover), "the application of a died");
+        assert_eq!(cause(&[leading("expired")], &takeover), "a fell silent, and its lease ran out");
+        assert_eq!(cause(&[], &takeover), "", "nothing is made up");
+    }
+}
