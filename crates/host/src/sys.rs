@@ -117,11 +117,13 @@ pub(crate) fn block_all_signals() {
     }
 }
 
-/// The order to a guardian to leave; any other one is the group it watches from then on.
-pub(crate) const LEAVE: i32 = 0;
+/// How many groups a guardian can watch. All orders for them together are one write to a pipe (`PIPE_BUF`).
+pub(crate) const WATCHED_GROUPS: usize = 1000;
+/// The order to a guardian to forget all groups. A group's id tells it to watch that group, its negative to forget it.
+pub(crate) const FORGET_ALL: i32 = 0;
 
 /// Starts `command` in a process group of its own, with no signal blocked. Before the program itself runs, the kernel
-/// has been told to kill it when this thread ends, and the guardian reading `orders` knows the group.
+/// has been told to kill it when this thread ends, and the guardian reading `orders` to watch the group.
 pub(crate) fn spawn_guarded(command: &mut Command, orders: BorrowedFd<'_>) -> io::Result<Child> {
     let (orders, parent) = (orders.as_raw_fd(), std::process::id().cast_signed());
     let before_exec = move || {
@@ -129,8 +131,6 @@ pub(crate) fn spawn_guarded(command: &mut Command, orders: BorrowedFd<'_>) -> io
         // SAFETY: all of these are async-signal-safe; sigemptyset(3) initializes `none`, `pid` outlives the call that
         // reads it, and `orders` is open in the child because the parent holds it until spawn() returns.
         unsafe {
-            libc::sigemptyset(none.as_mut_ptr());
-            check(libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut()))?;
             check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
             let pid: i32 = libc::getpid();
             let told = libc::write(orders, (&raw const pid).cast(), size_of::<i32>());
@@ -138,6 +138,9 @@ pub(crate) fn spawn_guarded(command: &mut Command, orders: BorrowedFd<'_>) -> io
             if told != size_of::<i32>().cast_signed() || libc::getppid() != parent {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
+            // Last, so that a guardian that is gone (SIGPIPE) is an error and not our end.
+            libc::sigemptyset(none.as_mut_ptr());
+            check(libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut()))?;
         }
         Ok(())
     };
@@ -146,8 +149,8 @@ pub(crate) fn spawn_guarded(command: &mut Command, orders: BorrowedFd<'_>) -> io
     command.process_group(0).spawn()
 }
 
-/// Forks a guardian: a process that reads orders (see [`LEAVE`]) from a pipe, and when the pipe ends, because this
-/// process is gone however it went, kills the group it was last told. To be called with all signals blocked.
+/// Forks a guardian: a process that reads orders (see [`FORGET_ALL`]) from a pipe, and when the pipe ends, because this
+/// process is gone however it went, kills the groups it watches. To be called with all signals blocked.
 pub(crate) fn fork_guardian(orders: OwnedFd) -> io::Result<i32> {
     // SAFETY: the child of a fork in a process with threads may only make async-signal-safe calls. `guard` makes
     // no others, allocates nothing and never returns.
@@ -164,6 +167,7 @@ pub(crate) fn fork_guardian(orders: OwnedFd) -> io::Result<i32> {
 ///
 /// Only in a child process that has just been forked. `orders` must be open for reading.
 unsafe fn guard(orders: RawFd) -> ! {
+    let mut groups = [0; WATCHED_GROUPS];
     // SAFETY: all of these are async-signal-safe; the pointers are to locals and constants that outlive the calls.
     unsafe {
         // Out of reach of the terminal and of signals to our group.
@@ -173,22 +177,34 @@ unsafe fn guard(orders: RawFd) -> ! {
             libc::_exit(1);
         }
         close_from(1);
-        let mut group = 0;
         loop {
             let mut order: i32 = 0;
             match libc::read(0, (&raw mut order).cast(), size_of::<i32>()) {
-                // A pipe keeps writes of this size whole.
-                4 if order == LEAVE => libc::_exit(0),
-                4 => group = order,
+                // A pipe keeps writes up to PIPE_BUF whole.
+                4 => obey(&mut groups, order),
                 -1 if *libc::__errno_location() == libc::EINTR => {}
-                _ => {
-                    if group > 1 {
-                        libc::kill(-group, libc::SIGKILL);
-                    }
-                    libc::_exit(0);
-                }
+                _ => break,
             }
         }
+        for group in groups {
+            if group > 1 {
+                libc::kill(-group, libc::SIGKILL);
+            }
+        }
+        libc::_exit(0)
+    }
+}
+
+/// A guardian's memory; 0 is a free place. It neither allocates nor panics.
+pub(crate) fn obey(groups: &mut [i32], order: i32) {
+    if order == FORGET_ALL {
+        groups.fill(0);
+    } else if order > 0 {
+        if let Some(free) = groups.iter_mut().find(|group| **group == 0) {
+            *free = order;
+        }
+    } else {
+        groups.iter_mut().filter(|group| **group == order.wrapping_neg()).for_each(|group| *group = 0);
     }
 }
 
@@ -237,3 +253,6 @@ pub(crate) fn pipe(bytes: i32) -> io::Result<(OwnedFd, OwnedFd)> {
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -165,11 +165,6 @@ impl Group {
         self.exited().await
     }
 
-    #[cfg(test)]
-    pub(super) fn guardian(&self) -> i32 {
-        lock(&self.life).leader.guardian
-    }
-
     /// SIGTERM, and SIGCONT so that a stopped process hears it.
     fn ask(&self, signal: fn(&Group, Signal) -> io::Result<()>) {
         for one in [Signal::TERM, Signal::CONT] {
@@ -197,7 +192,7 @@ fn is_empty(life: &Mutex<Life>, group: i32) -> bool {
             let mut life = lock(life);
             if !life.empty {
                 life.empty = true;
-                life.leader.reap();
+                life.leader.bury();
             }
             true
         }

@@ -2,7 +2,7 @@
 //!
 //! A [`Group`] is a program and everything it starts, as long as that stays in the program's process group. Its end is
 //! noticed at once (a pidfd), it can be ended gently and then for certain, and it is known when nothing of it is left.
-//! When this process dies, however it dies, the kernel kills the program and a guardian kills the rest of the group.
+//! When this process dies, however it dies, the kernel kills the program, and a guardian process kills every group.
 //!
 //! What escapes: a process that starts a session or a process group of its own (`setsid`, a daemon). It is neither
 //! signalled nor counted. Programs that do so belong under a service manager that uses control groups.

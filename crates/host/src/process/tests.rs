@@ -32,6 +32,12 @@ fn all(belongs: impl Fn(&Entry) -> bool) -> Vec<Entry> {
     table::entries().unwrap().into_iter().filter(|entry| belongs(entry)).collect()
 }
 
+/// The guardian of process `parent`, which may be a moment without one.
+fn guardian_of(parent: i32) -> Option<Entry> {
+    let is_guard = |pid| std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"steadfast-guard\n");
+    all(|entry| entry.parent == parent && !entry.ended && is_guard(entry.pid)).first().copied()
+}
+
 fn members(group: i32) -> usize {
     all(|entry| entry.group == group && !entry.ended).len()
 }
@@ -163,14 +169,9 @@ async fn a_group_is_not_empty_while_a_grandchild_runs() {
 async fn a_dropped_group_leaves_nothing_behind() {
     let mut group = Group::spawn(&sh("sleep 60 & echo up; sleep 60").output(Output::Piped)).await.unwrap();
     assert_eq!(line(&mut group).await, "up");
-    let (pid, guardian) = (group.pid(), group.guardian());
-    let session = table::entry(guardian).unwrap().unwrap().session;
-    assert_eq!(session, guardian, "a guardian stands apart, in a session of its own");
+    let pid = group.pid();
     drop(group);
-    eventually("the group and its guardian are gone and reaped", || {
-        all(|entry| entry.group == pid || entry.pid == pid || entry.pid == guardian).is_empty()
-    })
-    .await;
+    eventually("the group is gone and reaped", || all(|entry| entry.group == pid || entry.pid == pid).is_empty()).await;
 }
 
 #[test]
@@ -252,29 +253,51 @@ async fn a_stranger_with_the_same_number_is_spared() {
 /// Says in a child process which part of a test it plays.
 const PART: &str = "STEADFAST_TEST_PART";
 
+/// A process of ours that plays the other part of a test, and ends with it at the latest.
+struct OtherPart(Child);
+
+impl OtherPart {
+    fn pid(&self) -> i32 {
+        self.0.id().cast_signed()
+    }
+
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for OtherPart {
+    fn drop(&mut self) {
+        // Fails where it has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Runs the test that calls it again, as a process of its own, to play its other part.
-fn other_part() -> Child {
+fn other_part() -> OtherPart {
     let test = std::thread::current().name().unwrap().to_string();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", &test, "--nocapture", "--test-threads=1"]).env(PART, &test);
-    command.stdout(Stdio::piped()).spawn().unwrap()
+    OtherPart(command.stdout(Stdio::piped()).spawn().unwrap())
 }
 
 fn plays_other_part() -> bool {
     std::env::var_os(PART).is_some()
 }
 
-/// A process of ours that plays the other part, the group it runs in, and the group's guardian.
-async fn supervising(members_wanted: usize) -> (Child, i32, i32) {
+/// A process of ours that plays the other part, the group it has started, and its guardian.
+async fn supervising(members_wanted: usize) -> (OtherPart, i32, i32) {
     let mut us = other_part();
-    let lines = BufReader::new(us.stdout.take().unwrap()).lines();
+    let lines = BufReader::new(us.0.stdout.take().unwrap()).lines();
     let told = lines.map(Result::unwrap).find_map(|line| line.strip_prefix("group ")?.parse().ok());
     let group: i32 = told.expect("it says which group it started");
     eventually("the group is complete", || members(group) >= members_wanted).await;
-    let pid = us.id().cast_signed();
-    let guardians = all(|entry| entry.parent == pid && entry.pid != group);
-    assert_eq!(guardians.len(), 1);
-    (us, group, guardians[0].pid)
+    eventually("there is a guardian", || guardian_of(us.pid()).is_some()).await;
+    let guardian = guardian_of(us.pid()).unwrap();
+    assert_eq!(guardian.session, guardian.pid, "it stands apart, in a session of its own");
+    (us, group, guardian.pid)
 }
 
 async fn supervise(script: &str) {
@@ -293,8 +316,7 @@ async fn when_we_are_killed_nothing_of_the_group_survives() {
         supervise("trap '' TERM HUP INT; sleep 60 & (sleep 60 & sleep 60) & sleep 60").await;
     }
     let (mut us, group, guardian) = supervising(5).await;
-    us.kill().unwrap();
-    us.wait().unwrap();
+    us.kill();
     eventually("the whole group is gone", || members(group) == 0).await;
     eventually("its guardian is gone", || has_ended(guardian)).await;
 }
@@ -308,9 +330,23 @@ async fn when_our_guardian_is_killed_with_us_the_program_still_dies() {
     crate::sys::signal_process(guardian, libc::SIGKILL).unwrap();
     eventually("the guardian is gone", || has_ended(guardian)).await;
     assert_eq!(members(group), 1);
-    us.kill().unwrap();
-    us.wait().unwrap();
+    us.kill();
     eventually("the program is gone", || members(group) == 0).await;
+}
+
+#[tokio::test]
+async fn a_guardian_that_is_killed_has_a_successor() {
+    if plays_other_part() {
+        supervise("sleep 60 & sleep 60").await;
+    }
+    let (mut us, group, first) = supervising(3).await;
+    crate::sys::signal_process(first, libc::SIGKILL).unwrap();
+    let successor = || guardian_of(us.pid()).filter(|guardian| guardian.pid != first);
+    eventually("there is another guardian", || successor().is_some()).await;
+    let second = successor().unwrap().pid;
+    us.kill();
+    eventually("the whole group is gone", || members(group) == 0).await;
+    eventually("the second guardian is gone", || has_ended(second)).await;
 }
 
 #[tokio::test]
@@ -325,7 +361,9 @@ async fn orphans_are_reaped_and_our_own_children_are_not() {
             let group = Group::spawn(&sh(&format!("setsid sleep 60 & exit {code}"))).await.unwrap();
             groups.push((group, code));
         }
-        let known: Vec<i32> = groups.iter().flat_map(|(group, _)| [group.pid(), group.guardian()]).collect();
+        eventually("there is a guardian", || guardian_of(ours).is_some()).await;
+        let guardian = guardian_of(ours).unwrap().pid;
+        let known: Vec<i32> = groups.iter().map(|(group, _)| group.pid()).chain([guardian]).collect();
         let inherited = || all(|entry| entry.parent == ours && !known.contains(&entry.pid));
         eventually("all orphans are inherited", || inherited().len() == 20).await;
         inherited().iter().for_each(|orphan| crate::sys::signal_process(orphan.pid, libc::SIGKILL).unwrap());
@@ -334,11 +372,12 @@ async fn orphans_are_reaped_and_our_own_children_are_not() {
             assert_eq!(exit_of(group).await, Exit::Code(*code), "its status was stolen");
         }
         drop(groups);
-        eventually("all of our own children are reaped", || all(|entry| entry.parent == ours).is_empty()).await;
+        let children = || all(|entry| entry.parent == ours && entry.pid != guardian);
+        eventually("all of our own children are reaped", || children().is_empty()).await;
         shutdown.begin();
         reaper.await.unwrap().unwrap();
         return;
     }
     let mut us = other_part();
-    assert!(us.wait().unwrap().success(), "the other part failed");
+    assert!(us.0.wait().unwrap().success(), "the other part failed");
 }
