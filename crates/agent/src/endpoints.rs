@@ -122,3 +122,6 @@ async fn printed(name: &EndpointName, command: &str) -> Result<String, Error> {
     }
     Ok(String::from_utf8_lossy(&ran.stdout).into_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,8 +14,9 @@ use steadfast_registry::{
 use crate::life::Life;
 use crate::{AgentConfig, Error};
 
-/// How long a store that is away is waited for at the start, before the agent gives up.
-const REACH_WITHIN: Duration = Duration::from_secs(30);
+/// How long a store that is away is waited for at the start, before the agent gives up: long enough for one that
+/// starts beside it, short enough for a person who mistyped its address.
+const REACH_WITHIN: Duration = Duration::from_secs(10);
 /// Between two tries.
 const TRY_EVERY: Duration = Duration::from_millis(250);
 /// How long the probe of whoever has our name may take to answer.

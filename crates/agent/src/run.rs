@@ -43,6 +43,7 @@ pub async fn run(config: AgentConfig, registry: Registry, controls: impl Into<Co
     let controls = controls.into();
     let _reaper = Reaper::start();
     let (leave, at_once) = (controls.leave.clone(), controls.at_once.clone());
+    let instance = config.instance.clone();
     let (driver, lanes) = tokio::select! {
         biased;
         () = leave.requested() => return Ok(Exit::Left),
@@ -53,6 +54,9 @@ pub async fn run(config: AgentConfig, registry: Registry, controls: impl Into<Co
     unfinished.finish(FINISH_WITHIN).await;
     for lane in lanes {
         lane.end().await;
+    }
+    if let Ok(exit) = &end {
+        tracing::info!(%instance, code = exit.code(), "left");
     }
     end
 }

@@ -57,11 +57,10 @@ async fn in_a_longer_one_the_probe_says_no_at_the_deadline_and_leads_anew_afterw
         let answer = probe.says("it leads", |answer| answer.role == Role::Leader).await;
         assert_eq!(answer.epoch, 2, "{fault:?}");
         assert_eq!(cluster.processes("web-1"), application, "an outage of the store is not the application's");
-        eventually("the story", async || {
-            cluster.story().await.contains(&"stopped web-1 1 lost".to_owned()).then_some(())
-        })
-        .await;
+        let noted = async || cluster.story().await.contains(&"stopped web-1 1 lost".to_owned()).then_some(());
+        eventually("it is noted, although the store was away as it happened", noted).await;
     };
+    tokio::join!(recovers(Fault::Hang), recovers(Fault::Refuse));
 }
 
 #[tokio::test]
@@ -86,6 +85,15 @@ async fn an_agent_asked_to_leave_before_it_began_leaves() {
     let started = clock::now();
     assert_eq!(agent.left().await.unwrap(), Exit::Left);
     assert!(clock::now().since(started) < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_store_that_stays_away_at_the_start_is_told() {
+    let cluster = Cluster::new();
+    away(&cluster, Fault::Refuse);
+    let error = cluster.start(cluster.config("web-1")).ended().await.unwrap_err();
+    assert_eq!(error.class(), Class::Unreachable);
+    assert!(cluster.processes("web-1").is_empty());
 }
 
 #[tokio::test]

@@ -10,10 +10,12 @@ use steadfast_core::lease::LeaseRecord;
 use steadfast_core::settings::{SetSettings, SingleSettings};
 use steadfast_core::{InstanceId, SetName, Span};
 use steadfast_host::clock;
-use steadfast_host::http::{Call, Client, Reply, Target};
+use steadfast_host::http::{Call, Client, HeaderName, HeaderValue, Reply, Target};
 use steadfast_host::shutdown::Shutdown;
 use steadfast_host::state::StateDir;
-use steadfast_registry::{EventKind, Leases, LedgerState, ProbeAnswer, Registry, Role};
+use steadfast_registry::{
+    EventKind, GATEWAY_HEADER, IN_FLIGHT_HEADER, Leases, LedgerState, ProbeAnswer, Registry, Role,
+};
 use steadfast_store::Memory;
 use steadfast_store::faulty::{Control, Faulty};
 use tempfile::TempDir;
@@ -205,6 +207,15 @@ impl Probe {
     /// The whole answer.
     pub(crate) async fn asked(&self) -> Option<Reply> {
         Client::default().call(&self.0, Call::get("/"), Duration::from_secs(2)).await.ok()
+    }
+
+    /// What it says to a gateway that carries so many requests to its instance.
+    pub(crate) async fn ask_as(&self, gateway: &'static str, in_flight: u64) -> ProbeAnswer {
+        let call = Call::get("/")
+            .with(HeaderName::from_static(GATEWAY_HEADER), HeaderValue::from_static(gateway))
+            .with(HeaderName::from_static(IN_FLIGHT_HEADER), HeaderValue::from(in_flight));
+        let reply = Client::default().call(&self.0, call, SOON).await.unwrap();
+        serde_json::from_slice(&reply.body).unwrap()
     }
 
     /// Waits until it says so.
