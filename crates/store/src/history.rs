@@ -152,6 +152,25 @@ impl Kept {
         }
     }
 
+    /// The entry at `from` itself, if that is one; first of all whether history goes on from there.
+    fn first(&self, from: &Cursor) -> Result<Option<Arc<Committed>>, Error> {
+        self.verify(from)?;
+        let last = self.after(from.revision).checked_sub(1).map(|last| &self.entries[last]);
+        Ok(last.filter(|entry| entry.cursor == *from).cloned())
+    }
+
+    /// The entry after revision `at`, and the head.
+    fn next(&self, at: Revision) -> Result<(Option<Arc<Committed>>, Cursor), Error> {
+        if let Some(error) = &self.ended {
+            return Err(error.clone());
+        }
+        if at < self.base {
+            let why = format!("the watch fell behind: what came up to revision {} was trimmed", self.base);
+            return Err(Error::Compacted(at, why));
+        }
+        Ok((self.entries.get(self.after(at)).cloned(), self.head.clone()))
+    }
+
     /// How many entries are at `revision` or before it.
     fn after(&self, revision: Revision) -> usize {
         self.entries.partition_point(|entry| entry.cursor.revision <= revision)
@@ -174,30 +193,23 @@ pub(crate) struct HistoryWatch {
 impl HistoryWatch {
     /// The next notice there is without waiting; when `idle`, at least that of progress.
     fn step(&mut self, idle: bool) -> Result<Option<Notice>, Error> {
-        let kept = locked(&self.history.kept);
-        if let Some(error) = &kept.ended {
-            return Err(error.clone());
+        if let Some(from) = self.unproved.take() {
+            let first = self.history.kept().first(&from)?;
+            let told = first.and_then(|entry| under(&self.prefix, &entry));
+            return Ok(Some(told.unwrap_or(Notice::Progress(from))));
         }
-        if let Some(from) = &self.unproved {
-            kept.verify(from)?;
-            let same = kept.after(from.revision).checked_sub(1).map(|last| &kept.entries[last]);
-            let first = same.filter(|entry| entry.cursor == *from).and_then(|entry| under(&self.prefix, entry));
-            let notice = first.unwrap_or_else(|| Notice::Progress(from.clone()));
-            self.unproved = None;
-            return Ok(Some(notice));
-        }
-        if self.at < kept.base {
-            let why = format!("the watch fell behind: what came up to revision {} was trimmed", kept.base);
-            return Err(Error::Compacted(self.at, why));
-        }
-        for entry in kept.entries.range(kept.after(self.at)..) {
+        loop {
+            // What an entry shows is picked out when the writer can go on already.
+            let (next, head) = self.history.kept().next(self.at)?;
+            let Some(entry) = next else {
+                self.at = head.revision;
+                return Ok(idle.then_some(Notice::Progress(head)));
+            };
             self.at = entry.cursor.revision;
-            if let Some(notice) = under(&self.prefix, entry) {
+            if let Some(notice) = under(&self.prefix, &entry) {
                 return Ok(Some(notice));
             }
         }
-        self.at = kept.head.revision;
-        Ok(idle.then(|| Notice::Progress(kept.head.clone())))
     }
 }
 

@@ -16,6 +16,7 @@ use steadfast_store::{
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 /// What the children do, as their first argument.
 const WRITE: &str = "write";
@@ -184,16 +185,14 @@ impl Drop for Process {
     }
 }
 
-/// Waits for `found`, and fails with `what` if it does not come.
-fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let deadline = clock::now() + WITHIN;
-    loop {
-        if let Some(found) = found() {
-            return found;
+/// Waits until as much was said, and fails with `what` if it does not come.
+async fn wait_for(what: &str, said: &Said, lines: usize) {
+    let come = async {
+        while count(said) < lines {
+            sleep(Duration::from_millis(1)).await;
         }
-        assert!(clock::now() < deadline, "it never came: {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
+    };
+    timeout(WITHIN, come).await.unwrap_or_else(|_| panic!("it never came: {what}"));
 }
 
 fn count(said: &Said) -> usize {
@@ -212,6 +211,10 @@ fn acknowledged(said: &Said) -> BTreeMap<String, Revision> {
 }
 
 fn kill_nine_loses_nothing_acknowledged() {
+    runtime().block_on(kill_again_and_again());
+}
+
+async fn kill_again_and_again() {
     const KILLS: usize = 50;
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("state.db");
@@ -220,23 +223,22 @@ fn kill_nine_loses_nothing_acknowledged() {
     let mut gaps = Vec::new();
     for kill in 0..KILLS {
         // Some progress first, then any moment of the next milliseconds.
-        let before = count(&said);
-        wait_for("progress", || (count(&said) >= before + 20).then_some(()));
-        thread::sleep(Duration::from_micros(random::u64() % 20_000));
+        wait_for("progress", &said, count(&said) + 20).await;
+        sleep(Duration::from_micros(random::u64() % 20_000)).await;
         let holder = fs::read_to_string(file.with_extension("db.lock")).unwrap_or_default();
         let server = processes.iter().position(|process| process.pid() == holder);
         // Mostly the one that serves; now and then the other.
         let victim = server.filter(|_| !random::u64().is_multiple_of(8)).unwrap_or(kill % 2);
         processes.remove(victim).kill_nine();
         let (silent, begin) = (count(&said), clock::now());
-        wait_for("an acknowledgement after a kill", || (count(&said) > silent).then_some(()));
+        wait_for("an acknowledgement after a kill", &said, silent + 1).await;
         gaps.push(clock::now().since(begin));
         processes.push(Process::writer(&file, kill + 2, &said));
     }
     processes.into_iter().for_each(Process::kill_nine);
     gaps.sort();
     let acknowledged = acknowledged(&said);
-    runtime().block_on(compare(&file, &acknowledged));
+    compare(&file, &acknowledged).await;
     println!(
         "  {} acknowledged; from kill to acknowledgement: median {:?}, longest {:?}",
         acknowledged.len(),
@@ -296,8 +298,8 @@ fn a_stopped_server_is_waited_for_and_never_doubled() {
     let file = directory.path().join("state.db");
     let said = Said::default();
     let server = Process::writer(&file, 0, &said);
-    wait_for("a first acknowledgement", || (count(&said) > 0).then_some(()));
     runtime().block_on(async {
+        wait_for("a first acknowledgement", &said, 1).await;
         let store = open(&file);
         let short = Duration::from_millis(200);
         let read = async |name: &str| store.read(&Key::new(space(), name), short).await;

@@ -4,7 +4,7 @@
 //! expectation, and a conflict that shows its own writing was a success. So they hold through
 //! [`faulty`](crate::faulty) as well, where replies are lost.
 //!
-//! ```ignore
+//! ```text
 //! steadfast_store::conformance!(memory, || async { Fixture::of(Arc::new(Memory::new())) });
 //! ```
 

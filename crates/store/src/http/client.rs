@@ -74,14 +74,15 @@ impl Http {
         let read = wire::Read {
             space: wire::WireSpace(key.space.clone()),
             name: wire::Raw(key.name.clone()),
-            within_ms: millis(within),
+            within_ms: served_within(within),
         };
         let reply: wire::ReadReply = self.post("read", &read, within).await?;
         Ok(reply.record.map(wire::WireRecord::record))
     }
 
     pub(crate) async fn try_commit(&self, batch: Batch, within: Duration) -> Result<Cursor, Missed> {
-        let reply: wire::CommitReply = self.post("commit", &wire::Commit::of(batch, millis(within)), within).await?;
+        let reply: wire::CommitReply =
+            self.post("commit", &wire::Commit::of(batch, served_within(within)), within).await?;
         Ok(reply.cursor.0)
     }
 
@@ -98,7 +99,7 @@ impl Http {
             prefix: wire::Raw(prefix.to_vec()),
             page: page.map(wire::WireToken::of),
             limit,
-            within_ms: millis(within),
+            within_ms: served_within(within),
         };
         let reply: wire::ScanReply = self.post("scan", &scan, within).await?;
         Ok(reply.page())
@@ -227,6 +228,12 @@ fn error_of(headers: &HeaderMap, body: &[u8]) -> Option<Error> {
 
 fn missed(error: CallError) -> Missed {
     if error.may_have_happened() { Missed::Unanswered(error.to_string()) } else { Missed::NotSent(error.to_string()) }
+}
+
+/// How long the server may take of a call's time-out: a little less, so that its answer, which can tell what did not
+/// happen from what may have, is not overtaken by our own silence.
+fn served_within(within: Duration) -> u64 {
+    millis(within - within / 16)
 }
 
 fn millis(span: Duration) -> u64 {

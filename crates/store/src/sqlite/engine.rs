@@ -410,3 +410,6 @@ impl Store for Engine {
         self.shared.place.describe()
     }
 }
+
+#[cfg(test)]
+mod tests;

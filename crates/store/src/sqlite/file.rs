@@ -277,6 +277,8 @@ impl File {
 
     /// Ends the transaction; it is on the disk when this returns. After an error nobody knows.
     pub(super) fn commit(&mut self) -> Result<(), Failure> {
+        #[cfg(test)]
+        sabotage::commit(self)?;
         self.run("COMMIT")?;
         self.made.clear();
         Ok(())
@@ -436,4 +438,25 @@ fn explain(path: &Path, error: &rusqlite::Error) -> Failure {
     };
     let passing = matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
     Failure { error: sentence, passing }
+}
+
+/// Lets a commit fail as a failing disk would, where a test has put a file beside the database that says how.
+#[cfg(test)]
+pub(super) mod sabotage {
+    use super::{Error, Failure, File};
+
+    /// Nothing reaches the file.
+    pub(in super::super) const BEFORE: &str = "before";
+    /// Everything reaches the file, and is reported as failed.
+    pub(in super::super) const AFTER: &str = "after";
+
+    pub(super) fn commit(file: &File) -> Result<(), Failure> {
+        let order = file.path.with_extension("fail");
+        let Ok(when) = std::fs::read_to_string(&order) else { return Ok(()) };
+        std::fs::remove_file(&order).unwrap();
+        if when == AFTER {
+            file.run("COMMIT")?;
+        }
+        Err(Failure { error: Error::Unavailable(format!("the disk failed {when} the commit")), passing: false })
+    }
 }

@@ -95,8 +95,7 @@ impl Keeper {
                     RETRY
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot serve the store");
-                    self.away(error);
+                    self.failed(error);
                     RETRY_AFTER_FAILURE
                 }
             };
@@ -133,6 +132,15 @@ impl Keeper {
                 "another process holds the store and cannot be reached at {}: {e}",
                 self.place.socket.display()
             ))),
+        }
+    }
+
+    /// Nobody else has the lock, and the file cannot be served. Logged once, not at each attempt.
+    fn failed(&self, error: Error) {
+        let known = matches!(&*self.tell.borrow(), Role::Away(last) if *last == error);
+        if !known {
+            tracing::warn!(%error, "cannot serve the store");
+            self.away(error);
         }
     }
 

@@ -17,11 +17,12 @@ const WAITING_CALLS: usize = 16_384;
 /// Bytes of batches that wait, at most.
 const WAITING_BYTES: usize = 64 << 20;
 
-/// Calls taken at once: what one transaction holds at most, so that nobody waits for a longer one.
-const GROUP_CALLS: usize = 4096;
+/// Calls, or changes of theirs, taken at once: what one transaction holds, so that nobody waits long for it. The last
+/// batch taken may go over it.
+const GROUP_CHANGES: usize = 4096;
 
-/// Bytes of batches taken at once; a single larger one is taken all the same.
-const GROUP_BYTES: usize = 8 << 20;
+/// The same in bytes of names and values.
+const GROUP_BYTES: usize = 4 << 20;
 
 /// What is asked of the file.
 #[derive(Debug)]
@@ -127,6 +128,10 @@ impl Call {
         if let Call::Commit(batch, _) = self { batch.bytes() } else { 0 }
     }
 
+    fn changes(&self) -> usize {
+        if let Call::Commit(batch, _) = self { batch.changes.len() } else { 1 }
+    }
+
     /// Answers a call that was not made.
     pub(super) fn refuse(self, error: Error) {
         match self {
@@ -166,9 +171,10 @@ impl Queue {
             return None;
         }
         let mut group = Vec::new();
-        let mut bytes = 0;
-        while group.len() < GROUP_CALLS && bytes < GROUP_BYTES {
+        let (mut changes, mut bytes) = (0, 0);
+        while changes < GROUP_CHANGES && bytes < GROUP_BYTES {
             let Some(call) = waiting.calls.pop_front() else { break };
+            changes += call.changes();
             bytes += call.bytes();
             group.push(call);
         }

@@ -65,7 +65,7 @@ async fn the_queue_is_bounded_in_calls_and_in_bytes() {
         queue.push(call);
         assert!(matches!(answer.wait(SHORT, Error::OutcomeUnknown).await, Err(Error::Unavailable(_))));
         let group = queue.take().unwrap();
-        assert!(group.len() <= GROUP_CALLS && group.iter().map(Call::bytes).sum::<usize>() < GROUP_BYTES + (2 << 20));
+        assert!(group.len() <= GROUP_CHANGES && group.iter().map(Call::bytes).sum::<usize>() < GROUP_BYTES + (2 << 20));
         let (call, _answer) = commit(size);
         queue.push(call);
         let mut left = fit + 1 - group.len();

@@ -1,0 +1,117 @@
+use tempfile::TempDir;
+
+use super::super::file::sabotage;
+use super::*;
+use crate::{Expect, Notice};
+
+const WITHIN: Duration = Duration::from_secs(5);
+
+struct Disk {
+    directory: TempDir,
+    engine: Engine,
+}
+
+impl Disk {
+    fn new() -> Disk {
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place::of(&directory.path().join("state.db")).unwrap();
+        let lock = place.lock().unwrap().unwrap();
+        let (ended, _) = oneshot::channel();
+        Disk { engine: Engine::start(place, lock, LogBound::default(), ended).unwrap(), directory }
+    }
+
+    /// The next commit fails.
+    fn fail(&self, when: &str) {
+        std::fs::write(self.directory.path().join("state.fail"), when).unwrap();
+    }
+
+    async fn put(&self, name: &str) -> Result<Cursor, Error> {
+        let write = Write::Put(name.to_owned().into(), None);
+        self.engine.commit(Batch::one(key(name), Expect::Absent, write), WITHIN).await
+    }
+
+    async fn has(&self, name: &str) -> bool {
+        self.engine.read(&key(name), WITHIN).await.unwrap().is_some()
+    }
+
+    async fn watch(&self, from: &Cursor) -> Box<dyn Watch> {
+        self.engine.watch(&key("").space, b"", from.clone(), WITHIN).await.unwrap()
+    }
+}
+
+fn key(name: &str) -> Key {
+    Key::new(Space::new("web").unwrap(), name)
+}
+
+fn revision(notice: Result<Notice, Error>) -> Revision {
+    match notice {
+        Ok(Notice::Committed(commit)) => commit.cursor.revision,
+        other => panic!("no commit: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_failed_and_is_not_in_the_file_did_not_happen() {
+    let disk = Disk::new();
+    let first = disk.put("a").await.unwrap();
+    let mut watch = disk.watch(&first).await;
+    assert_eq!(revision(watch.next().await), first.revision);
+    disk.fail(sabotage::BEFORE);
+    assert!(matches!(disk.put("b").await, Err(Error::Unavailable(why)) if why.contains("before the commit")));
+    assert!(!disk.has("b").await);
+    let again = disk.put("b").await.unwrap();
+    assert_eq!(again.revision, first.revision.next());
+    assert_eq!(revision(watch.next().await), again.revision, "a watch goes on where nothing changed");
+}
+
+#[tokio::test]
+async fn a_commit_that_failed_and_is_in_the_file_may_have_happened() {
+    let disk = Disk::new();
+    let first = disk.put("a").await.unwrap();
+    let mut watch = disk.watch(&first).await;
+    assert_eq!(revision(watch.next().await), first.revision);
+    disk.fail(sabotage::AFTER);
+    assert!(matches!(disk.put("b").await, Err(Error::OutcomeUnknown(_))));
+    assert!(disk.has("b").await);
+    assert!(matches!(watch.next().await, Err(Error::Unavailable(_))), "it is resumed to learn of what came back");
+    let last = disk.put("c").await.unwrap();
+    let mut watch = disk.watch(&first).await;
+    for expected in [first.revision, first.revision.next(), last.revision] {
+        assert_eq!(revision(watch.next().await), expected);
+    }
+}
+
+#[tokio::test]
+async fn the_first_commit_of_a_space_can_fail_like_any() {
+    for (when, there) in [(sabotage::BEFORE, false), (sabotage::AFTER, true)] {
+        let disk = Disk::new();
+        disk.fail(when);
+        assert_eq!(matches!(disk.put("a").await, Err(Error::OutcomeUnknown(_))), there);
+        assert_eq!(disk.has("a").await, there);
+        let revision = disk.put("b").await.unwrap().revision;
+        assert_eq!(revision, Revision(1 + u64::from(there)));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_beside_a_failed_commit_is_not_in_doubt() {
+    let disk = Disk::new();
+    disk.put("a").await.unwrap();
+    disk.fail(sabotage::AFTER);
+    // Both wait before the thread can take one of them: they may share a transaction or not, and one of them fails.
+    let (written, refused) = tokio::join!(disk.put("b"), disk.put("a"));
+    assert!(!matches!(refused, Err(Error::OutcomeUnknown(_))), "{refused:?}");
+    assert!(matches!(written, Ok(_) | Err(Error::OutcomeUnknown(_))), "{written:?}");
+    assert!(disk.has("b").await);
+}
+
+#[tokio::test]
+async fn a_stopped_engine_refuses_and_ends_its_watches() {
+    let disk = Disk::new();
+    let first = disk.put("a").await.unwrap();
+    let mut watch = disk.watch(&first).await;
+    disk.engine.stop();
+    assert!(matches!(disk.put("b").await, Err(Error::Unavailable(_))));
+    assert!(matches!(watch.next().await, Err(Error::Unavailable(_))));
+    assert!(disk.engine.watch(&key("").space, b"", first, WITHIN).await.is_err());
+}
