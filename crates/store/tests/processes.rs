@@ -216,10 +216,12 @@ fn kill_nine_loses_nothing_acknowledged() {
 
 async fn kill_again_and_again() {
     const KILLS: usize = 50;
+    const PROCESSES: usize = 3;
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("state.db");
     let said = Said::default();
-    let mut processes = vec![Process::writer(&file, 0, &said), Process::writer(&file, 1, &said)];
+    // Three, so that two want to follow the one that is killed.
+    let mut processes: Vec<_> = (0..PROCESSES).map(|id| Process::writer(&file, id, &said)).collect();
     let mut gaps = Vec::new();
     for kill in 0..KILLS {
         // Some progress first, then any moment of the next milliseconds.
@@ -227,13 +229,13 @@ async fn kill_again_and_again() {
         sleep(Duration::from_micros(random::u64() % 20_000)).await;
         let holder = fs::read_to_string(file.with_extension("db.lock")).unwrap_or_default();
         let server = processes.iter().position(|process| process.pid() == holder);
-        // Mostly the one that serves; now and then the other.
-        let victim = server.filter(|_| !random::u64().is_multiple_of(8)).unwrap_or(kill % 2);
+        // Mostly the one that serves; now and then another.
+        let victim = server.filter(|_| !random::u64().is_multiple_of(8)).unwrap_or(kill % PROCESSES);
         processes.remove(victim).kill_nine();
         let (silent, begin) = (count(&said), clock::now());
         wait_for("an acknowledgement after a kill", &said, silent + 1).await;
         gaps.push(clock::now().since(begin));
-        processes.push(Process::writer(&file, kill + 2, &said));
+        processes.push(Process::writer(&file, kill + PROCESSES, &said));
     }
     processes.into_iter().for_each(Process::kill_nine);
     gaps.sort();
