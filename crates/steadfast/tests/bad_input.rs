@@ -36,7 +36,7 @@ fn agent_with(sandbox: &Sandbox, more: &[&str]) -> Ended {
 #[test]
 fn a_wrong_key() {
     let sandbox = Sandbox::new("key");
-    let config = gateway_config(&sandbox, free_port()).replace("kind = ", "lease_tll = \"3s\"\nkind = ");
+    let config = gateway_config(&sandbox, free_port(), free_port()).replace("kind = ", "lease_tll = \"3s\"\nkind = ");
     let words = ["steadfast.toml:5:1", "lease_tll", "did you mean", "lease_ttl"];
     check(&run_with(&sandbox, &config), USAGE, &words);
     check(&sandbox.run(&mut sandbox.steadfast(["check", "steadfast.toml"])), USAGE, &words);
@@ -57,7 +57,8 @@ fn a_lease_that_would_not_be_safe() {
         ("lease_ttl = \"200ms\"", "must be 2s475ms or more"),
         ("clock_drift = 0.4", "0.11 or less"),
     ] {
-        let config = gateway_config(&sandbox, free_port()).replace("kind = ", &format!("{setting}\nkind = "));
+        let config =
+            gateway_config(&sandbox, free_port(), free_port()).replace("kind = ", &format!("{setting}\nkind = "));
         check(&run_with(&sandbox, &config), USAGE, &["steadfast.toml:5:", why]);
     }
 }
@@ -68,7 +69,7 @@ fn a_port_in_use() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("has one").port();
     let address = format!("127.0.0.1:{port}");
-    check(&run_with(&sandbox, &gateway_config(&sandbox, port)), USAGE, &[&address, "in use"]);
+    check(&run_with(&sandbox, &gateway_config(&sandbox, port, free_port())), USAGE, &[&address, "in use"]);
     check(&agent_with(&sandbox, &["--probe", &address]), USAGE, &[&address, "in use", "probe"]);
 }
 
@@ -106,7 +107,7 @@ fn a_second_agent_of_the_same_name() {
 #[test]
 fn a_store_of_a_newer_format() {
     let sandbox = Sandbox::new("newer");
-    sandbox.write("steadfast.toml", &gateway_config(&sandbox, free_port()));
+    sandbox.write("steadfast.toml", &gateway_config(&sandbox, free_port(), free_port()));
     let mut gateway = sandbox.spawn("gateway", &mut sandbox.steadfast(["run", "--config", "steadfast.toml"]));
     wait_until("the store", SOON, || sandbox.path("state.db").exists());
     let status = || sandbox.run(&mut sandbox.steadfast(["status", "--store", &store_url(&sandbox)]));

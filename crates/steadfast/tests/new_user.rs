@@ -34,7 +34,7 @@ fn three_python_servers_and_a_file_of_seven_lines() {
     wait_until("one 200 and two 503", SOON, one_leads);
 
     let port = free_port();
-    sandbox.write("gateway.toml", &gateway_config(&sandbox, port));
+    sandbox.write("gateway.toml", &gateway_config(&sandbox, port, free_port()));
     let _gateway = sandbox.spawn("gateway", &mut sandbox.steadfast(["run", "--config", "gateway.toml"]));
     let listing = || {
         get(&format!("http://127.0.0.1:{port}/"))

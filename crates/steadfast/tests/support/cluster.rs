@@ -33,6 +33,8 @@ pub struct Cluster {
     pub members: Vec<Member>,
     pub gateway: Process,
     gateway_port: u16,
+    /// How agents and commands reach the store, as flags.
+    reach: Vec<String>,
     pub sandbox: Sandbox,
 }
 
@@ -40,29 +42,48 @@ impl Cluster {
     /// Three members and a gateway, all ready: one leads, the others stand by, the gateway answers. The gateway's
     /// process serves the store.
     pub fn start(name: &str) -> Cluster {
-        let (sandbox, gateway_port) = Cluster::prepare(name);
-        let gateway = Cluster::start_gateway(&sandbox, gateway_port);
-        let members = MEMBERS.map(|name| member(&sandbox, name)).into();
-        Cluster { members, gateway, gateway_port, sandbox }.ready()
+        let (sandbox, port, _) = Cluster::prepare(name);
+        let reach = by_file(&sandbox);
+        let gateway = Cluster::start_gateway(&sandbox, port);
+        let members = MEMBERS.map(|name| member(&sandbox, &reach, name)).into();
+        Cluster { members, gateway, gateway_port: port, reach, sandbox }.ready()
     }
 
     /// Likewise, with the first member's agent serving the store.
     pub fn start_agents_first(name: &str) -> Cluster {
-        let (sandbox, gateway_port) = Cluster::prepare(name);
-        let first = member(&sandbox, MEMBERS[0]);
+        let (sandbox, port, _) = Cluster::prepare(name);
+        let reach = by_file(&sandbox);
+        let first = member(&sandbox, &reach, MEMBERS[0]);
         wait_until("the first agent's probe", SOON, || first.probe().is_some());
-        let others = MEMBERS[1..].iter().map(|name| member(&sandbox, name));
+        let others = MEMBERS[1..].iter().map(|name| member(&sandbox, &reach, name));
         let members = std::iter::once(first).chain(others).collect();
-        let gateway = Cluster::start_gateway(&sandbox, gateway_port);
-        Cluster { members, gateway, gateway_port, sandbox }.ready()
+        let gateway = Cluster::start_gateway(&sandbox, port);
+        Cluster { members, gateway, gateway_port: port, reach, sandbox }.ready()
     }
 
-    fn prepare(name: &str) -> (Sandbox, u16) {
+    /// Likewise, with agents that reach the gateway's store over HTTP, as from other machines.
+    pub fn start_over_http(name: &str) -> Cluster {
+        let (sandbox, port, admin_port) = Cluster::prepare(name);
+        let gateway = Cluster::start_gateway(&sandbox, port);
+        let token = sandbox.path("state/admin.token").display().to_string();
+        let store = format!("http://127.0.0.1:{admin_port}");
+        let reach = vec!["--store".to_owned(), store, "--token-file".to_owned(), token];
+        let members = MEMBERS.map(|name| member(&sandbox, &reach, name)).into();
+        Cluster { members, gateway, gateway_port: port, reach, sandbox }.ready()
+    }
+
+    /// A directory with the application and the gateway's file; the ports of the gateway and of its API.
+    fn prepare(name: &str) -> (Sandbox, u16, u16) {
         let sandbox = Sandbox::new(name);
-        let gateway_port = free_port();
+        let (port, admin_port) = (free_port(), free_port());
         sandbox.write("app.py", APP);
-        sandbox.write("gateway.toml", &gateway_config(&sandbox, gateway_port));
-        (sandbox, gateway_port)
+        sandbox.write("gateway.toml", &gateway_config(&sandbox, port, admin_port));
+        (sandbox, port, admin_port)
+    }
+
+    /// Starts the gateway again, after it ended.
+    pub fn restart_gateway(&mut self) {
+        self.gateway = Cluster::start_gateway(&self.sandbox, self.gateway_port);
     }
 
     fn start_gateway(sandbox: &Sandbox, port: u16) -> Process {
@@ -86,7 +107,7 @@ impl Cluster {
     /// `steadfast <args>` against this cluster's store.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.sandbox.steadfast(args);
-        command.args(["--store", &store_url(&self.sandbox)]);
+        command.args(&self.reach);
         command
     }
 
@@ -121,7 +142,7 @@ impl Cluster {
     /// Starts the agent of a member again, after it ended.
     pub fn restart(&mut self, index: usize) {
         let Member { name, app_port, probe_port, .. } = &self.members[index];
-        self.members[index].agent = start_agent(&self.sandbox, name, *app_port, *probe_port);
+        self.members[index].agent = start_agent(&self.sandbox, &self.reach, name, *app_port, *probe_port);
     }
 }
 
@@ -163,25 +184,36 @@ pub fn store_url(sandbox: &Sandbox) -> String {
     format!("sqlite://{}", sandbox.path("state.db").display())
 }
 
-/// A gateway's file, as short as the README's.
-pub fn gateway_config(sandbox: &Sandbox, port: u16) -> String {
+fn by_file(sandbox: &Sandbox) -> Vec<String> {
+    vec!["--store".to_owned(), store_url(sandbox)]
+}
+
+/// A gateway's file, as short as the README's, with ports of its own.
+pub fn gateway_config(sandbox: &Sandbox, port: u16, admin_port: u16) -> String {
     format!(
-        "store = \"{}\"\n[admin]\nlisten = \"127.0.0.1:{}\"\n[sets.web]\nkind = \"single\"\n[[listeners]]\n\
+        "store = \"{}\"\n[admin]\nlisten = \"127.0.0.1:{admin_port}\"\n[sets.web]\nkind = \"single\"\n[[listeners]]\n\
          listen = \"127.0.0.1:{port}\"\nroutes = [{{ path = \"/\", set = \"web\", answer = \"proxy\" }}]\n",
         store_url(sandbox),
-        free_port(),
     )
 }
 
-fn member(sandbox: &Sandbox, name: &str) -> Member {
+/// An application by itself, without an agent.
+pub fn start_app(sandbox: &Sandbox, name: &str, port: u16) -> Process {
+    sandbox.write("app.py", APP);
+    let app = sandbox.spawn(name, sandbox.command("python3").args(["app.py", name, &port.to_string(), "."]));
+    wait_until("the application to answer", SOON, || get(&format!("http://127.0.0.1:{port}/")).is_ok());
+    app
+}
+
+fn member(sandbox: &Sandbox, reach: &[String], name: &str) -> Member {
     let (app_port, probe_port) = (free_port(), free_port());
-    let agent = start_agent(sandbox, name, app_port, probe_port);
+    let agent = start_agent(sandbox, reach, name, app_port, probe_port);
     Member { name: name.to_owned(), agent, app_port, probe_port }
 }
 
-fn start_agent(sandbox: &Sandbox, name: &str, app_port: u16, probe_port: u16) -> Process {
+fn start_agent(sandbox: &Sandbox, reach: &[String], name: &str, app_port: u16, probe_port: u16) -> Process {
     let mut command = sandbox.steadfast(["agent", "--set", "web", "--kind", "single", "--instance", name]);
-    command.args(["--store", &store_url(sandbox)]);
+    command.args(reach);
     command.arg("--state-dir").arg(sandbox.path(&format!("state-{name}")));
     command.args(["--endpoint", &format!("http=http://127.0.0.1:{app_port}")]);
     command.args(["--check", &format!("http://127.0.0.1:{app_port}/healthz")]);

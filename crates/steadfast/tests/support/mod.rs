@@ -14,7 +14,7 @@ mod signal;
 
 use std::time::{Duration, Instant};
 
-pub use cluster::{Cluster, DEFAULT_TTL, Member, gateway_config, store_url};
+pub use cluster::{Cluster, DEFAULT_TTL, Member, gateway_config, start_app, store_url};
 pub use http::{Answer, Connection, get, post};
 pub use load::{Load, Outcome, Pace, Report, Sample};
 pub use ports::free_port;
