@@ -30,10 +30,10 @@ pub(crate) enum Event {
     Checked { start: u64, began: Moment, result: CheckResult },
     /// The application was started, or could not be.
     Started(Result<Arc<Group>, SpawnError>),
-    /// The application's main process died.
-    Died { exit: Exit },
-    /// Nothing of the application runs any more; its main process ended like this.
-    Empty { exit: Exit },
+    /// The main process of the `start`th start of the application ended.
+    Died { start: u64, exit: Exit },
+    /// Nothing of the `start`th start of the application runs any more; its main process ended like this.
+    Empty { start: u64, exit: Exit },
     /// Everybody who used the instance has let go, or was given enough time to.
     LetGo,
     /// Asked to leave.

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use steadfast_core::{Endpoint, EndpointName, Moment};
+use steadfast_host::clock;
 use steadfast_host::net::{self, Listener, Sharing, Stream};
-use steadfast_host::{clock, relay};
+use steadfast_host::relay::{self, Meter};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -24,6 +25,11 @@ const CONNECTIONS: usize = 16 * 1024;
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// A connection on which nothing passes for so long is reset.
 const IDLE: Duration = Duration::from_secs(24 * 3600);
+/// A connection on which the application had the last word so long ago is taken to wait for nothing. Kept-alive ones
+/// would hold up a hand-over otherwise; what gateways still wait for, they say themselves.
+const QUIET: Duration = Duration::from_millis(100);
+/// How often that is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// All gates of one instance. A clone is the same.
 #[derive(Clone, Debug)]
@@ -35,8 +41,14 @@ struct Shared {
     cover_all: bool,
     /// Counts the cuts: connections look again whether they may go on.
     cuts: watch::Sender<u64>,
-    /// How many connections are carried.
-    carried: watch::Sender<usize>,
+    carried: Mutex<Carried>,
+}
+
+/// The connections a gate carries, by a number of their own; without a meter until they reach the application.
+#[derive(Debug, Default)]
+struct Carried {
+    next: u64,
+    connections: BTreeMap<u64, Option<Arc<Meter>>>,
 }
 
 /// A gate that is bound and not yet open.
@@ -74,7 +86,7 @@ impl Bound {
 impl Gates {
     /// Gates that go by `cell`. `cover_all`: there is no way to the application but through one of them.
     pub(crate) fn new(cell: Cell, cover_all: bool) -> Gates {
-        Gates(Arc::new(Shared { cell, cover_all, cuts: watch::Sender::new(0), carried: watch::Sender::new(0) }))
+        Gates(Arc::new(Shared { cell, cover_all, cuts: watch::Sender::new(0), carried: Mutex::default() }))
     }
 
     /// Whether there is no way to the application but through a gate.
@@ -110,11 +122,15 @@ impl Gates {
         self.0.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// Returns once nothing is carried, at `give_up` at the latest.
-    pub(crate) async fn idle(&self, give_up: Moment) {
-        let mut carried = self.0.carried.subscribe();
-        // Errors only if the sender were gone, which this value holds.
-        drop(clock::timeout_at(give_up, carried.wait_for(|carried| *carried == 0)).await);
+    /// Returns once nobody who came through a gate waits for an answer, at `give_up` at the latest.
+    pub(crate) async fn at_rest(&self, give_up: Moment) {
+        while !self.carried().is_at_rest(clock::now()) && clock::now() < give_up {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn carried(&self) -> MutexGuard<'_, Carried> {
+        self.0.carried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn serve(self, gate: Bound, to: Endpoint) {
@@ -135,17 +151,17 @@ impl Gates {
                 continue;
             }
             let (gates, to) = (self.clone(), Arc::clone(&to));
-            let carried = Carried::new(&gates);
+            let one = Carrying::new(&gates);
             carrying.spawn(async move {
-                let _held = (permit, carried);
-                if let Err(error) = gates.carry(stream, &to).await {
+                let _permit = permit;
+                if let Err(error) = gates.carry(stream, &to, &one).await {
                     tracing::debug!(%peer, %to, %error, "the gate could not reach the application");
                 }
             });
         }
     }
 
-    async fn carry(&self, stream: TcpStream, to: &Endpoint) -> std::io::Result<()> {
+    async fn carry(&self, stream: TcpStream, to: &Endpoint, one: &Carrying) -> std::io::Result<()> {
         // Whatever ends this early, the client sees a reset and not an orderly end.
         refuse(&stream);
         let connect = tokio::time::timeout(CONNECT_WITHIN, net::connect_tcp(to.host(), to.port()));
@@ -155,8 +171,9 @@ impl Gates {
             connected = connect => connected??,
         };
         let permit = || clock::now() < self.0.cell.carry_until();
-        let outcome = relay::relay(stream, application, IDLE, permit, self.revoked()).await;
-        tracing::trace!(?outcome, "a connection through the gate ended");
+        let meter = one.reached();
+        let ended = relay::relay(stream, application, IDLE, &meter, permit, self.revoked()).await;
+        tracing::trace!(?ended, ?meter, "a connection through the gate ended");
         Ok(())
     }
 
@@ -175,19 +192,40 @@ impl Gates {
     }
 }
 
-/// Counts one connection as long as it lives.
-struct Carried(Gates);
-
 impl Carried {
-    fn new(gates: &Gates) -> Carried {
-        gates.0.carried.send_modify(|carried| *carried += 1);
-        Carried(gates.clone())
+    fn is_at_rest(&self, now: Moment) -> bool {
+        let rests = |meter: &Meter| meter.is_answered() && now.since(meter.last()) >= QUIET;
+        self.connections.values().all(|meter| meter.as_ref().is_some_and(|meter| rests(meter)))
     }
 }
 
-impl Drop for Carried {
+/// One connection, known to its gates as long as this lives.
+struct Carrying {
+    gates: Gates,
+    number: u64,
+}
+
+impl Carrying {
+    fn new(gates: &Gates) -> Carrying {
+        let mut carried = gates.carried();
+        carried.next += 1;
+        let number = carried.next;
+        carried.connections.insert(number, None);
+        drop(carried);
+        Carrying { gates: gates.clone(), number }
+    }
+
+    /// It has reached the application.
+    fn reached(&self) -> Arc<Meter> {
+        let meter = Arc::new(Meter::default());
+        self.gates.carried().connections.insert(self.number, Some(Arc::clone(&meter)));
+        meter
+    }
+}
+
+impl Drop for Carrying {
     fn drop(&mut self) {
-        self.0.0.carried.send_modify(|carried| *carried -= 1);
+        self.gates.carried().connections.remove(&self.number);
     }
 }
 

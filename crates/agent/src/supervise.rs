@@ -19,7 +19,8 @@ pub(crate) struct Supervisor {
     stop_within: Duration,
     at_once: Shutdown,
     life: Arc<Life>,
-    group: Option<Arc<Group>>,
+    /// What runs, and which start it is.
+    running: Option<(Arc<Group>, u64)>,
 }
 
 impl Supervisor {
@@ -36,7 +37,7 @@ impl Supervisor {
         let mut spec = Spec::new(filled?);
         spec.env = environment(&config.set, &config.instance, endpoints, life);
         let stop_within = config.stop_within.duration();
-        Ok(Some(Supervisor { spec, stop_within, at_once, life: Arc::clone(life), group: None }))
+        Ok(Some(Supervisor { spec, stop_within, at_once, life: Arc::clone(life), running: None }))
     }
 
     /// The program, for people.
@@ -61,27 +62,28 @@ impl Supervisor {
         }
     }
 
-    /// It was started: hears of its end.
-    pub(crate) fn started(&mut self, group: Arc<Group>) -> impl Future<Output = Event> + Send + use<> {
-        self.group = Some(Arc::clone(&group));
-        async move { Event::Died { exit: group.exited().await } }
+    /// It was started, for the `start`th time: hears of its end.
+    pub(crate) fn started(&mut self, group: Arc<Group>, start: u64) -> impl Future<Output = Event> + Send + use<> {
+        self.running = Some((Arc::clone(&group), start));
+        async move { Event::Died { start, exit: group.exited().await } }
     }
 
     /// Its process id.
     pub(crate) fn pid(&self) -> Option<i32> {
-        self.group.as_ref().map(|group| group.pid())
+        self.running.as_ref().map(|(group, _)| group.pid())
     }
 
     /// Its main process died: ends the rest.
     pub(crate) fn bury(&mut self) -> Option<impl Future<Output = Event> + Send + use<>> {
-        let group = self.group.clone()?;
+        let (group, start) = self.running.clone()?;
         group.kill();
-        Some(async move { Event::Empty { exit: ended(&group).await } })
+        Some(async move { Event::Empty { start, exit: ended(&group).await } })
     }
 
     /// Ends all of it: gently, and for certain after `stop_within`, or at once if that is wished for meanwhile.
     pub(crate) fn stop(&mut self) -> Option<impl Future<Output = Event> + Send + use<>> {
-        let (group, within, at_once) = (self.group.clone()?, self.stop_within, self.at_once.clone());
+        let (group, start) = self.running.clone()?;
+        let (within, at_once) = (self.stop_within, self.at_once.clone());
         Some(async move {
             let exit = tokio::select! {
                 exit = group.stop(within) => exit,
@@ -90,18 +92,18 @@ impl Supervisor {
                     ended(&group).await
                 }
             };
-            Event::Empty { exit }
+            Event::Empty { start, exit }
         })
     }
 
     /// Nothing of it runs any more.
     pub(crate) fn forget(&mut self) {
-        self.group = None;
+        self.running = None;
     }
 
     /// Passes a signal on to its main process.
     pub(crate) fn signal(&self, signal: Signal) {
-        if let Some(group) = &self.group
+        if let Some((group, _)) = &self.running
             && let Err(error) = group.signal(signal)
         {
             tracing::debug!(%signal, %error, "a signal was not passed on");

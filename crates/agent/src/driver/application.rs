@@ -56,7 +56,7 @@ impl Loop {
     pub(super) fn started(&mut self, now: Moment, group: Arc<Group>) {
         let Some(Supervised { application, supervisor }) = &mut self.parts.supervised else { return };
         application.started();
-        self.effects.spawn(supervisor.started(group));
+        self.effects.spawn(supervisor.started(group, application.number()));
         let pid = supervisor.pid().unwrap_or_default();
         tracing::info!(instance = %self.parts.config.instance, pid, program = supervisor.program(), "started the application");
         self.parts.checks.begin(now, application.number());
@@ -74,8 +74,11 @@ impl Loop {
     }
 
     /// Its main process died: by our wish or not, the rest follows.
-    pub(super) fn died(&mut self, now: Moment, exit: Ended) {
+    pub(super) fn died(&mut self, now: Moment, start: u64, exit: Ended) {
         let Some(Supervised { application, supervisor }) = &mut self.parts.supervised else { return };
+        if start != application.number() {
+            return;
+        }
         let by_itself = application.is_up();
         application.died(code(exit));
         self.parts.checks.end();
@@ -91,8 +94,11 @@ impl Loop {
     }
 
     /// Nothing of it runs any more.
-    pub(super) fn empty(&mut self, now: Moment, exit: Ended) {
+    pub(super) fn empty(&mut self, now: Moment, start: u64, exit: Ended) {
         let Some(Supervised { application, supervisor }) = &mut self.parts.supervised else { return };
+        if start != application.number() {
+            return;
+        }
         supervisor.forget();
         self.parts.checks.end();
         application.empty(now, code(exit));

@@ -105,7 +105,8 @@ impl Loop {
         let at_once = self.parts.controls.at_once.clone();
         self.effects.spawn(async move {
             let patient = async {
-                let (holding, ()) = tokio::join!(gateways.let_go(now - window, now + bound), gates.idle(now + bound));
+                let (holding, ()) =
+                    tokio::join!(gateways.let_go(now - window, now + bound), gates.at_rest(now + bound));
                 if !holding.is_empty() {
                     tracing::warn!(gateways = holding.join(", "), "gateways still carry requests after {bound:?}");
                 }

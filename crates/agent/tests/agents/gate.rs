@@ -1,6 +1,7 @@
 //! Gates: through them only while the lease is valid.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use steadfast_agent::{AgentConfig, EndpointSource};
@@ -10,13 +11,15 @@ use steadfast_registry::{ProbeReason, Role};
 use steadfast_store::faulty::Fault;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::support::{Agent, Cluster, SOON, TTL, eventually};
 
-/// An application that answers each byte with the next one.
+/// An application that answers each byte with the next one; 100 only when it is told to.
 struct Counting {
     address: SocketAddr,
+    answer: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -24,11 +27,17 @@ impl Counting {
     async fn start() -> Counting {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let answer = Arc::new(Notify::new());
+        let may_answer = Arc::clone(&answer);
         let task = tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
+                let may_answer = Arc::clone(&may_answer);
                 tokio::spawn(async move {
                     while let Ok(byte) = stream.read_u8().await {
+                        if byte == 100 {
+                            may_answer.notified().await;
+                        }
                         if stream.write_u8(byte + 1).await.is_err() {
                             return;
                         }
@@ -36,7 +45,7 @@ impl Counting {
                 });
             }
         });
-        Counting { address, task }
+        Counting { address, answer, task }
     }
 }
 
@@ -128,19 +137,27 @@ async fn a_planned_hand_over_lets_what_is_carried_end_and_takes_on_nothing() {
     let other = agents.iter().find(|agent| agent.instance != leader.instance).unwrap();
     other.says("a standby", |answer| answer.reason == ProbeReason::Standby).await;
 
-    let mut carried = connect(&cluster, leader).await.unwrap();
-    assert_eq!(answers(&mut carried).await.unwrap(), 42);
+    let mut kept_alive = connect(&cluster, leader).await.unwrap();
+    assert_eq!(answers(&mut kept_alive).await.unwrap(), 42);
+    let mut waiting = connect(&cluster, leader).await.unwrap();
+    waiting.write_u8(100).await.unwrap();
     cluster.registry.order_switchover(&cluster.set, None, "operator").await.unwrap();
     leader.says("stepping down", |answer| answer.reason == ProbeReason::SteppingDown).await;
     asked(&cluster, leader).await.unwrap_err();
-    assert_eq!(answers(&mut carried).await.unwrap(), 42, "it may end what it began");
-    assert!(!cluster.lease().await.unwrap().released, "and that long the lease is kept");
-    drop(carried);
-    let handed = clock::now();
+    let until = clock::now() + TTL / 4;
+    while clock::now() < until {
+        assert!(!cluster.lease().await.unwrap().released, "somebody waits for an answer");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    application.answer.notify_one();
+    assert_eq!(waiting.read_u8().await.unwrap(), 101, "what was begun is ended");
+    let answered = clock::now();
     let (next, epoch) = cluster.leader(&agents, 1).await;
     assert_eq!((next.instance.as_str(), epoch), (other.instance.as_str(), 2));
-    assert!(clock::now().since(handed) < TTL, "given back, not left to expire");
+    let took = clock::now().since(answered);
+    assert!(took < TTL / 2, "{took:?}: those who wait for nothing are not waited for");
     assert_eq!(asked(&cluster, next).await.unwrap(), 42);
+    answers(&mut kept_alive).await.unwrap_err();
 }
 
 #[tokio::test]
@@ -152,7 +169,7 @@ async fn one_that_never_ends_does_not_keep_the_lease() {
     let other = agents.iter().find(|agent| agent.instance != leader.instance).unwrap();
     other.says("a standby", |answer| answer.reason == ProbeReason::Standby).await;
     let mut stays = connect(&cluster, leader).await.unwrap();
-    assert_eq!(answers(&mut stays).await.unwrap(), 42);
+    stays.write_u8(100).await.unwrap();
     cluster.registry.order_switchover(&cluster.set, None, "operator").await.unwrap();
     cluster.leader(&agents, 1).await;
     let end = tokio::time::timeout(SOON, stays.read_u8()).await.unwrap().unwrap_err();

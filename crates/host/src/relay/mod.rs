@@ -8,7 +8,7 @@ mod pipes;
 use std::io;
 use std::os::fd::AsFd;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -33,33 +33,96 @@ pub enum Ended {
     Failed(io::Error),
 }
 
-/// What became of a relay.
+/// What a relay has done so far; to be read from outside while it runs.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct Meter {
+    there: AtomicU64,
+    back: AtomicU64,
+    /// When bytes last passed, in nanoseconds of the boot clock.
+    last: AtomicU64,
+    /// They went there.
+    last_there: AtomicBool,
+    /// Bytes that were read and not yet written.
+    held: AtomicU64,
+}
+
+impl Default for Meter {
+    /// Nothing has passed; idleness counts from now.
+    fn default() -> Meter {
+        let now = clock::now().as_nanos();
+        let (there, back) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (last_there, held) = (AtomicBool::new(false), AtomicU64::new(0));
+        Meter { there, back, last: AtomicU64::new(now), last_there, held }
+    }
+}
+
+impl Meter {
     /// Bytes that went from the first connection to the second.
-    pub there: u64,
+    pub fn there(&self) -> u64 {
+        self.there.load(Ordering::Relaxed)
+    }
+
     /// Bytes that went from the second connection to the first.
-    pub back: u64,
-    /// Why it ended.
-    pub ended: Ended,
+    pub fn back(&self) -> u64 {
+        self.back.load(Ordering::Relaxed)
+    }
+
+    /// When bytes last passed, either way; at first, when it was made.
+    pub fn last(&self) -> Moment {
+        Moment::from_nanos(self.last.load(Ordering::Relaxed))
+    }
+
+    /// Whether the second side has had the last word: as far as can be told without knowing what they speak, nobody
+    /// waits for an answer.
+    pub fn is_answered(&self) -> bool {
+        !self.last_there.load(Ordering::Relaxed) && self.held.load(Ordering::Relaxed) == 0
+    }
+
+    fn took(&self, direction: Direction, count: usize) {
+        self.held.fetch_add(count as u64, Ordering::Relaxed);
+        self.last_there.store(matches!(direction, Direction::There), Ordering::Relaxed);
+    }
+
+    fn gave(&self, direction: Direction, count: usize) {
+        let moved = match direction {
+            Direction::There => &self.there,
+            Direction::Back => &self.back,
+        };
+        moved.fetch_add(count as u64, Ordering::Relaxed);
+        self.last.store(clock::now().as_nanos(), Ordering::Relaxed);
+        self.held.fetch_sub(count as u64, Ordering::Relaxed);
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    There,
+    Back,
 }
 
 /// Relays between `one` and `other` until both directions have ended, nothing passed for `idle`, `revoked` completes,
 /// or `permit` says no. It is asked before every read and every write, because a task that was ready when the machine
 /// or the process stopped runs before any timer when it goes on. Unless both sides ended in good order, both
-/// connections are reset, also when the future is dropped.
-pub async fn relay<P, R>(one: TcpStream, other: TcpStream, idle: Duration, permit: P, revoked: R) -> Outcome
+/// connections are reset, also when the future is dropped. `meter` tells how far it has come.
+pub async fn relay<P, R>(
+    one: TcpStream,
+    other: TcpStream,
+    idle: Duration,
+    meter: &Meter,
+    permit: P,
+    revoked: R,
+) -> Ended
 where
     P: Fn() -> bool,
     R: Future<Output = ()>,
 {
-    let shared = Shared { permit, last: AtomicU64::new(clock::now().as_nanos()) };
-    let (there, back) = (AtomicU64::new(0), AtomicU64::new(0));
+    let shared = Shared { permit, meter };
     let result = match reset_when_dropped(&one).and_then(|()| reset_when_dropped(&other)) {
         Err(error) => Err(Ended::Failed(error)),
         Ok(()) => {
             let both = async {
-                tokio::try_join!(shared.one_way(&one, &other, &there), shared.one_way(&other, &one, &back)).map(drop)
+                let there = shared.one_way(&one, &other, Direction::There);
+                tokio::try_join!(there, shared.one_way(&other, &one, Direction::Back)).map(drop)
             };
             tokio::select! {
                 biased;
@@ -70,17 +133,16 @@ where
         }
     };
     let ended = result.and_then(|()| end_in_good_order(&one, &other).map_err(Ended::Failed)).err();
-    Outcome { there: there.into_inner(), back: back.into_inner(), ended: ended.unwrap_or(Ended::Closed) }
+    ended.unwrap_or(Ended::Closed)
 }
 
-struct Shared<P> {
+struct Shared<'a, P> {
     permit: P,
-    /// When bytes last passed, in nanoseconds of the boot clock.
-    last: AtomicU64,
+    meter: &'a Meter,
 }
 
-impl<P: Fn() -> bool> Shared<P> {
-    async fn one_way(&self, from: &TcpStream, to: &TcpStream, moved: &AtomicU64) -> Result<(), Ended> {
+impl<P: Fn() -> bool> Shared<'_, P> {
+    async fn one_way(&self, from: &TcpStream, to: &TcpStream, direction: Direction) -> Result<(), Ended> {
         loop {
             from.readable().await.map_err(Ended::Failed)?;
             // A pipe is held only while something is in it: thousands of quiet connections need none.
@@ -94,7 +156,8 @@ impl<P: Fn() -> bool> Shared<P> {
                     return SockRef::from(to).shutdown(std::net::Shutdown::Write).or_else(already_gone);
                 }
                 Ok(count) => {
-                    self.empty(&pipe, count, to, moved).await?;
+                    self.meter.took(direction, count);
+                    self.empty(&pipe, count, to, direction).await?;
                     pipe.give_back();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => pipe.give_back(),
@@ -104,15 +167,14 @@ impl<P: Fn() -> bool> Shared<P> {
     }
 
     /// Writes the `left` bytes in `pipe`.
-    async fn empty(&self, pipe: &Pipe, mut left: usize, to: &TcpStream, moved: &AtomicU64) -> Result<(), Ended> {
+    async fn empty(&self, pipe: &Pipe, mut left: usize, to: &TcpStream, direction: Direction) -> Result<(), Ended> {
         while left > 0 {
             to.writable().await.map_err(Ended::Failed)?;
             self.permitted()?;
             match to.try_io(Interest::WRITABLE, || sys::splice(pipe.reading_end(), to.as_fd(), left)) {
                 Ok(count) => {
                     left -= count;
-                    moved.fetch_add(count as u64, Ordering::Relaxed);
-                    self.last.store(clock::now().as_nanos(), Ordering::Relaxed);
+                    self.meter.gave(direction, count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(Ended::Failed(error)),
@@ -127,7 +189,7 @@ impl<P: Fn() -> bool> Shared<P> {
 
     async fn idle(&self, idle: Duration) {
         loop {
-            let until = Moment::from_nanos(self.last.load(Ordering::Relaxed)) + idle;
+            let until = self.meter.last() + idle;
             if clock::now() >= until {
                 return;
             }

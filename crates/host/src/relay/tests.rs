@@ -10,12 +10,21 @@ use super::*;
 
 const SOON: Duration = Duration::from_secs(10);
 
+/// What became of a relay.
+#[derive(Debug)]
+struct Outcome {
+    there: u64,
+    back: u64,
+    ended: Ended,
+}
+
 /// A client and a server with a relay between them.
 struct Between {
     client: TcpStream,
     server: TcpStream,
     open: Arc<AtomicBool>,
     revoke: Option<oneshot::Sender<()>>,
+    meter: Arc<Meter>,
     relay: JoinHandle<Outcome>,
 }
 
@@ -32,13 +41,50 @@ impl Between {
                 std::future::pending().await
             }
         };
-        let relay = tokio::spawn(async move { relay(one, other, idle, permit, revoked).await });
-        Between { client, server, open, revoke: Some(revoke), relay }
+        let meter = Arc::new(Meter::default());
+        let metered = Arc::clone(&meter);
+        let relay = tokio::spawn(async move {
+            let ended = relay(one, other, idle, &metered, permit, revoked).await;
+            Outcome { there: metered.there(), back: metered.back(), ended }
+        });
+        Between { client, server, open, revoke: Some(revoke), meter, relay }
     }
 
     async fn ended(relay: JoinHandle<Outcome>) -> Outcome {
         tokio::time::timeout(SOON, relay).await.expect("the relay ends in time").unwrap()
     }
+}
+
+#[tokio::test]
+async fn the_meter_knows_who_had_the_last_word() {
+    let Between { mut client, mut server, meter, relay: _relay, .. } = Between::new(SOON).await;
+    assert!(meter.is_answered());
+    let made = meter.last();
+    let becomes = async |answered: bool| {
+        let deadline = clock::now() + SOON;
+        while meter.is_answered() != answered {
+            assert!(clock::now() < deadline, "answered: {answered}");
+            tokio::task::yield_now().await;
+        }
+    };
+    for _ in 0..2 {
+        pass(&mut client, &mut server, b"question").await;
+        becomes(false).await;
+        pass(&mut server, &mut client, b"answer").await;
+        becomes(true).await;
+    }
+    assert!(meter.last() > made && (meter.there(), meter.back()) == (16, 12));
+
+    // More than the sockets on the way hold, to a client that does not read: the answer is still being given.
+    let all = tokio::spawn(async move {
+        server.write_all(&vec![0; 64 * 1024 * 1024]).await.unwrap();
+        server
+    });
+    becomes(false).await;
+    let mut read = vec![0; 64 * 1024 * 1024];
+    tokio::time::timeout(SOON, client.read_exact(&mut read)).await.unwrap().unwrap();
+    becomes(true).await;
+    drop(all.await.unwrap());
 }
 
 async fn connected() -> (TcpStream, TcpStream) {
