@@ -7,6 +7,7 @@ mod parts;
 mod serving;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use steadfast_core::SetName;
 use steadfast_core::settings::SetSettings;
@@ -24,6 +25,9 @@ use crate::cli;
 use crate::config::{Config, Set};
 use crate::exit::{Exit, Failure, Outcome};
 
+/// How long the store may keep the start waiting.
+const INTRODUCE_WITHIN: Duration = Duration::from_secs(2);
+
 /// `steadfast run`.
 pub(crate) async fn run(flags: &cli::Run) -> Outcome {
     let config = Config::load(&flags.config).map_err(Failure::usage)?;
@@ -33,13 +37,17 @@ pub(crate) async fn run(flags: &cli::Run) -> Outcome {
     let serving = Serving::bind(config.admin.listen, &config.admin.token_file, &ground.state)?;
 
     let mut parts = Parts::new(leave.clone());
-    let gateway = start_gateway(&config, &ground.registry, &leave, &mut parts)?;
     let file = config.sets.iter().filter(|(_, set)| set.instances.is_empty());
     let file: Vec<(SetName, SetSettings)> = file.map(|(name, set)| (name.clone(), set.settings.clone())).collect();
+    // What no waiting mends is told before anything has begun; a store that is away is waited for meanwhile.
+    match tokio::time::timeout(INTRODUCE_WITHIN, introduce(ground.registry.clone(), file.clone())).await {
+        Ok(introduced) => introduced.map(drop)?,
+        Err(_) => parts.spawn("the sets of the file", introduce(ground.registry.clone(), file.clone())),
+    }
+    let gateway = start_gateway(&config, &ground.registry, &leave, &mut parts)?;
     let local = Local { gateway, file: file.iter().cloned().collect(), operator: "the API".to_owned() };
     let service = Arc::new(Service::new(ground.registry.clone(), local));
     service.follow(file.iter().map(|(name, _)| name));
-    parts.spawn("the sets of the file", introduce(ground.registry.clone(), file));
     for mut agent in config.agents {
         agent.state_dir = ground.state.path().to_path_buf();
         parts.agent(agent, &ground.registry, &at_once);
@@ -124,7 +132,7 @@ async fn introduce(registry: Registry, sets: Vec<(SetName, SetSettings)>) -> Out
                 Ok(SetStanding::Same) => {}
                 Ok(SetStanding::Differs(store)) => {
                     let differs = difference(&store, &settings);
-                    tracing::warn!(set = %name, "the store's settings count, not the file's: {differs}; `steadfast apply FILE` writes the file's over them");
+                    tracing::warn!(set = %name, "the settings differ, and the store's count: {differs}; `steadfast apply FILE` writes the file's over them");
                 }
                 Err(error) if retry_later(&error) => {
                     tracing::warn!(set = %name, %error, "the set cannot be made known yet");

@@ -49,8 +49,23 @@ pub(super) fn of_set(snapshot: &Snapshot, view: &SetView) -> Vec<Warning> {
             "two agents may have been given one probe address or one name: give each its own",
         ));
     }
-    found.extend(lone_leader(set, view, &warn));
+    let lone = lone_leader(set, view, &warn);
+    if lone.is_none() {
+        found.extend(silent(set, view, &warn));
+    }
+    found.extend(lone);
     found
+}
+
+/// Instances that take part and cannot be asked: they may be dead, or only their probes out of reach from here.
+fn silent(set: &SetName, view: &SetView, warn: &impl Fn(&str, String, &str) -> Warning) -> Option<Warning> {
+    let silent = |one: &&InstanceView| one.state == LedgerState::Open && one.reason == "silent";
+    let names: Vec<_> = view.instances.iter().filter(silent).map(|one| &one.id.0).collect();
+    let first = names.first()?;
+    let detail = format!("the probe of {} in {set} does not answer from here", listed(&names));
+    let advice =
+        format!("start it again, look at its --advertise and --probe, or take it out: steadfast drain {set} {first}");
+    Some(warn("silent", detail, &advice))
 }
 
 fn no_leader(set: &SetName, view: &SetView, warn: &impl Fn(&str, String, &str) -> Warning) -> Option<Warning> {
@@ -73,11 +88,14 @@ fn no_leader(set: &SetName, view: &SetView, warn: &impl Fn(&str, String, &str) -
     let reasons = view.instances.iter().map(|one| format!("{} is {}", one.id.0, not_ready(one)));
     let detail =
         format!("{set} has no leader and nobody who could become one: {}", reasons.collect::<Vec<_>>().join(", "));
-    let advice = match view.instances.iter().find(|one| one.state == LedgerState::Draining) {
+    let drained = view.instances.iter().find(|one| one.state == LedgerState::Draining);
+    let stopped = |one: &InstanceView| matches!(one.state, LedgerState::Leaving | LedgerState::Gone);
+    let advice = match drained {
         Some(drained) => {
             format!("start an instance, or let a drained one take part: steadfast undrain {set} {}", drained.id.0)
         }
-        None => "look at the log of the instances' agents and mend what is said there".to_owned(),
+        None if view.instances.iter().all(stopped) => "their agents have stopped: start them again".to_owned(),
+        None => "look at the logs of the instances' agents, and mend what is said there".to_owned(),
     };
     Some(warn("no-candidates", detail, &advice))
 }
@@ -117,7 +135,7 @@ pub(super) fn file_differs(set: &SetName, file: &SetSettings, store: &SetSetting
     Warning {
         reason: "file-differs".to_owned(),
         set: Some(Text(set.clone())),
-        detail: format!("the file's settings of {set} are not the store's, which count: {}", difference(store, file)),
+        detail: format!("the settings of {set} differ, and the store's count: {}", difference(store, file)),
         advice: "change the file, or write its settings to the store: steadfast apply FILE".to_owned(),
     }
 }
@@ -126,7 +144,8 @@ pub(super) fn file_differs(set: &SetName, file: &SetSettings, store: &SetSetting
 pub(crate) fn difference(store: &SetSettings, file: &SetSettings) -> String {
     let pairs = crate::config::lines(store).into_iter().zip(crate::config::lines(file));
     let differing = pairs.filter(|((_, before), (_, now))| before != now);
-    let said = differing.map(|((key, before), (_, now))| format!("{key} is {before} there and {now} in the file"));
+    let said =
+        differing.map(|((key, before), (_, now))| format!("{key} is {before} in the store and {now} in the file"));
     said.collect::<Vec<_>>().join("; ")
 }
 

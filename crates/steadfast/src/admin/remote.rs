@@ -7,9 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use steadfast_core::settings::SetSettings;
 use steadfast_core::{Endpoint, InstanceId, SetName};
-use steadfast_host::http::{
-    Call, CallError, Client, HeaderValue, Method, Reply, StatusCode, Target, header, percent_encode,
-};
+use steadfast_host::http::{Call, CallError, Client, HeaderValue, Method, StatusCode, Target, header, percent_encode};
 use steadfast_host::problem::Problem;
 use steadfast_registry::Text;
 
@@ -75,17 +73,17 @@ impl Remote {
         }
         let reply =
             self.client.call(&self.target, call, ANSWER_WITHIN).await.map_err(|error| self.unreachable(&error))?;
-        if let Some(problem) = reply.problem() {
-            return Err(self.explained(problem));
+        match reply.problem() {
+            // Some other server's page.
+            Some(problem) if problem.reason.starts_with("http-") => Err(self.not_the_api(&problem.detail)),
+            Some(problem) => Err(self.explained(problem)),
+            None => serde_json::from_slice(&reply.body).map_err(|error| self.not_the_api(&error.to_string())),
         }
-        self.read(&reply)
     }
 
-    fn read<T: DeserializeOwned>(&self, reply: &Reply) -> Result<T, Problem> {
-        serde_json::from_slice(&reply.body).map_err(|error| {
-            let detail = format!("{} answered, but not as Steadfast's API does: {error}", self.url);
-            Problem::new(StatusCode::BAD_GATEWAY, "not-the-api", detail)
-        })
+    fn not_the_api(&self, why: &str) -> Problem {
+        let detail = format!("{} answers, but not as Steadfast's API does: {why}", self.url);
+        Problem::new(StatusCode::BAD_GATEWAY, "not-the-api", detail)
     }
 
     fn unreachable(&self, error: &CallError) -> Problem {

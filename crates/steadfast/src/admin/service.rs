@@ -1,6 +1,6 @@
 //! Answers and carries out what is asked of the API, over the books of one store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -140,9 +140,8 @@ impl Service {
             || self.mirrors.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
         match self.registry.sets().await {
             Ok(sets) => Ok(sets.into_iter().map(|(name, _)| name).collect()),
-            Err(Error::Store(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_))) if !followed().is_empty() => {
-                Ok(followed())
-            }
+            // Each of them says itself what is wrong with it, or with the store.
+            Err(_) if !followed().is_empty() => Ok(followed()),
             Err(error) => Err(self.problem(error).await),
         }
     }
@@ -280,19 +279,17 @@ impl Api for Service {
             None => self.names().await?,
         };
         let mut next = since.clone();
-        let mut events = Vec::new();
+        let mut logs = Vec::new();
         for set in sets {
             let from = since.of(&set);
             let found = match self.registry.events(&set, from).await {
                 Ok(found) => found,
                 Err(error) => return Err(self.problem(error).await),
             };
-            let after = found.last().map_or(from, |(number, _)| number + 1);
-            events.extend(found.into_iter().map(|(number, record)| EventView::new(&set, number, record)));
-            next.sets.insert(set, after);
+            next.sets.insert(set.clone(), found.last().map_or(from, |(number, _)| number + 1));
+            logs.push(found.into_iter().map(|(number, record)| EventView::new(&set, number, record)).collect());
         }
-        // Told by people's time where several sets are shown together; within a set the number decides.
-        events.sort_by(|a, b| (&a.at, &a.set, a.number).cmp(&(&b.at, &b.set, b.number)));
+        let events = merged(logs);
         Ok(Events { events, next: Text(next) })
     }
 
@@ -332,6 +329,20 @@ impl Api for Service {
                 now: SettingsView::new(settings),
             }),
             Err(error) => Err(self.problem(error).await),
+        }
+    }
+}
+
+/// The events of several sets as one list. Within a set the order is the log's; between sets it is people's time.
+fn merged(logs: Vec<VecDeque<EventView>>) -> Vec<EventView> {
+    let mut logs = logs;
+    let mut events = Vec::new();
+    loop {
+        let heads = logs.iter_mut().filter(|log| !log.is_empty());
+        let earliest = heads.min_by(|a, b| a.front().map(|e| &e.at).cmp(&b.front().map(|e| &e.at)));
+        match earliest.and_then(VecDeque::pop_front) {
+            Some(event) => events.push(event),
+            None => return events,
         }
     }
 }
@@ -407,3 +418,6 @@ fn instance_view(id: &InstanceId, one: &InstanceSeen, live: Option<&Live>) -> In
         since: description.map(|d| d.since.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests;

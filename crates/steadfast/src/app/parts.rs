@@ -11,6 +11,7 @@ use steadfast_host::shutdown::Shutdown;
 use steadfast_registry::{Error as BooksError, Registry, StoreError};
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 
+use crate::commands::told_once;
 use crate::exit::{Exit, Failure, Outcome};
 
 /// How often something is tried again that needs the store.
@@ -85,7 +86,7 @@ impl Parts {
                 }
             }
             Err(failure) => {
-                tracing::error!("{name}: {:#}", failure.error);
+                tracing::error!("{name}: {}", told_once(&failure.error));
                 self.leave.begin();
                 if self.outcome.is_ok() {
                     self.outcome = Err(failure);

@@ -51,8 +51,21 @@ pub fn report(outcome: Outcome) -> Exit {
     match outcome {
         Ok(exit) => exit,
         Err(Failure { exit, error }) => {
-            eprintln!("steadfast: {error:#}");
+            eprintln!("steadfast: {}", told_once(&error));
             exit
         }
     }
+}
+
+/// An error and its causes, except those that are part of what was said before.
+pub(crate) fn told_once(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }

@@ -12,6 +12,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -82,11 +83,18 @@ impl Config {
     pub fn load(file: &Path) -> Result<Config, Problems> {
         let name = file.display().to_string();
         let whole = |what: String| Problems(vec![Problem::whole(&name, what)]);
-        let size = fs::metadata(file).map_err(|error| whole(format!("cannot be read: {error}")))?.len();
+        let unreadable = |error: std::io::Error| {
+            let advice = match error.kind() {
+                ErrorKind::NotFound => "; `steadfast init single` writes one to start from",
+                _ => "",
+            };
+            whole(format!("cannot be read: {error}{advice}"))
+        };
+        let size = fs::metadata(file).map_err(unreadable)?.len();
         if size > LONGEST_FILE_BYTES {
             return Err(whole(format!("is {size} bytes long; a configuration has at most {LONGEST_FILE_BYTES}")));
         }
-        let bytes = fs::read(file).map_err(|error| whole(format!("cannot be read: {error}")))?;
+        let bytes = fs::read(file).map_err(unreadable)?;
         let text = String::from_utf8(bytes).map_err(|error| whole(format!("is not UTF-8 text: {error}")))?;
         Config::parse(&name, &text, &|variable| std::env::var(variable).ok())
     }

@@ -192,7 +192,11 @@ impl Story {
     /// Requests and failures so far.
     fn standing(&self, score: &Score) -> String {
         let failed = format!("{} of {} requests failed", count(score.failed), count(score.requests));
-        let failed = if score.should_not == 0 { self.paint.good(&failed) } else { self.paint.bad(&failed) };
+        let failed = match (score.failed, score.should_not) {
+            (0, _) => self.paint.good(&failed),
+            (_, 0) => format!("{failed}: POSTs already under way, which nobody may repeat"),
+            _ => self.paint.bad(&failed),
+        };
         let two = if score.two_answered > 0 {
             self.paint.bad(&format!("; {} answers were not the one leader's", count(score.two_answered)))
         } else {
