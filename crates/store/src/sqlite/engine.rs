@@ -13,18 +13,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
-use super::file::{Failure, File};
+use super::failure::Failure;
+use super::file::File;
 use super::place::{Lock, Place};
 use super::queue::{Call, Queue, Reply, Scan, answer};
-use crate::history::{History, fresh_mark, locked};
+use super::transaction::Transaction;
+use crate::history::{History, locked};
 use crate::page::records_at_most;
 use crate::{
-    Batch, Committed, Cursor, Description, Error, Key, Limits, LogBound, Page, PageToken, Record, Revision, Space,
-    Store, Watch, Write, rules,
+    Batch, Cursor, Description, Error, Key, Limits, LogBound, Page, PageToken, Record, Revision, Space, Store, Watch,
+    rules,
 };
-
-/// Rows the log has outgrown are deleted once in so many revisions: not at each, and never far from the bound.
-const TRIM_EVERY: u64 = 256;
 
 /// The store, served by a thread of this process.
 #[derive(Debug)]
@@ -135,18 +134,6 @@ impl Drop for Owner {
     }
 }
 
-/// A batch that was judged, and what came of it.
-type Judged = (Reply<Cursor>, Result<Cursor, Error>);
-
-/// What a transaction is about to make true.
-#[derive(Default)]
-struct Transaction {
-    judged: Vec<Judged>,
-    commits: Vec<(Arc<History>, Committed, bool)>,
-    /// Where the spaces will stand.
-    heads: HashMap<Space, (Arc<History>, Cursor)>,
-}
-
 impl Owner {
     fn run(&mut self) {
         while let Some(calls) = self.shared.queue.take() {
@@ -237,7 +224,8 @@ impl Owner {
         self.reopen().map_err(|error| Failure { error, passing: true })?;
         let Some(file) = &mut self.file else { return Ok(()) };
         file.begin()?;
-        let written = transaction.write(&self.shared, file, batches).and_then(|()| transaction.stand(file));
+        let written =
+            transaction.write(file, |space| self.shared.history(space), batches).and_then(|()| transaction.stand(file));
         if written.is_err() && file.roll_back().is_err() {
             self.file = None;
         }
@@ -272,90 +260,6 @@ impl Owner {
             self.failing = Some(failure.error.clone());
         }
         failure.error
-    }
-}
-
-impl Transaction {
-    /// Judges and writes the batches, up to a failure of the file.
-    fn write(
-        &mut self,
-        shared: &Shared,
-        file: &mut File,
-        batches: &mut impl Iterator<Item = (Batch, Reply<Cursor>)>,
-    ) -> Result<(), Failure> {
-        for (batch, reply) in batches {
-            if !reply.begin() {
-                continue;
-            }
-            match self.judge(shared, file, batch) {
-                Ok(verdict) => self.judged.push((reply, verdict)),
-                Err(failure) => {
-                    reply.send(Err(failure.error.clone()));
-                    return Err(failure);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn judge(&mut self, shared: &Shared, file: &mut File, batch: Batch) -> Result<Result<Cursor, Error>, Failure> {
-        let conflicts = file.conflicts(&batch)?;
-        if !conflicts.is_empty() {
-            return Ok(Err(Error::Conflict(conflicts)));
-        }
-        let space = batch.space.clone();
-        let (history, head) = match self.heads.get(&space) {
-            Some((history, head)) => (Arc::clone(history), head.clone()),
-            None => {
-                let history = shared.history(&space);
-                let head = history.head();
-                (history, head)
-            }
-        };
-        if batch.changes.iter().all(|change| change.write == Write::Nothing) {
-            return Ok(Ok(head));
-        }
-        let beat = batch.is_beat();
-        let mark = if beat { head.mark } else { fresh_mark() };
-        let cursor = Cursor { revision: head.revision.next(), mark };
-        let commit = file.apply(batch, cursor.clone())?;
-        self.heads.insert(space, (Arc::clone(&history), cursor.clone()));
-        self.commits.push((history, commit, beat));
-        Ok(Ok(cursor))
-    }
-
-    /// Writes where the spaces stand.
-    fn stand(&self, file: &mut File) -> Result<(), Failure> {
-        for (space, (history, head)) in &self.heads {
-            let base = history.base();
-            file.stand(space, head, base)?;
-            if history.head().revision.0 / TRIM_EVERY != head.revision.0 / TRIM_EVERY {
-                file.trim(space, base)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// It is on the disk: watches and callers learn of it.
-    fn publish(self) {
-        for (history, commit, beat) in self.commits {
-            if beat { history.beat(commit.cursor.revision) } else { history.push(commit) }
-        }
-        for (reply, verdict) in self.judged {
-            reply.send(verdict);
-        }
-    }
-
-    /// It did not become true: everybody in it is told `error`.
-    fn refuse(self, error: &Error) {
-        for (reply, verdict) in self.judged {
-            // What wrote nothing cannot have happened, whatever became of the others.
-            let error = match (verdict, error) {
-                (Err(_), Error::OutcomeUnknown(why)) => Error::Unavailable(why.clone()),
-                _ => error.clone(),
-            };
-            reply.send(Err(error));
-        }
     }
 }
 

@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
+use super::failure::{Failure, cannot_open, explain};
 use super::log;
 use crate::history::History;
 use crate::page::PageBuilder;
@@ -82,15 +83,6 @@ pub(super) struct File {
     made: Vec<Space>,
     /// The journal as it was found is on the disk for certain.
     settled: bool,
-}
-
-/// Why a statement did not do what it should.
-#[derive(Debug)]
-pub(super) struct Failure {
-    /// For the caller.
-    pub(super) error: Error,
-    /// The connection is as good as before: the file was only busy.
-    pub(super) passing: bool,
 }
 
 impl File {
@@ -389,55 +381,6 @@ fn create(path: &Path) -> io::Result<()> {
         Some(directory) => Plain::open(directory)?.sync_all(),
         None => Ok(()),
     }
-}
-
-/// Why a file of the store could not be opened or made.
-pub(super) fn cannot_open(path: &Path, error: &io::Error) -> Error {
-    let place = path.display();
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            Error::Config(format!("open {place}: its directory does not exist: make it, or name another file"))
-        }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Error::Denied(format!(
-            "open {place}: {error}: run as the user who owns it, or name a file in a directory this user may write to"
-        )),
-        io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
-            Error::Config(format!("open {place}: {error}: name a file"))
-        }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Error::Unavailable(format!("open {place}: {error}: free some space"))
-        }
-        _ => Error::Unavailable(format!("open {place}: {error}")),
-    }
-}
-
-/// What SQLite's error means for the caller.
-fn explain(path: &Path, error: &rusqlite::Error) -> Failure {
-    let place = path.display();
-    let code = error.sqlite_error_code();
-    let sentence = match code {
-        Some(ErrorCode::DatabaseCorrupt) => {
-            Error::Corrupt(format!("{place} is damaged ({error}): restore it from a copy"))
-        }
-        Some(ErrorCode::NotADatabase) => Error::Corrupt(format!(
-            "{place} is not a SQLite database: name a file of Steadfast's own, or one that is not there yet"
-        )),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            Error::Unavailable(format!("another program holds {place} ({error})"))
-        }
-        Some(ErrorCode::DiskFull) => Error::Unavailable(format!("no space left for {place}: free some")),
-        Some(ErrorCode::ReadOnly) => Error::Unavailable(format!("{place} cannot be written to ({error})")),
-        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-            Error::Denied(format!("open {place}: {error}: run as the user who owns it and its directory"))
-        }
-        Some(
-            ErrorCode::Unknown | ErrorCode::SchemaChanged | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch,
-        )
-        | None => Error::Corrupt(format!("{place} is not laid out as it must be ({error}): restore it from a copy")),
-        Some(_) => Error::Unavailable(format!("use {place}: {error}")),
-    };
-    let passing = matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
-    Failure { error: sentence, passing }
 }
 
 /// Lets a commit fail as a failing disk would, where a test has put a file beside the database that says how.

@@ -77,7 +77,7 @@ impl Sqlite {
         let address = Address::of(&place.socket)?;
         let (tell, role) = watch::channel(Role::Away(Error::Unavailable("the store is being opened".to_owned())));
         let stop = Shutdown::new();
-        let keeper = Keeper::new(place.clone(), bound, address, tell, stop.clone())?;
+        let keeper = Keeper { place: place.clone(), bound, address, tell, stop: stop.clone() };
         let (opened, first) = mpsc::channel();
         let spawned = Builder::new().name("store-keeper".to_owned()).spawn(move || keeper.run(&opened));
         let keeper = spawned.map_err(|e| Error::Unavailable(format!("start the store's keeper: {e}")))?;

@@ -18,7 +18,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 
 use super::engine::Engine;
-use super::file::cannot_open;
+use super::failure::cannot_open;
 use super::handle::Role;
 use super::place::{Lock, Place};
 use super::socket::Address;
@@ -43,27 +43,15 @@ const IDLE: Duration = Duration::from_secs(3600);
 
 /// Makes a handle's steps between its roles.
 pub(super) struct Keeper {
-    place: Place,
-    bound: LogBound,
-    address: Address,
-    /// To call whoever serves.
-    caller: Arc<Http>,
-    tell: watch::Sender<Role>,
-    stop: Shutdown,
+    pub(super) place: Place,
+    pub(super) bound: LogBound,
+    pub(super) address: Address,
+    /// Where the role is told.
+    pub(super) tell: watch::Sender<Role>,
+    pub(super) stop: Shutdown,
 }
 
 impl Keeper {
-    pub(super) fn new(
-        place: Place,
-        bound: LogBound,
-        address: Address,
-        tell: watch::Sender<Role>,
-        stop: Shutdown,
-    ) -> Result<Keeper, Error> {
-        let caller = Arc::new(Http::connect(Target::Unix(address.path.clone()), None)?);
-        Ok(Keeper { place, bound, address, caller, tell, stop })
-    }
-
     /// Keeps until told to stop. `opened` learns how the first step went; if it failed, that was all.
     pub(super) fn run(self, opened: &mpsc::Sender<Result<(), Error>>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -119,7 +107,12 @@ impl Keeper {
     async fn call_until_over(&self) {
         match UnixStream::connect(&self.address.path).await {
             Ok(mut connection) => {
-                self.tell.send_replace(Role::Calling(Arc::clone(&self.caller)));
+                // A new caller for each: kept connections to the last server are dead, and this one may be of
+                // another version.
+                match Http::connect(Target::Unix(self.address.path.clone()), None) {
+                    Ok(caller) => self.tell.send_replace(Role::Calling(Arc::new(caller))),
+                    Err(error) => return self.away(error),
+                };
                 tokio::select! {
                     () = self.stop.requested() => return,
                     // Nothing is ever sent to who asks nothing: whatever comes is the end.

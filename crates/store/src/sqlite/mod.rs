@@ -6,6 +6,7 @@
 //! ([`handle`]). A process that merely stands still keeps the lock: the others' calls time out, and there are never two.
 
 mod engine;
+mod failure;
 mod file;
 mod handle;
 mod keeper;
@@ -13,5 +14,6 @@ mod log;
 mod place;
 mod queue;
 mod socket;
+mod transaction;
 
 pub use handle::Sqlite;

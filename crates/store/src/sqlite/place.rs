@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::file::cannot_open;
+use super::failure::cannot_open;
 use crate::{Description, Error};
 
 /// File systems of several machines: a lock or a shared memory of one machine says nothing to the others.

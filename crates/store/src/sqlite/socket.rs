@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::file::cannot_open;
+use super::failure::cannot_open;
 use crate::Error;
 
 /// The longest path a socket's address holds (108 bytes in Linux' `sun_path`, one of them the end).

@@ -2,7 +2,7 @@ use tempfile::TempDir;
 
 use super::super::file::sabotage;
 use super::*;
-use crate::{Expect, Notice};
+use crate::{Expect, Notice, Write};
 
 const WITHIN: Duration = Duration::from_secs(5);
 

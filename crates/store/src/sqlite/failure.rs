@@ -1,0 +1,66 @@
+//! What went wrong with the store's files, and what that means for the caller.
+
+use std::io;
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use crate::Error;
+
+/// Why a statement did not do what it should.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// For the caller.
+    pub(super) error: Error,
+    /// The connection is as good as before: the file was only busy.
+    pub(super) passing: bool,
+}
+
+/// Why a file of the store could not be opened or made.
+pub(super) fn cannot_open(path: &Path, error: &io::Error) -> Error {
+    let place = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            Error::Config(format!("open {place}: its directory does not exist: make it, or name another file"))
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Error::Denied(format!(
+            "open {place}: {error}: run as the user who owns it, or name a file in a directory this user may write to"
+        )),
+        io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
+            Error::Config(format!("open {place}: {error}: name a file"))
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Error::Unavailable(format!("open {place}: {error}: free some space"))
+        }
+        _ => Error::Unavailable(format!("open {place}: {error}")),
+    }
+}
+
+/// What SQLite's error means for the caller.
+pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> Failure {
+    let place = path.display();
+    let code = error.sqlite_error_code();
+    let sentence = match code {
+        Some(ErrorCode::DatabaseCorrupt) => {
+            Error::Corrupt(format!("{place} is damaged ({error}): restore it from a copy"))
+        }
+        Some(ErrorCode::NotADatabase) => Error::Corrupt(format!(
+            "{place} is not a SQLite database: name a file of Steadfast's own, or one that is not there yet"
+        )),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Error::Unavailable(format!("another program holds {place} ({error})"))
+        }
+        Some(ErrorCode::DiskFull) => Error::Unavailable(format!("no space left for {place}: free some")),
+        Some(ErrorCode::ReadOnly) => Error::Unavailable(format!("{place} cannot be written to ({error})")),
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            Error::Denied(format!("open {place}: {error}: run as the user who owns it and its directory"))
+        }
+        Some(
+            ErrorCode::Unknown | ErrorCode::SchemaChanged | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch,
+        )
+        | None => Error::Corrupt(format!("{place} is not laid out as it must be ({error}): restore it from a copy")),
+        Some(_) => Error::Unavailable(format!("use {place}: {error}")),
+    };
+    let passing = matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
+    Failure { error: sentence, passing }
+}
