@@ -170,8 +170,9 @@ unsafe fn guard(orders: RawFd) -> ! {
     let mut groups = [0; WATCHED_GROUPS];
     // SAFETY: all of these are async-signal-safe; the pointers are to locals and constants that outlive the calls.
     unsafe {
-        // Out of reach of the terminal and of signals to our group.
+        // Out of reach of the terminal and of signals to our group, and in nobody's way who unmounts.
         libc::setsid();
+        libc::chdir(c"/".as_ptr());
         libc::prctl(libc::PR_SET_NAME, c"steadfast-guard".as_ptr());
         if libc::dup2(orders, 0) == -1 {
             libc::_exit(1);

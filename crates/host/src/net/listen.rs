@@ -13,6 +13,8 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::{BACKLOG, Peer, Stream};
 
+/// The longest path of a Unix socket: the kernel's 107 bytes, less what is appended until it has its mode.
+const PATH_BYTES: usize = 102;
 /// How long accepting rests when the process or the machine has no descriptor or memory left.
 const REST_WHEN_EXHAUSTED: Duration = Duration::from_millis(100);
 
@@ -129,7 +131,7 @@ impl Listener {
         remove_stale(path).map_err(failed)?;
         // Bound under another name and renamed, so that the path never shows a socket with open permissions.
         let mut fresh = path.as_os_str().to_os_string();
-        fresh.push(format!(".{:x}", crate::random::u64() & 0xffff));
+        fresh.push(format!(".{:04x}", crate::random::u64() & 0xffff));
         let fresh = PathBuf::from(fresh);
         let bind = || {
             let listener = std::os::unix::net::UnixListener::bind(&fresh)?;
@@ -249,7 +251,7 @@ impl fmt::Display for Explained<'_> {
             }
             (io::ErrorKind::NotFound, _, None) => f.write_str("the directory does not exist"),
             (io::ErrorKind::InvalidInput, _, None) => {
-                f.write_str("the path is too long for a Unix socket (107 bytes); choose a shorter one")
+                write!(f, "the path is too long for a Unix socket; choose one of at most {PATH_BYTES} bytes")
             }
             _ => write!(f, "{source}"),
         }

@@ -74,6 +74,15 @@ async fn a_unix_socket_is_private_replaced_when_stale_and_removed_at_the_end() {
     drop(listener);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
 
+    for (bytes, fits) in [(102, true), (103, false)] {
+        let path = dir.path().join("x".repeat(bytes - dir.path().as_os_str().len() - 1));
+        let listener = Listener::unix(&path);
+        assert_eq!(listener.is_ok(), fits, "{bytes}");
+        if let Err(error) = listener {
+            assert!(error.to_string().ends_with("choose one of at most 102 bytes"), "{error}");
+        }
+    }
+
     std::fs::write(&path, "precious").unwrap();
     Listener::unix(&path).unwrap_err();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
