@@ -27,9 +27,10 @@ fn answered_by(load: &Load, name: &str) {
 }
 
 #[test]
-fn the_first_healthy_one_answers() {
+fn the_healthy_one_answers() {
     let sandbox = Sandbox::new("fixed");
     let (port, apps) = (free_port(), [free_port(), free_port()]);
+    sandbox.write("b.sick", "");
     let _a = start_app(&sandbox, "a", apps[0]);
     let mut b = start_app(&sandbox, "b", apps[1]);
     sandbox.write("gateway.toml", &config(&sandbox, port, apps));
@@ -40,6 +41,7 @@ fn the_first_healthy_one_answers() {
     let load = Load::at_pace(&url, Pace { pause: Duration::from_millis(10), ..Pace::default() });
     answered_by(&load, "a");
     sandbox.write("a.sick", "");
+    fs::remove_file(sandbox.path("b.sick")).expect("well again");
     answered_by(&load, "b");
     fs::remove_file(sandbox.path("a.sick")).expect("well again");
     b.signal(Signal::Kill);
