@@ -87,6 +87,7 @@ fn streaming() -> App {
         "GET /stream HTTP/1.1" => Reply::Take(Box::new(|wire| {
             let _ = wire.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
             while wire.write_all(b"5\r\npiece\r\n").is_ok() {
+                // tidy-allow(sleep): a stream has a pace
                 std::thread::sleep(Duration::from_millis(1));
             }
         })),
@@ -360,6 +361,7 @@ fn a_kept_body_arrives_whole_at_the_next_leader() {
     let body: String = (0..6_000).map(|n| format!("{n} ")).collect();
     let mut client = world.client();
     client.send(format!("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{}", body.len(), &body[..100]));
+    // tidy-allow(sleep): so that the body most likely arrives in two pieces; it may also come in one
     std::thread::sleep(Duration::from_millis(5));
     client.send(&body[100..]);
     until("it reached the first", || one.app.requests() > 0);

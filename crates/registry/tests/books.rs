@@ -1,5 +1,6 @@
 //! The books over the reference store, with faults: every write says what it believes, lost replies are
 //! settled, and a mirror shows what the store holds, whatever happens to the store.
+#![allow(clippy::unwrap_used, reason = "what the tests share is test code too")]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
