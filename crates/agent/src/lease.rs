@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast_core::lease::{Attempt, Memory, Outcome};
+use steadfast_core::lease::{Attempt, Hold, Memory, Outcome};
 use steadfast_registry::Leases;
 
 use crate::event::Event;
@@ -15,8 +15,19 @@ const WRITE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Sends one attempt, once.
 pub(crate) async fn attempt(leases: Arc<Leases>, attempt: Attempt) -> Event {
+    let ended = send(&leases, &attempt).await;
+    match attempt.hold {
+        Hold::Renew => tracing::trace!(epoch = %attempt.record.epoch, ?ended, "renewing the lease"),
+        Hold::Take | Hold::Release => {
+            tracing::debug!(hold = ?attempt.hold, epoch = %attempt.record.epoch, ?ended, "writing the lease");
+        }
+    }
+    ended
+}
+
+async fn send(leases: &Leases, attempt: &Attempt) -> Event {
     let nonce = attempt.record.nonce;
-    match tokio::time::timeout(attempt.within, leases.send(&attempt)).await {
+    match tokio::time::timeout(attempt.within, leases.send(attempt)).await {
         Ok(Ok(outcome)) => Event::Settled { nonce, outcome, refusal: None },
         Ok(Err(error)) => Event::Settled { nonce, outcome: Outcome::Unavailable, refusal: Some(error) },
         Err(_) => Event::Settled { nonce, outcome: Outcome::Unknown, refusal: None },
@@ -43,7 +54,10 @@ pub(crate) async fn remember(life: Arc<Life>, memory: Memory) -> Event {
             Ok(Err(error)) => {
                 tracing::error!(%error, epoch = %memory.epoch, "cannot write the epoch down, so cannot take the lease")
             }
-            Ok(Ok(())) | Err(_) => return Event::Remembered,
+            Ok(Ok(())) | Err(_) => {
+                tracing::debug!(epoch = %memory.epoch, "wrote the epoch down");
+                return Event::Remembered;
+            }
         }
         tokio::time::sleep(WRITE_AGAIN_AFTER).await;
     }

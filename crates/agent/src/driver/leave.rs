@@ -66,9 +66,8 @@ impl Loop {
             self.stop_application(Why::Leaving);
         }
         let stopped = self.parts.supervised.as_ref().is_none_or(|supervised| supervised.application.is_empty());
-        // A take that is on its way is given back by the machine when it turns out to have happened.
-        let released =
-            matches!(phase, Phase::Idle | Phase::Watching) || (phase == Phase::Stepping && !self.is_stopping());
+        // What cannot be released is left to expire.
+        let released = matches!(phase, Phase::Idle | Phase::Watching) || self.is_lapsing();
         let leaving = self.leaving.as_mut()?;
         if stopped && leaving.give_up.is_none() && phase != Phase::Leading {
             // Load balancers are given their time to notice before others may lead.

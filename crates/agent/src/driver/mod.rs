@@ -269,7 +269,10 @@ impl Loop {
     fn post(&mut self) {
         let standing = self.parts.machine.standing();
         match standing.phase {
-            Phase::Leading => self.carry_until = standing.serve_until,
+            Phase::Leading => {
+                self.carry_until = standing.serve_until;
+                self.stop = None;
+            }
             Phase::Stepping => {}
             Phase::Idle | Phase::Watching | Phase::Taking | Phase::Releasing => self.carry_until = Moment::ZERO,
         }

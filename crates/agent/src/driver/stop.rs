@@ -122,6 +122,7 @@ impl Loop {
     /// Time is up, or nobody is left.
     pub(super) fn let_go(&mut self) {
         let Some(stop) = self.stop.filter(|stop| stop.stage == Stage::Grace) else { return };
+        tracing::debug!(instance = %self.parts.config.instance, "those who used the instance have let go");
         self.cut();
         self.stop = Some(Stop { stage: Stage::Ending, ..stop });
         match stop.reason {
@@ -143,6 +144,7 @@ impl Loop {
             Some(_) => return,
             None => lease::Event::CannotStop,
         };
+        tracing::debug!(instance = %self.parts.config.instance, ?answer, "what served has ended");
         let lapses = answer == lease::Event::CannotStop;
         self.stop = lapses.then_some(Stop { stage: Stage::Lapsing, ..stop });
         self.tell(now, answer);
@@ -151,6 +153,11 @@ impl Loop {
     /// Whether a step-down is under way that ends by our doing.
     pub(super) fn is_stopping(&self) -> bool {
         self.stop.is_some_and(|stop| stop.stage != Stage::Lapsing)
+    }
+
+    /// Whether what served could not be stopped.
+    pub(super) fn is_lapsing(&self) -> bool {
+        self.stop.is_some_and(|stop| stop.stage == Stage::Lapsing)
     }
 
     /// Ends everything the gates carry, now.

@@ -157,3 +157,53 @@ async fn new_settings_are_taken_over_while_leading() {
     assert_eq!(answer.epoch, 1);
     assert_eq!(cluster.lease().await.unwrap().ttl, Span::from_millis(4_000));
 }
+
+#[tokio::test]
+async fn of_many_who_come_at_once_one_leads() {
+    let cluster = Cluster::new();
+    let bare = |n| {
+        let mut config = cluster.config(&format!("web-{n}"));
+        config.command = None;
+        cluster.start(config)
+    };
+    let agents: Vec<_> = (0..20).map(bare).collect();
+    let (leader, epoch) = cluster.leader(&agents, 0).await;
+    assert_eq!(epoch, 1);
+    for agent in agents.iter().filter(|agent| agent.instance != leader.instance) {
+        agent.says("a standby", |answer| answer.reason == ProbeReason::Standby && answer.epoch == 1).await;
+    }
+    assert_eq!(cluster.story().await, [format!("leading {} 1 first", leader.instance)]);
+}
+
+#[tokio::test]
+async fn load_balancers_are_given_their_time_before_the_lease_is() {
+    let cluster = Cluster::new();
+    let release_after = TTL + TTL / 2;
+    let span = |d: std::time::Duration| Span::from_millis(d.as_millis() as u64);
+    let settings = SingleSettings::new(span(TTL), 10, span(release_after), Span::ZERO).unwrap();
+    let start = |id: &str| {
+        let mut config = cluster.config(id);
+        config.introduce = Some(SetSettings::Single(settings));
+        cluster.start(config)
+    };
+    let mut agents = vec![start("web-1"), start("web-2")];
+    let (leader, _) = cluster.leader(&agents, 0).await;
+    let place = agents.iter().position(|agent| agent.instance == leader.instance).unwrap();
+    agents[1 - place].says("a standby", |answer| answer.reason == ProbeReason::Standby).await;
+    let leaving = agents.remove(place);
+    let probe = leaving.probe().await;
+    let asked = clock::now();
+    let left = tokio::spawn(leaving.left());
+    while !left.is_finished() {
+        // It answers, and says no, until it has given the lease back.
+        if let Some(answer) = probe.ask().await {
+            assert_eq!(answer.role == Role::Leader, answer.reason == ProbeReason::Leading);
+        }
+        assert!(!cluster.lease().await.unwrap().released || clock::now().since(asked) >= release_after);
+    }
+    left.await.unwrap().unwrap();
+    let (_, epoch) = cluster.leader(&agents, 1).await;
+    let took = clock::now().since(asked);
+    assert!(epoch == 2 && took >= release_after, "epoch {epoch} after {took:?}: {:?}", cluster.story().await);
+    assert!(cluster.story().await.iter().any(|line| line.ends_with("2 released")));
+}

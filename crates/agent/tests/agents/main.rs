@@ -6,5 +6,6 @@ mod handover;
 mod identity;
 mod leadership;
 mod outage;
+mod refusals;
 mod supervision;
 mod support;

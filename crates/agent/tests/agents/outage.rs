@@ -96,16 +96,6 @@ async fn a_store_that_stays_away_at_the_start_is_told() {
     assert!(cluster.processes("web-1").is_empty());
 }
 
-#[tokio::test]
-async fn a_set_nobody_knows_is_told() {
-    let cluster = Cluster::new();
-    let mut config = cluster.config("web-1");
-    config.introduce = None;
-    let error = cluster.start(config).ended().await.unwrap_err();
-    assert_eq!(error.class(), Class::Configuration);
-    assert!(error.to_string().contains("--kind single"), "{error}");
-}
-
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
