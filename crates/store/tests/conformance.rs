@@ -25,7 +25,7 @@ const FAULTS: Plan = Plan {
 };
 
 fn fixture(stores: Vec<Arc<dyn Store>>) -> Fixture {
-    Fixture { stores, log_commits: SHORT_LOG.commits, within: Duration::from_secs(10), keep: Box::new(()) }
+    Fixture { stores, log_commits: SHORT_LOG.commits, within: Duration::from_secs(30), keep: Box::new(()) }
 }
 
 /// The same store through faults; what hangs, hangs for `within`.

