@@ -37,7 +37,7 @@ fn a_leader_without_a_store_stops_in_time_and_comes_back() {
     let epoch = cluster.epoch();
     let nobody = |cluster: &Cluster| !cluster.members.iter().any(support::Member::leads);
     cluster.gateway.signal(Signal::Kill);
-    wait_until("the leader to stop", DEFAULT_TTL + Duration::from_secs(1), || nobody(&cluster));
+    wait_until("the leader to stop", SOON, || nobody(&cluster));
     holds_for("nobody leads without a store", Duration::from_secs(1), || nobody(&cluster));
     for member in &cluster.members {
         let running = get(&format!("http://127.0.0.1:{}/", member.app_port));

@@ -23,7 +23,7 @@ pub use sandbox::Sandbox;
 pub use signal::Signal;
 
 /// How long a test waits for something that should happen soon: long enough for a loaded machine.
-pub const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// How long a polling test rests between two looks.
 const REST: Duration = Duration::from_millis(5);
