@@ -375,7 +375,8 @@ impl Client {
 
     #[cfg(test)]
     pub(super) fn idle(&self) -> usize {
-        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).values().map(Vec::len).sum()
+        let idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.values().flatten().filter(|one| !one.connection.sender.is_closed()).count()
     }
 
     fn keep(&self, target: &Target, mut connection: Connection) {

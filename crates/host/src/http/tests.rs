@@ -13,8 +13,10 @@ use crate::clock;
 use crate::net::Listener;
 use crate::shutdown::Shutdown;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(50);
+/// Longer than a loaded machine keeps a test from writing what it is about to write.
+const LONGER: Duration = Duration::from_secs(1);
 
 /// A server on a free port, and a client for it.
 struct Running {

@@ -143,13 +143,13 @@ impl Spawner {
         let kept = match kept {
             Some(guardian) => guardian,
             None => {
-                let (read, orders) = io::pipe()?;
+                let (read, mut orders) = io::pipe()?;
+                // Before there is anybody to hear them: a guardian is never without its orders.
+                tell(&mut orders, &self.all())?;
                 let mut known = children();
                 let pid = sys::fork_guardian(read.into())?;
                 known.insert(pid);
-                let mut new = Guardian { pid, orders };
-                new.tell(&self.all())?;
-                new
+                Guardian { pid, orders }
             }
         };
         Ok(self.guardian.insert(kept))
@@ -163,7 +163,7 @@ impl Spawner {
     fn tell(&mut self, orders: &[i32]) {
         // A guardian that does not hear is gone; its successor is told everything.
         if let Some(guardian) = &mut self.guardian {
-            let _ = guardian.tell(orders);
+            let _ = tell(&mut guardian.orders, orders);
         }
     }
 
@@ -197,12 +197,10 @@ impl Spawner {
     }
 }
 
-impl Guardian {
-    /// In one write, which the kernel does whole or not at all: a guardian never sees half of it.
-    fn tell(&mut self, orders: &[i32]) -> io::Result<()> {
-        let bytes: Vec<u8> = orders.iter().flat_map(|order| order.to_ne_bytes()).collect();
-        self.orders.write_all(&bytes)
-    }
+/// In one write, which the kernel does whole or not at all: a guardian never sees half of it.
+fn tell(guardian: &mut PipeWriter, orders: &[i32]) -> io::Result<()> {
+    let bytes: Vec<u8> = orders.iter().flat_map(|order| order.to_ne_bytes()).collect();
+    guardian.write_all(&bytes)
 }
 
 fn command(spec: &Spec) -> io::Result<Command> {

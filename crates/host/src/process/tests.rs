@@ -9,7 +9,7 @@ use super::*;
 use crate::clock;
 use crate::shutdown::Shutdown;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 fn sh(script: &str) -> Spec {
     Spec::new(["sh", "-c", script])
@@ -91,18 +91,21 @@ async fn a_program_starts_in_a_clean_state() {
 #[tokio::test]
 async fn what_cannot_be_started_says_why() {
     let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str, content: &str, mode: u32| {
+    // Written by another process: what this one has open for writing, a child forked by another test may have, too,
+    // and then it cannot be executed (ETXTBSY).
+    let file = |name: &str, content: &str, mode: &str| {
         let path = dir.path().join(name);
-        std::fs::write(&path, content).unwrap();
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        let script = "printf '%s\\n' \"$2\" > \"$1\" && chmod \"$3\" \"$1\"";
+        let made = Command::new("sh").args(["-c", script, "sh"]).arg(&path).args([content, mode]).status();
+        assert!(made.unwrap().success());
         path
     };
-    let bad_interpreter = file("bad", "#!/no/such/sh\n", 0o755);
+    let bad_interpreter = file("bad", "#!/no/such/sh", "755");
     for (spec, why, code) in [
         (Spec::new(["no-such-command-here"]), "there is no such command in PATH", 127),
         (Spec::new(["./no/such/file"]), "there is no such file", 127),
         (Spec::new([dir.path()]), "it is a directory", 126),
-        (Spec::new([file("plain", "#!/bin/sh\n", 0o644)]), "it is not executable by this user (chmod +x?)", 126),
+        (Spec::new([file("plain", "#!/bin/sh", "644")]), "it is not executable by this user (chmod +x?)", 126),
         (Spec::new([bad_interpreter]), "the interpreter named in its first line does not exist", 126),
         (
             Spec { cwd: Some("/no/such/dir".into()), ..sh("true") },

@@ -95,7 +95,14 @@ impl Places {
 /// An exclusive lock, held until dropped or until the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing alone would leave it to a child that has been forked and has not yet become its program.
+        let _ = self.file.unlock();
+    }
 }
 
 impl StateDir {
@@ -177,7 +184,7 @@ impl StateDir {
             Ok(()) => {
                 // Only a kindness to whoever finds it locked.
                 let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-                Ok(Lock { _file: file })
+                Ok(Lock { file })
             }
             Err(TryLockError::WouldBlock) => {
                 let mut said = String::new();

@@ -179,13 +179,13 @@ async fn what_is_too_slow_is_cut_off() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_one_that_speaks_is_not() {
-    let running = Running::new(Limits { idle: SHORT, ..Limits::default() }, echo);
+    let running = Running::new(Limits { idle: LONGER, ..Limits::default() }, echo);
     let mut silent = running.send("").await;
     assert_eq!(heard(&mut silent).await, "");
     let mut kept = running.send(GET).await;
     assert!(heard(&mut kept).await.ends_with("GET / None 0"), "it is answered first");
     let mut speaking = running.send("GET / HT").await;
-    tokio::time::sleep(SHORT * 4).await;
+    tokio::time::sleep(LONGER + SHORT).await;
     speaking.write_all(b"TP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     assert!(heard(&mut speaking).await.ends_with("GET / None 0"));
     running.stop().await;
@@ -194,10 +194,10 @@ async fn an_idle_connection_is_closed_and_one_that_speaks_is_not() {
 #[tokio::test]
 async fn a_slow_handler_is_not_an_idle_connection() {
     let slow = Slow::new();
-    let running = slow.serve(Limits { head_within: SHORT, idle: SHORT, write_stall: SHORT, ..Limits::default() });
+    let running = slow.serve(Limits { head_within: LONGER, idle: LONGER, write_stall: LONGER, ..Limits::default() });
     let mut stream = running.send(GET).await;
     slow.has_started(1).await;
-    tokio::time::sleep(SHORT * 4).await;
+    tokio::time::sleep(LONGER + SHORT).await;
     slow.go.add_permits(1);
     assert!(heard(&mut stream).await.ends_with("done"));
     running.stop().await;

@@ -3,7 +3,7 @@ use tokio::net::unix::pipe;
 
 use super::*;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 /// A spawner whose orders to its guardian are read by the test.
 struct Overheard {
