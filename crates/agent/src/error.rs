@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use steadfast_core::{InstanceId, SetName};
 use steadfast_registry as registry;
 
-/// An agent's end that is nobody's wish.
+/// An agent's end that is nobody's wish. Its text says everything there is to say, the cause included: it has no
+/// `source()`, so that nobody prints a cause twice.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Something in the configuration cannot be done: says what, and what would be right.
@@ -17,16 +18,16 @@ pub enum Error {
     )]
     NoSet(SetName),
     /// An address cannot be listened on.
-    #[error("{what}: {source}")]
+    #[error("{what}: {cause}")]
     Listen {
         /// What should have listened there: `the probe`, `the gate of http`.
         what: String,
         /// Why not, and what would be right.
-        source: steadfast_host::net::BindError,
+        cause: steadfast_host::net::BindError,
     },
     /// The state directory cannot be used.
-    #[error(transparent)]
-    State(#[from] steadfast_host::state::StateError),
+    #[error("{0}")]
+    State(steadfast_host::state::StateError),
     /// A file in the state directory is not what it should be.
     #[error("{}: {problem}", path.display())]
     StateFile {
@@ -58,21 +59,21 @@ pub enum Error {
         place: String,
     },
     /// The command cannot be started.
-    #[error(transparent)]
-    Command(#[from] steadfast_host::process::SpawnError),
+    #[error("{0}")]
+    Command(steadfast_host::process::SpawnError),
     /// What a former life of this instance started still runs, and cannot be ended.
-    #[error(transparent)]
-    Stale(#[from] steadfast_host::process::StaleError),
+    #[error("{0}")]
+    Stale(steadfast_host::process::StaleError),
     /// The books cannot be used.
-    #[error(transparent)]
-    Registry(#[from] registry::Error),
+    #[error("{0}")]
+    Registry(registry::Error),
     /// The machine gave us no thread, descriptor or runtime.
-    #[error("{what}: {source}")]
+    #[error("{what}: {cause}")]
     Machine {
         /// What was attempted, in the present tense.
         what: &'static str,
         /// The kernel's answer.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
 }
 
@@ -100,6 +101,23 @@ impl Class {
         }
     }
 }
+
+macro_rules! from {
+    ($($cause:ty => $variant:ident),*) => {$(
+        impl From<$cause> for Error {
+            fn from(cause: $cause) -> Error {
+                Error::$variant(cause)
+            }
+        }
+    )*};
+}
+
+from!(
+    steadfast_host::state::StateError => State,
+    steadfast_host::process::SpawnError => Command,
+    steadfast_host::process::StaleError => Stale,
+    registry::Error => Registry
+);
 
 impl Error {
     /// What the caller does next.

@@ -64,9 +64,9 @@ impl Bound {
     pub(crate) fn all(config: &AgentConfig) -> Result<Vec<Bound>, Error> {
         let bind = |(name, address): (&EndpointName, &SocketAddr)| {
             let listener = net::bind_tcp(*address, Sharing::Alone)
-                .map_err(|source| Error::Listen { what: format!("the gate of {name}"), source })?;
+                .map_err(|cause| Error::Listen { what: format!("the gate of {name}"), cause })?;
             let address =
-                listener.local_addr().map_err(|source| Error::Machine { what: "find a gate's address", source })?;
+                listener.local_addr().map_err(|cause| Error::Machine { what: "find a gate's address", cause })?;
             Ok(Bound { name: name.clone(), listener, address })
         };
         config.gates.iter().map(bind).collect()
@@ -234,3 +234,6 @@ fn refuse(stream: &TcpStream) {
     // Fails only for a connection that is gone already.
     drop(stream.set_zero_linger());
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ impl Lane {
         W: FnOnce(Shutdown) -> F + Send + 'static,
         F: Future<Output = ()>,
     {
-        let failed = |source| Error::Machine { what: "start a thread", source };
+        let failed = |cause| Error::Machine { what: "start a thread", cause };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let shutdown = Shutdown::new();
         let inner = shutdown.clone();

@@ -68,7 +68,7 @@ impl Life {
             other => other.into(),
         })?;
         let boot = clock::boot_id()
-            .map_err(|source| Error::Machine { what: "read this boot's id (is /proc mounted?)", source })?;
+            .map_err(|cause| Error::Machine { what: "read this boot's id (is /proc mounted?)", cause })?;
         let incarnation = Incarnation(random::u64());
         let before = dir.read(STATE)?;
         let before = before.map(|bytes| read(&path, &bytes)).transpose()?;

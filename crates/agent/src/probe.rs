@@ -33,8 +33,8 @@ pub(crate) struct Probe {
 /// Listens for the probe, not answering yet.
 pub(crate) fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
     let listener = net::bind_tcp(address, Sharing::Alone)
-        .map_err(|source| Error::Listen { what: "the probe".to_owned(), source })?;
-    let bound = listener.local_addr().map_err(|source| Error::Machine { what: "find the probe's address", source })?;
+        .map_err(|cause| Error::Listen { what: "the probe".to_owned(), cause })?;
+    let bound = listener.local_addr().map_err(|cause| Error::Machine { what: "find the probe's address", cause })?;
     Ok((listener, bound))
 }
 

@@ -128,7 +128,7 @@ async fn begin_life(config: &AgentConfig) -> Result<Life, Error> {
         Ok(life)
     });
     begun.await.unwrap_or_else(|error| {
-        Err(Error::Machine { what: "read the state directory", source: std::io::Error::other(error) })
+        Err(Error::Machine { what: "read the state directory", cause: std::io::Error::other(error) })
     })
 }
 

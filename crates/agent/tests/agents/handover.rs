@@ -59,7 +59,7 @@ async fn a_gateway_that_never_lets_go_does_not_keep_the_lease() {
     assert!(clock::now().since(ordered) > TTL);
     let (leader, epoch) = cluster.leader(&agents, 1).await;
     assert_eq!((leader.instance.as_str(), epoch), ("web-2", 2));
-    assert!(clock::now().since(ordered) < TTL * 2, "given back, not left to expire");
+    cluster.tells("2 released").await;
     agents[0].says("a standby again", |answer| answer.reason == ProbeReason::Standby).await;
 }
 
@@ -73,5 +73,5 @@ async fn a_gateway_not_heard_of_for_long_is_not_waited_for() {
     cluster.registry.order_switchover(&cluster.set, None, "operator").await.unwrap();
     let ordered = clock::now();
     cluster.leader(&agents, 1).await;
-    assert!(clock::now().since(ordered) < TTL / 2);
+    assert!(clock::now().since(ordered) < Duration::from_secs(5), "no grace was given");
 }

@@ -4,8 +4,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use steadfast_agent::{Class, Exit};
+use steadfast_core::Moment;
 use steadfast_host::clock;
-use steadfast_registry::{ProbeReason, Role};
+use steadfast_registry::{ProbeAnswer, ProbeReason, Role};
 use steadfast_store::faulty::Fault;
 
 use crate::support::{Cluster, Probe, TTL, eventually};
@@ -14,6 +15,18 @@ use crate::support::{Cluster, Probe, TTL, eventually};
 fn away(cluster: &Cluster, fault: Fault) {
     cluster.faults.always(fault);
     cluster.faults.cut_watches();
+}
+
+/// Asks until the answer is no: nothing said yes to, without a renewal since `began`, may last longer than a lease.
+async fn vouches_no_longer_than_a_lease(probe: &Probe, began: Moment) -> ProbeAnswer {
+    eventually("no", async || {
+        let asked = clock::now();
+        let answer = probe.ask().await?;
+        let valid_until = asked + Duration::from_millis(answer.valid_for_ms);
+        assert!(valid_until < began + TTL, "{answer:?}");
+        (answer.role == Role::Standby).then_some(answer)
+    })
+    .await
 }
 
 #[tokio::test]
@@ -49,16 +62,14 @@ async fn in_a_longer_one_the_probe_says_no_at_the_deadline_and_leads_anew_afterw
         let application = cluster.processes("web-1");
         away(&cluster, fault);
         let began = clock::now();
-        let answer = probe.says("no", |answer| answer.role == Role::Standby).await;
-        let lasted = clock::now().since(began);
-        assert!(lasted < TTL, "{fault:?}: it led {lasted:?} without a renewal");
+        let answer = vouches_no_longer_than_a_lease(&probe, began).await;
         assert!(answer.valid_for_ms == 0 && answer.reason != ProbeReason::Leading, "{answer:?}");
         cluster.faults.heal();
         let answer = probe.says("it leads", |answer| answer.role == Role::Leader).await;
         assert_eq!(answer.epoch, 2, "{fault:?}");
         assert_eq!(cluster.processes("web-1"), application, "an outage of the store is not the application's");
-        let noted = async || cluster.story().await.contains(&"stopped web-1 1 lost".to_owned()).then_some(());
-        eventually("it is noted, although the store was away as it happened", noted).await;
+        // Although the store was away as it happened.
+        cluster.tells("stopped web-1 1 lost").await;
     };
     tokio::join!(recovers(Fault::Hang), recovers(Fault::Refuse));
 }
@@ -73,7 +84,7 @@ async fn an_agent_ends_although_the_store_is_away() {
     let asked = clock::now();
     assert_eq!(agent.left().await.unwrap(), Exit::Left);
     let took = clock::now().since(asked);
-    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert!(took < Duration::from_secs(15), "{took:?}");
     assert!(cluster.processes("web-1").is_empty());
 }
 
@@ -130,13 +141,12 @@ fn the_probe_answers_while_the_agent_stands_still_and_says_no_in_time() {
         async |cluster, until| {
             // Nothing else runs on this thread until the other one has seen enough.
             until.recv().unwrap();
-            eventually("it leads again", async || cluster.lease().await.filter(|lease| lease.epoch.0 == 2)).await;
+            eventually("it leads again", async || cluster.lease().await.filter(|lease| lease.epoch.0 >= 2)).await;
         },
         async |probe| {
             let began = clock::now();
-            let answer = probe.says("no", |answer| answer.role == Role::Standby).await;
+            let answer = vouches_no_longer_than_a_lease(&probe, began).await;
             assert_eq!(answer.reason, ProbeReason::LeaseLost);
-            assert!(clock::now().since(began) < TTL);
             assert_eq!(probe.ask().await.unwrap().role, Role::Standby);
         },
     );
@@ -147,7 +157,7 @@ fn a_storm_of_probes_does_not_cost_the_lease() {
     beside_an_agent(
         async |_, until| eventually("the end of the storm", async || until.try_recv().ok()).await,
         async |probe| {
-            let until = clock::now() + TTL * 3;
+            let until = clock::now() + TTL * 2;
             let mut storm = tokio::task::JoinSet::new();
             for _ in 0..200 {
                 let probe = probe.clone();

@@ -17,6 +17,7 @@ mod table;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 pub use group::Group;
@@ -74,9 +75,42 @@ impl Spec {
         self
     }
 
+    /// Whether the program is there to be started, as far as can be told without starting it: a typing mistake is
+    /// found before anything else is done on its behalf.
+    ///
+    /// # Errors
+    ///
+    /// The same as starting it would give.
+    pub fn check(&self) -> Result<(), SpawnError> {
+        let program = self.argv.first().cloned().unwrap_or_default();
+        let found = if program.is_empty() || program.as_encoded_bytes().contains(&b'/') {
+            executable(&self.cwd.as_deref().unwrap_or(Path::new(".")).join(&program))
+        } else {
+            let path = self.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
+            let path = path.or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+            let mut tried = std::env::split_paths(&path).map(|dir| executable(&dir.join(&program)));
+            // As execvp(3) does it: one that may not be run is told only where no other one can be.
+            tried
+                .try_fold(io::Error::from(io::ErrorKind::NotFound), |worst, tried| match tried {
+                    Ok(()) => Err(()),
+                    Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(error),
+                    Err(_) => Ok(worst),
+                })
+                .map_or(Ok(()), Err)
+        };
+        found.map_err(|error| SpawnError::explain(self, &error))
+    }
+
     fn program(&self) -> String {
         self.argv.first().map(|program| program.display().to_string()).unwrap_or_default()
     }
+}
+
+/// Whether there is a file that somebody may execute.
+fn executable(path: &Path) -> io::Result<()> {
+    let about = std::fs::metadata(path)?;
+    let may_run = about.is_file() && about.permissions().mode() & 0o111 != 0;
+    if may_run { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
 }
 
 /// How a program ended.

@@ -101,6 +101,7 @@ async fn what_cannot_be_started_says_why() {
         path
     };
     let bad_interpreter = file("bad", "#!/no/such/sh", "755");
+    let mut foreseen = 0;
     for (spec, why, code) in [
         (Spec::new(["no-such-command-here"]), "there is no such command in PATH", 127),
         (Spec::new(["./no/such/file"]), "there is no such file", 127),
@@ -117,7 +118,14 @@ async fn what_cannot_be_started_says_why() {
         let error = Group::spawn(&spec).await.unwrap_err();
         assert_eq!(error.to_string(), format!("cannot start {}: {why}", spec.program()));
         assert_eq!(error.exit_code(), code);
+        if let Err(told) = spec.check() {
+            assert_eq!((told.to_string(), told.exit_code()), (error.to_string(), code));
+            foreseen += 1;
+        }
     }
+    assert_eq!(foreseen, 5, "all but what only the kernel or the working directory knows");
+    Spec::new(["sh"]).check().unwrap();
+    Spec::new(["/bin/sh"]).check().unwrap();
 }
 
 #[tokio::test]
