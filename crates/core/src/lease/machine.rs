@@ -4,11 +4,12 @@ use core::time::Duration;
 
 use super::role::{Release, Role, Step, Tenure, lost_cause};
 use super::sight::{Known, News, Sight};
+use super::timing::{CUT, LONGEST_TTL, Pace};
 use super::tries::{Tries, Try};
 use super::{
     Action, Attempt, Event, Expect, Hold, LeaseRecord, Memory, Observed, Outcome, Standing, StopCause, Timing,
 };
-use crate::{Epoch, Incarnation, InstanceId, Moment, Nonce};
+use crate::{Epoch, Incarnation, InstanceId, Moment, Nonce, Span};
 
 /// The lease machine of one instance.
 ///
@@ -39,6 +40,7 @@ pub struct Machine {
     stop: Option<StopCause>,
     /// No read before this.
     read_at: Moment,
+    /// The latest deadline ever published.
     promised_until: Moment,
 }
 
@@ -81,10 +83,7 @@ impl Machine {
         match event {
             Event::Fit(fit) => self.set_fit(now, fit),
             Event::Seen(shown) => self.shown(now, shown),
-            Event::Contact => {
-                self.heard(now);
-                self.sight.touch(now, self.timing.renew_every(), self.timing.ttl());
-            }
+            Event::Contact => self.sight.touch(now, &self.timing),
             Event::StoreReset => self.reset(),
             Event::Settled { nonce, outcome } => self.settled(now, nonce, outcome),
             Event::Stopped => self.stopped(),
@@ -158,7 +157,11 @@ impl Machine {
             Role::Releasing(release) => (release.epoch, Moment::ZERO, Moment::ZERO),
             Role::Idle | Role::Watching | Role::Taking(_) => (self.seen, Moment::ZERO, Moment::ZERO),
         };
-        Standing { phase: self.role.phase(), epoch, serve_until, held_until, promised_until: self.promised_until }
+        let promised_until = match self.promised_until {
+            Moment::ZERO => Moment::ZERO,
+            until => until + CUT,
+        };
+        Standing { phase: self.role.phase(), epoch, serve_until, held_until, promised_until }
     }
 }
 
@@ -168,7 +171,11 @@ impl Machine {
     fn expire(&mut self, now: Moment) {
         match &self.role {
             Role::Idle | Role::Watching | Role::Taking(_) if self.in_touch(now) => {}
+            // The watch is broken, or has not begun: what was under way counts no more.
             Role::Idle | Role::Watching | Role::Taking(_) => {
+                if *self.sight.known() != Known::Nothing {
+                    self.previous = None;
+                }
                 self.sight.break_off();
                 self.tries.forget();
                 self.stand_by();
@@ -181,7 +188,7 @@ impl Machine {
                 self.tries.schedule(now);
             }
             Role::Stepping(tenure, Step::Lapsing) if now >= tenure.expires() => {
-                self.sight.begin(now, self.timing.ttl());
+                self.sight.begin(now, &self.timing);
                 self.stand_by();
             }
             Role::Releasing(release) if now >= self.release_ends(release) => {
@@ -194,6 +201,10 @@ impl Machine {
 
     /// When the lease is free for us, if the watch does not break before.
     fn free_at(&self) -> Option<Moment> {
+        if self.highest == self.highest.next() {
+            // Above the last of all numbers there is no epoch to take it at.
+            return None;
+        }
         let wait = match self.sight.known() {
             Known::Nothing => return None,
             Known::Absent => self.timing.ttl(),
@@ -219,7 +230,7 @@ impl Machine {
     }
 
     fn in_touch(&self, now: Moment) -> bool {
-        !self.sight.lost(now, self.timing.renew_every())
+        !self.sight.lost(now, &self.timing)
     }
 
     /// When the watch breaks if the store stays silent: the first moment at which it is broken.
@@ -259,12 +270,19 @@ impl Machine {
             Known::Absent => Expect::Absent,
             Known::Record(known) => Expect::Version(known.version),
         };
-        let one = Try { nonce: self.nonces.next(), hold, epoch, expect, ttl: wished, sent: now };
+        let ttl = if hold == Hold::Release { wished } else { self.ttl_at(now) };
+        let one = Try { nonce: self.nonces.next(), hold, epoch, expect, ttl, sent: now };
         if let Role::Leading(tenure) | Role::Stepping(tenure, _) = &mut self.role {
             tenure.sent(&one);
         }
         self.tries.send(one, pace.try_timeout(), pace.retry_after());
         Some(Attempt { hold, expect, record: self.record(&one), within: pace.try_timeout() })
+    }
+
+    /// The TTL to write: as wished, or longer while what was promised under a longer one has not run out.
+    /// (Others go by what is written as soon as it is sent; a gateway goes by what it was told.)
+    fn ttl_at(&self, now: Moment) -> Span {
+        self.timing.ttl().max(Pace::lasting(self.promised_until.since(now)).0)
     }
 
     fn record(&self, one: &Try) -> LeaseRecord {
@@ -301,28 +319,19 @@ impl Machine {
 
 /// What the store says.
 impl Machine {
-    /// The store was heard from. If it had been silent, what was under way counts no more for a candidate.
-    fn heard(&mut self, now: Moment) {
-        if self.in_touch(now) {
-            return;
-        }
-        if *self.sight.known() != Known::Nothing {
-            self.previous = None;
-        }
-        if matches!(self.role, Role::Idle | Role::Watching | Role::Taking(_)) {
-            self.tries.forget();
-            self.stand_by();
-        }
-    }
-
     /// The record as the store shows it, from whatever source.
     fn shown(&mut self, now: Moment, shown: Option<Observed>) {
-        self.heard(now);
         if let Some(shown) = &shown {
             self.seen = self.seen.max(shown.record.epoch);
             self.highest = self.highest.max(shown.record.epoch);
+            if matches!(self.role, Role::Idle | Role::Watching) && self.sight.is_ahead_of(shown) {
+                // A late answer, or a store that went back in time: nobody can tell. Watching what it shows from now
+                // on is right for both: it only delays us, and a write that believes in it fails if it was late.
+                self.sight.reset();
+                self.previous = None;
+            }
         }
-        match self.sight.see(now, shown, self.timing.renew_every(), self.timing.ttl()) {
+        match self.sight.see(now, shown, &self.timing) {
             News::Stale | News::Same => {}
             News::Changed => self.changed(now),
         }
@@ -360,6 +369,7 @@ impl Machine {
     /// Our take is in the record.
     fn won(&mut self, now: Moment, epoch: Epoch, take: &Try) {
         let tenure = Tenure::new(epoch, take);
+        self.previous = None;
         if now >= tenure.until {
             self.stand_by();
         } else if self.fit {
@@ -371,12 +381,12 @@ impl Machine {
         }
     }
 
-    /// Our former life may have vouched until its lease runs out.
+    /// Our former life may have vouched for as long as a renewal lasts that it sent just now.
     fn inherit_promises(&mut self, now: Moment) {
         if let Known::Record(known) = self.sight.known()
             && self.is_inherited(&known.record)
         {
-            self.promised_until = self.promised_until.max(now + known.record.ttl.duration());
+            self.promised_until = self.promised_until.max(now + Pace(known.record.ttl.min(LONGEST_TTL)).lasts());
         }
     }
 

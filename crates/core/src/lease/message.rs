@@ -108,8 +108,8 @@ pub enum Action {
 pub struct Memory {
     /// The highest epoch ever seen or tried.
     pub epoch: Epoch,
-    /// See [`super::Standing::promised_until`]; [`Moment::ZERO`] after a reboot. Written before a release goes
-    /// out: an agent that is killed before one holds the lease until then.
+    /// The latest deadline ever published under this boot; [`Moment::ZERO`] after a reboot. Written before a release
+    /// goes out: an agent that is killed before one holds the lease until then.
     pub promised_until: Moment,
 }
 

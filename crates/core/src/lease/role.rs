@@ -110,8 +110,8 @@ impl Tenure {
         }
     }
 
-    /// A renewal goes out. If its TTL is shorter than the last, it lowers the deadline now, not when its
-    /// success is known: others may go by it before we hear of it.
+    /// A renewal goes out. If it would last less long than what is held, it lowers the deadline now, not when its
+    /// success is known: others may go by it before we hear of it. (One who serves never sends such a one.)
     pub(super) fn sent(&mut self, renewal: &Try) {
         self.until = self.until.min(renewal.until());
         self.expires = self.expires.max(renewal.sent + renewal.ttl.duration());

@@ -1,8 +1,6 @@
 //! What one instance has seen of the lease record, and since when without a break.
 
-use core::time::Duration;
-
-use super::Observed;
+use super::{Observed, Timing};
 use crate::{Epoch, Moment, Span};
 
 /// The record as last shown.
@@ -27,7 +25,7 @@ pub(super) enum News {
     Changed,
 }
 
-/// The watch over the record. It is *broken* when the store was not heard from for longer than `patience`:
+/// The watch over the record. It is *broken* when the store was not heard from for longer than `renew_every`:
 /// then the history may have been replaced meanwhile, and it begins again with the next sign of life.
 #[derive(Clone, Debug)]
 pub(super) struct Sight {
@@ -83,30 +81,35 @@ impl Sight {
         self.caution
     }
 
+    /// Whether a later version is known than the one shown.
+    pub(super) fn is_ahead_of(&self, shown: &Observed) -> bool {
+        matches!(&self.known, Known::Record(known) if shown.version < known.version)
+    }
+
     pub(super) fn contact(&self) -> Option<Moment> {
         self.contact
     }
 
     /// Whether the watch is broken, or never began.
-    pub(super) fn lost(&self, now: Moment, patience: Duration) -> bool {
-        self.contact.is_none_or(|contact| now.since(contact) > patience)
+    pub(super) fn lost(&self, now: Moment, timing: &Timing) -> bool {
+        self.contact.is_none_or(|contact| now.since(contact) > timing.renew_every())
     }
 
     /// The store was heard from and what is known is still so.
-    pub(super) fn touch(&mut self, now: Moment, patience: Duration, ttl: Span) {
-        if self.lost(now, patience) {
-            self.begin(now, ttl);
+    pub(super) fn touch(&mut self, now: Moment, timing: &Timing) {
+        if self.lost(now, timing) {
+            self.begin(now, timing);
         }
         self.contact = Some(now);
     }
 
-    /// The store showed the record. `ttl` is our own.
-    pub(super) fn see(&mut self, now: Moment, shown: Option<Observed>, patience: Duration, ttl: Span) -> News {
+    /// The store showed the record.
+    pub(super) fn see(&mut self, now: Moment, shown: Option<Observed>, timing: &Timing) -> News {
         let shown = shown.map_or(Known::Absent, Known::Record);
         match (&self.known, &shown) {
             (Known::Record(known), Known::Record(shown)) if shown.version < known.version => return News::Stale,
             (known, shown) if known == shown => {
-                self.touch(now, patience, ttl);
+                self.touch(now, timing);
                 return News::Same;
             }
             _ => {}
@@ -116,9 +119,9 @@ impl Sight {
             (Known::Absent, Known::Record(_)) => true,
             _ => false,
         };
-        if follows && !self.lost(now, patience) {
+        if follows && !self.lost(now, timing) {
             // What comes in a watch's first moments may be a backlog from before the break.
-            let settled = now.since(self.began) >= patience;
+            let settled = now.since(self.began) >= timing.renew_every();
             self.held = match &shown {
                 Known::Record(shown) if shown.record.released => {
                     self.held.filter(|held| *held == shown.record.epoch && settled)
@@ -134,7 +137,7 @@ impl Sight {
         } else {
             self.caution = self.caution.max(self.known_ttl());
             self.known = shown;
-            self.begin(now, ttl);
+            self.begin(now, timing);
         }
         self.contact = Some(now);
         News::Changed
@@ -154,14 +157,14 @@ impl Sight {
     }
 
     /// Counts from now, as if what is known had been shown for the first time.
-    pub(super) fn begin(&mut self, now: Moment, ttl: Span) {
+    pub(super) fn begin(&mut self, now: Moment, timing: &Timing) {
         self.since = now;
         self.began = now;
         self.held = match &self.known {
             Known::Record(known) if !known.record.released => Some(known.record.epoch),
             _ => None,
         };
-        self.caution = self.caution.max(self.known_ttl()).max(ttl);
+        self.caution = self.caution.max(self.known_ttl()).max(timing.ttl());
     }
 
     /// The present holder hands over to another: when it releases, this watch has no advantage.

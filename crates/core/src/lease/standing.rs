@@ -17,8 +17,9 @@ pub struct Standing {
     /// Of one who serves, or served until just now and is being stopped: what was accepted before may be finished
     /// while `now < held_until`, under the same epoch. Else [`Moment::ZERO`]. See [`Standing::holding`].
     pub held_until: Moment,
-    /// The latest deadline ever published here: until then somebody may act on an answer we gave. An application
-    /// without a gate is not started before, or a gateway might reach it beside the next leader.
+    /// The latest deadline ever published here, and the time to cut traffic off: until then somebody may act on an
+    /// answer we gave. An application without a gate is not started before, or a gateway might reach it beside the
+    /// next leader.
     pub promised_until: Moment,
 }
 

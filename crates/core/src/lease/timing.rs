@@ -182,6 +182,12 @@ impl Pace {
         self.0.duration() - self.margin()
     }
 
+    /// The shortest TTL with which a holder serves for so long, at most [`LONGEST_TTL`].
+    pub(super) fn lasting(span: Duration) -> Pace {
+        let ms = (span.as_nanos() * 5).div_ceil(4 * 1_000_000);
+        Pace(Span::from_millis(u64::try_from(ms).unwrap_or(u64::MAX)).min(LONGEST_TTL))
+    }
+
     pub(super) fn renew_every(self) -> Duration {
         self.0.duration() / 4
     }

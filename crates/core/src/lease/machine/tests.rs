@@ -18,6 +18,7 @@ const READ: Action = Action::Read { within: Duration::from_millis(500) };
 const ME: &str = "web-1";
 const OTHER: &str = "web-2";
 const TTL_MS: u64 = 3_000;
+const RENEW_EVERY_MS: u64 = 750;
 /// TTL − margin.
 const LASTS_MS: u64 = 2_400;
 
@@ -32,17 +33,36 @@ impl Stage {
         Stage { machine, now_ms: 1_000, asked: Vec::new() }
     }
 
+    /// A fit candidate that has watched this record, as version 10, for as long as a renewal takes.
+    fn watching(record: LeaseRecord) -> Stage {
+        let mut stage = Stage::new();
+        stage.event(Event::Fit(true));
+        stage.sees(9, held_by_other(3));
+        stage.keep_in_touch(RENEW_EVERY_MS);
+        stage.sees(10, record);
+        stage.asked.clear();
+        stage
+    }
+
     /// One that leads epoch 5 since now, its take having been sent now and committed as version 10.
     fn leading() -> Stage {
         let mut stage = Stage::new();
         stage.event(Event::Fit(true));
-        stage.sees(9, held_by_other(4));
         stage.sees(9, held_by_other(4));
         stage.keep_in_touch(TTL_MS);
         let take = stage.attempt(Hold::Take);
         stage.commits(take.record.nonce, 10);
         assert_eq!(stage.phase(), Phase::Leading);
         stage.asked.clear();
+        stage
+    }
+
+    /// One whose release of epoch 5, over version 10, is on its way.
+    fn releasing() -> Stage {
+        let mut stage = Stage::leading();
+        stage.event(Event::HandOver { to: None });
+        stage.event(Event::Stopped);
+        assert_eq!(stage.phase(), Phase::Releasing);
         stage
     }
 

@@ -68,3 +68,17 @@ fn a_refusal_says_which_inequality_and_what_would_be_right() {
     let error = Timing::new(Timing::DEFAULT_TTL, 100, Span::from_millis(7_200_000)).unwrap_err();
     assert_eq!(error.to_string(), "release_after 2h is too long: 1h at most");
 }
+
+#[test]
+fn the_shortest_ttl_that_lasts() {
+    for ms in [0_u64, 1, 2, 4, 5, 799, 800, 801, 2_400] {
+        for nanos in [0, 1, 999_999] {
+            let span = Duration::from_nanos(ms * 1_000_000 + nanos);
+            let pace = Pace::lasting(span);
+            assert!(pace.lasts() >= span, "{span:?}");
+            let shorter = Pace(Span::from_millis(pace.0.as_millis().saturating_sub(1)));
+            assert!(shorter.lasts() < span || span.is_zero(), "{span:?}");
+        }
+    }
+    assert_eq!(Pace::lasting(Duration::MAX).0, LONGEST_TTL);
+}
