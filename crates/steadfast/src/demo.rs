@@ -85,6 +85,9 @@ async fn show(
                     story.introduce(stage, &score, script.is_some());
                 }
                 story.live(&score);
+                if story.is_unread() {
+                    break;
+                }
                 if let Some(script) = &mut script {
                     script.tick(clock::now(), stage, &api, &score, story).await?;
                     if script.over(clock::now()) {

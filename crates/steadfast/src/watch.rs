@@ -3,7 +3,7 @@
 mod ask;
 mod tally;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,7 +14,7 @@ use self::ask::Asker;
 pub(crate) use self::ask::INSTANCE_HEADER;
 use self::tally::{News, Tally};
 use crate::cli::Watch;
-use crate::commands::print::{Paint, count, json};
+use crate::commands::print::{CLEAR_LINE, Paint, count, json, out, out_text};
 use crate::exit::{Exit, Failure, Outcome};
 
 /// How often the line that is written over is written.
@@ -29,7 +29,7 @@ pub(crate) async fn run(flags: &Watch) -> Outcome {
     let mut tally = Tally::new(start);
     let mut live = start;
     if !flags.output.json {
-        println!("asking {} every {}; Ctrl-C ends it", flags.url, flags.every);
+        out(format_args!("asking {} every {}; Ctrl-C ends it", flags.url, flags.every))?;
     }
     loop {
         let due = clock::now() + flags.every.duration();
@@ -41,7 +41,7 @@ pub(crate) async fn run(flags: &Watch) -> Outcome {
             teller.tell(&news)?;
         }
         if clock::now() >= live {
-            teller.live(&tally);
+            teller.live(&tally)?;
             live = clock::now() + LIVE_EVERY;
         }
         if end.is_some_and(|end| due >= end) {
@@ -108,25 +108,21 @@ impl Teller {
                 News::Fails { reason } => Line::Fails { at, reason },
             });
         }
-        self.clear();
         let time = at.get(11..23).unwrap_or(&at);
-        println!("{}  {}", self.paint.dim(time), sentence(self.paint, news));
+        let (clear, time) = (self.clear(), self.paint.dim(time));
+        Ok(out(format_args!("{clear}{time}  {}", sentence(self.paint, news)))?)
+    }
+
+    /// What takes the line that is written over away.
+    fn clear(&self) -> &'static str {
+        if self.live { CLEAR_LINE } else { "" }
+    }
+
+    fn live(&self, tally: &Tally) -> Result<(), Failure> {
+        if self.live {
+            out_text(format_args!("{CLEAR_LINE}{}", self.paint.dim(&totals(tally))))?;
+        }
         Ok(())
-    }
-
-    fn clear(&self) {
-        if self.live {
-            print!("\r\u{1b}[K");
-        }
-    }
-
-    fn live(&self, tally: &Tally) {
-        if self.live {
-            self.clear();
-            print!("{}", self.paint.dim(&totals(tally)));
-            // A terminal that is gone is noticed by the next line.
-            let _ = std::io::stdout().flush();
-        }
     }
 
     fn sum_up(&self, tally: &Tally, ran: Duration) -> Result<(), Failure> {
@@ -139,9 +135,7 @@ impl Teller {
                 for_ms: millis(ran),
             });
         }
-        self.clear();
-        println!("{}", totals(tally));
-        Ok(())
+        Ok(out(format_args!("{}{}", self.clear(), totals(tally)))?)
     }
 }
 

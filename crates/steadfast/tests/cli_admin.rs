@@ -1,5 +1,7 @@
 //! The administration over HTTP: the same as in the process, for those who may ask.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

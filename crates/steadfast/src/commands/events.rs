@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use steadfast_registry::EventKind;
 
-use super::print::{Paint, json, when};
+use super::print::{Paint, err, json, out, when};
 use super::reach::api;
 use crate::admin::view::{EventCursor, EventView};
 use crate::cli;
@@ -25,7 +25,7 @@ pub(super) async fn run(flags: &cli::Events) -> Outcome {
         if flags.output.json {
             json(&found)?;
         } else {
-            found.events.iter().for_each(print);
+            found.events.iter().try_for_each(print)?;
         }
         return Ok(Exit::Yes);
     }
@@ -34,7 +34,7 @@ pub(super) async fn run(flags: &cli::Events) -> Outcome {
     let mut away = false;
     loop {
         for event in &found.events {
-            if flags.output.json { json(event)? } else { print(event) }
+            if flags.output.json { json(event)? } else { print(event)? }
         }
         tokio::time::sleep(LOOK_EVERY).await;
         match api.events(set, &found.next.0).await {
@@ -44,7 +44,7 @@ pub(super) async fn run(flags: &cli::Events) -> Outcome {
             }
             Err(problem) => {
                 if !std::mem::replace(&mut away, true) {
-                    eprintln!("steadfast: {}; still trying", problem.detail);
+                    err(format_args!("steadfast: {}; still trying", problem.detail));
                 }
                 found.events.clear();
             }
@@ -52,16 +52,11 @@ pub(super) async fn run(flags: &cli::Events) -> Outcome {
     }
 }
 
-fn print(event: &EventView) {
+fn print(event: &EventView) -> std::io::Result<()> {
     let paint = Paint::detect();
     let at = paint.dim(&when(&event.at));
-    println!(
-        "{at}  {}/{}  {}  {}",
-        event.set.0,
-        event.number,
-        sentence(&event.kind),
-        paint.dim(&format!("({})", event.by))
-    );
+    let by = paint.dim(&format!("({})", event.by));
+    out(format_args!("{at}  {}/{}  {}  {by}", event.set.0, event.number, sentence(&event.kind)))
 }
 
 fn sentence(kind: &EventKind) -> String {

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 
 use serde::Serialize;
 
-use super::print::json;
+use super::print::{json, out};
 use crate::cli::{Check, Init, Kind};
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
@@ -24,9 +24,9 @@ pub(super) fn init(flags: &Init) -> Outcome {
         _ => Failure::new(Exit::No, anyhow::anyhow!("write {shown}: {error}")),
     })?;
     open.write_all(SINGLE.as_bytes())?;
-    println!("{shown} is written. Read it, change it, then:");
-    println!("  steadfast check {shown}");
-    println!("  steadfast run --config {shown}");
+    out(format_args!("{shown} is written. Read it, change it, then:"))?;
+    out(format_args!("  steadfast check {shown}"))?;
+    out(format_args!("  steadfast run --config {shown}"))?;
     Ok(Exit::Yes)
 }
 
@@ -44,7 +44,7 @@ pub(super) fn check(flags: &Check) -> Outcome {
             if flags.output.json {
                 json(&Checked { file, ok: true, problems: Vec::new() })?;
             } else {
-                println!("{file} is fine: {}", summary(&config));
+                out(format_args!("{file} is fine: {}", summary(&config)))?;
             }
             Ok(Exit::Yes)
         }

@@ -8,6 +8,8 @@ pub(crate) mod reach;
 mod sets;
 mod status;
 
+use std::io::ErrorKind;
+
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::{app, demo, logging, watch};
@@ -51,7 +53,11 @@ pub fn report(outcome: Outcome) -> Exit {
     match outcome {
         Ok(exit) => exit,
         Err(Failure { exit, error }) => {
-            eprintln!("steadfast: {}", told_once(&error));
+            // Who reads our output stopped reading: they know, and there is nobody left to tell.
+            let unread = error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe);
+            if !unread {
+                print::err(format_args!("steadfast: {}", told_once(&error)));
+            }
             exit
         }
     }

@@ -7,7 +7,7 @@ use steadfast_core::{InstanceId, SetName};
 use steadfast_host::clock;
 use steadfast_registry::{LedgerState, Text};
 
-use super::print::json;
+use super::print::{err, json, out, out_text};
 use super::reach::api;
 use crate::admin::Api;
 use crate::admin::view::{LeaderView, LeaseState, SettingsChange, StateChange, SwitchoverOrdered};
@@ -25,12 +25,12 @@ pub(super) async fn drain(flags: &cli::OfInstance) -> Outcome {
     if flags.output.json {
         json(&change)?;
     } else if change.before == LedgerState::Draining {
-        println!("{} of set {} was drained already", flags.instance, flags.set);
+        out(format_args!("{} of set {} was drained already", flags.instance, flags.set))?;
     } else {
-        println!(
+        out(format_args!(
             "{} of set {} is drained: it does not lead until `steadfast undrain {0} {1}`",
             flags.instance, flags.set
-        );
+        ))?;
     }
     Ok(Exit::Yes)
 }
@@ -40,7 +40,7 @@ pub(super) async fn undrain(flags: &cli::OfInstance) -> Outcome {
     if flags.output.json {
         json(&change)?;
     } else {
-        println!("{}", undrained(&change));
+        out(format_args!("{}", undrained(&change)))?;
     }
     Ok(Exit::Yes)
 }
@@ -77,19 +77,19 @@ pub(super) async fn switchover(flags: &cli::Switchover) -> Outcome {
             json(&ordered)?;
         } else {
             let to = ordered.to.as_ref().map(|to| format!(" to {}", to.0)).unwrap_or_default();
-            println!(
+            out(format_args!(
                 "{} is to hand set {} over{to}; follow it with `steadfast events {1} --follow`",
                 ordered.from.0, flags.set
-            );
+            ))?;
         }
         return Ok(Exit::Yes);
     }
     let Some(leader) = wait_for_successor(api.as_ref(), &ordered).await else {
-        eprintln!(
+        err(format_args!(
             "set {}: nobody has taken over within {} s; see `steadfast status {0}`",
             flags.set,
             WAIT_FOR.as_secs()
-        );
+        ));
         return Ok(Exit::No);
     };
     let after_ms = u64::try_from(clock::now().since(started).as_millis()).unwrap_or(u64::MAX);
@@ -99,7 +99,10 @@ pub(super) async fn switchover(flags: &cli::Switchover) -> Outcome {
         json(&SwitchedOver { set, from, to: leader.instance, epoch: leader.epoch, after_ms })?;
     } else if let Some(now) = &leader.instance {
         let instead = if wished { "" } else { ", and not whom you named" };
-        println!("{} leads set {} at epoch {}, {after_ms} ms after the order{instead}", now.0, flags.set, leader.epoch);
+        out(format_args!(
+            "{} leads set {} at epoch {}, {after_ms} ms after the order{instead}",
+            now.0, flags.set, leader.epoch
+        ))?;
     }
     Ok(if wished { Exit::Yes } else { Exit::No })
 }
@@ -129,7 +132,7 @@ pub(super) async fn apply(flags: &cli::Apply) -> Outcome {
         if flags.output.json {
             json(&change)?;
         } else {
-            print!("{}", difference(&change));
+            out_text(difference(&change))?;
         }
     }
     Ok(Exit::Yes)

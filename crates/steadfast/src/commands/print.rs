@@ -1,6 +1,7 @@
 //! What commands print: tables, colours where a person looks on, JSON for programs.
 
-use std::io::IsTerminal;
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 use steadfast_host::clock::{self, WallTime};
@@ -15,7 +16,7 @@ impl Paint {
     /// For standard output as it is.
     pub(crate) fn detect() -> Paint {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Paint(std::io::stdout().is_terminal() && !unwanted)
+        Paint(io::stdout().is_terminal() && !unwanted)
     }
 
     pub(crate) fn bold(self, text: &str) -> String {
@@ -43,11 +44,30 @@ impl Paint {
     }
 }
 
+/// Takes back the line that the cursor stands in.
+pub(crate) const CLEAR_LINE: &str = "\r\u{1b}[K";
+
 /// A value as one line of JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let line = serde_json::to_string(value).map_err(|error| Failure::new(crate::exit::Exit::No, error))?;
-    println!("{line}");
-    Ok(())
+    Ok(out(line)?)
+}
+
+/// A line on standard output. A reader that went away (`| head`) is an error like any other, not a panic.
+pub(crate) fn out(line: impl fmt::Display) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{line}")
+}
+
+/// Text on standard output as it is, shown at once.
+pub(crate) fn out_text(text: impl fmt::Display) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    write!(stdout, "{text}")?;
+    stdout.flush()
+}
+
+/// A line on standard error. That nobody reads it is nobody's problem.
+pub(crate) fn err(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 /// Rows under a heading, the columns as wide as their widest cell; no spaces at the ends of lines.

@@ -3,7 +3,7 @@
 use steadfast_core::EndpointName;
 use steadfast_registry::{LedgerState, Role, Text};
 
-use super::print::{Cell, Paint, json, table};
+use super::print::{Cell, Paint, err, json, out, out_text, table};
 use super::reach::api;
 use crate::admin::view::{InstanceView, LeaderView, LeaseState};
 use crate::cli::OfSet;
@@ -15,9 +15,9 @@ pub(super) async fn instances(flags: &OfSet) -> Outcome {
     if flags.output.json {
         json(&found)?;
     } else if found.instances.is_empty() {
-        println!("set {} has no instances", flags.set);
+        out(format_args!("set {} has no instances", flags.set))?;
     } else {
-        print!("{}", as_table(Paint::detect(), "", &found.instances));
+        out_text(as_table(Paint::detect(), "", &found.instances))?;
     }
     Ok(Exit::Yes)
 }
@@ -32,13 +32,13 @@ pub(super) async fn leader(flags: &OfSet) -> Outcome {
     match &leader.instance {
         Some(instance) => {
             if !flags.output.json {
-                println!("{}", instance.0);
+                out(&instance.0)?;
             }
             Ok(Exit::Yes)
         }
         None => {
             if !flags.output.json {
-                eprintln!("set {} has no leader: {}", flags.set, why_none(&leader));
+                err(format_args!("set {} has no leader: {}", flags.set, why_none(&leader)));
             }
             Ok(Exit::No)
         }

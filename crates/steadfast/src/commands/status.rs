@@ -1,6 +1,6 @@
 //! `status`: one screen a person understands, which ends with what to do next.
 
-use super::print::{Paint, ago, count, json, when};
+use super::print::{Paint, ago, count, json, out_text, when};
 use super::reach::api;
 use super::sets::{as_table, why_none};
 use crate::admin::Api;
@@ -24,7 +24,7 @@ pub(super) async fn run(flags: &Status) -> Outcome {
     if flags.output.json {
         json(&status)?;
     } else {
-        print!("{}", screen(Paint::detect(), &status));
+        out_text(screen(Paint::detect(), &status))?;
     }
     let wrong = status.warnings.iter().any(is_grave);
     Ok(if wrong { Exit::No } else { Exit::Yes })

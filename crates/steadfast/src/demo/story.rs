@@ -1,6 +1,7 @@
 //! What the demo tells: where things are, what to paste, what happened, and what to do next.
 
-use std::io::{IsTerminal, Write};
+use std::cell::Cell;
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -11,7 +12,7 @@ use super::score::{Leader, Score, Takeover};
 use super::script::{Script, Step};
 use super::stage::{Ended, LEASE_TTL, SET, Stage};
 use crate::admin::view::EventView;
-use crate::commands::print::{Paint, count, json};
+use crate::commands::print::{CLEAR_LINE, Paint, count, json, out, out_text};
 use crate::exit::Failure;
 use crate::watch::millis;
 
@@ -20,6 +21,7 @@ pub(super) struct Story {
     json: bool,
     live: bool,
     paint: Paint,
+    unread: Cell<bool>,
 }
 
 /// What came of a demo, in one line of JSON.
@@ -68,17 +70,25 @@ impl Figures {
 
 impl Story {
     pub(super) fn new(json: bool) -> Story {
-        Story { json, live: !json && std::io::stdout().is_terminal(), paint: Paint::detect() }
+        Story { json, live: !json && std::io::stdout().is_terminal(), paint: Paint::detect(), unread: Cell::new(false) }
     }
 
     fn say(&self, text: &str) {
-        if self.json {
-            return;
+        if !self.json {
+            let clear = if self.live { CLEAR_LINE } else { "" };
+            self.note(out(format_args!("{clear}{text}")));
         }
-        if self.live {
-            print!("\r\u{1b}[K");
+    }
+
+    fn note(&self, written: std::io::Result<()>) {
+        if written.is_err() {
+            self.unread.set(true);
         }
-        println!("{text}");
+    }
+
+    /// Nobody reads any more: there is nobody to show anything to.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.get()
     }
 
     /// A line with the time of day before it.
@@ -140,21 +150,15 @@ impl Story {
     }
 
     pub(super) fn took_over(&self, stage: &Stage, score: &Score, takeover: &Takeover, why: &str) {
+        if !why.is_empty() {
+            self.tell(why);
+        }
         let gap = count(millis(takeover.gap));
         let to = self.paint.good(&takeover.to);
-        let what = if takeover.from == takeover.to {
-            format!("{to} leads again at epoch {}, after {gap} ms", takeover.epoch)
-        } else {
-            format!("{to} took over after {gap} ms, at epoch {}", takeover.epoch)
-        };
-        let why = if why.is_empty() { String::new() } else { format!("{why}: ") };
-        self.tell(&format!("{why}{what}"));
-        self.say(&format!("              {}", self.standing(score)));
-        if score.takeovers == 1 {
-            self.say(
-                "              The original pattern, a cloud load balancer and a lease of 60 s, takes over a minute.",
-            );
-        }
+        let what = if takeover.from == takeover.to { "leads again" } else { "took over" };
+        let pattern = if score.takeovers == 1 { "; the original pattern took over a minute" } else { "" };
+        let standing = self.standing(score);
+        self.tell(&format!("{to} {what} after {gap} ms at epoch {}, {standing}{pattern}", takeover.epoch));
         if score.takeovers == 1 && !self.json {
             self.more(stage, score);
         }
@@ -194,7 +198,7 @@ impl Story {
         let failed = format!("{} of {} requests failed", count(score.failed), count(score.requests));
         let failed = match (score.failed, score.should_not) {
             (0, _) => self.paint.good(&failed),
-            (_, 0) => format!("{failed}: POSTs already under way, which nobody may repeat"),
+            (_, 0) => format!("{failed} (POSTs already under way, which nobody may repeat)"),
             _ => self.paint.bad(&failed),
         };
         let two = if score.two_answered > 0 {
@@ -215,9 +219,7 @@ impl Story {
             format!("nobody has answered for {} ms", millis(silent))
         };
         let line = format!("{} requests, {} failed; {who}; Ctrl-C ends it", count(score.requests), count(score.failed));
-        print!("\r\u{1b}[K{}", self.paint.dim(&line));
-        // A terminal that is gone is noticed by the next line.
-        let _ = std::io::stdout().flush();
+        self.note(out_text(format_args!("{CLEAR_LINE}{}", self.paint.dim(&line))));
     }
 
     /// The figures, and the next command.
