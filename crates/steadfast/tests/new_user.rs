@@ -52,7 +52,9 @@ fn the_demo_unattended() {
     let log = demo.log();
     let figures: Value = log.lines().rev().find_map(|line| serde_json::from_str(line).ok()).expect("figures");
     assert!(figures["requests"].as_u64().is_some_and(|n| n > 100), "{figures}");
-    assert_eq!((&figures["failed"], &figures["two_answered"]), (&0.into(), &0.into()), "{figures}");
+    // A POST that was under way when its leader was killed may fail: nobody may repeat it.
+    let broken = (&figures["failed_that_should_not"], &figures["two_answered"]);
+    assert_eq!(broken, (&0.into(), &0.into()), "{figures}");
     assert!(figures["takeovers"].as_u64().is_some_and(|n| n >= 2), "a crash and a switchover: {figures}");
     wait_until("nothing to be left of it", SOON, || sandbox.running().is_empty());
 }
@@ -77,9 +79,10 @@ fn the_demo_survives_the_line_it_shows() {
     let pid: u32 = after.split(|c: char| !c.is_ascii_digit()).next().and_then(|pid| pid.parse().ok()).expect("a pid");
     assert!(Signal::Kill.send(pid), "the line names a process that runs");
     let told = || demo.log()[shown.len()..].to_owned();
-    wait_until("what happened to be told", SOON, || told().contains("took over after") && told().contains(" failed"));
-    let failed = told().lines().find(|line| line.contains(" requests failed")).map(|line| line.trim().to_owned());
-    assert!(failed.as_ref().is_some_and(|line| line.starts_with("0 of ")), "{failed:?}");
+    wait_until("what happened to be told", SOON, || told().contains("the original pattern took over a minute"));
+    let line = told().lines().find(|line| line.contains(" took over after ")).map(str::to_owned).expect("it is there");
+    let excused = line.contains("(POSTs already under way");
+    assert!(line.contains(", 0 of ") || excused, "a request failed that should not: {line}");
     assert!(demo.is_running(), "the demo goes on");
 }
 
