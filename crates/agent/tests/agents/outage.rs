@@ -66,7 +66,7 @@ async fn in_a_longer_one_the_probe_says_no_at_the_deadline_and_leads_anew_afterw
         assert!(answer.valid_for_ms == 0 && answer.reason != ProbeReason::Leading, "{answer:?}");
         cluster.faults.heal();
         let answer = probe.says("it leads", |answer| answer.role == Role::Leader).await;
-        assert_eq!(answer.epoch, 2, "{fault:?}");
+        assert!(answer.epoch >= 2, "{fault:?}");
         assert_eq!(cluster.processes("web-1"), application, "an outage of the store is not the application's");
         // Although the store was away as it happened.
         cluster.tells("stopped web-1 1 lost").await;
