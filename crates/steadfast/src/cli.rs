@@ -2,10 +2,13 @@
 //!
 //! Every flag can be given as `STEADFAST_<FLAG>` too. Secrets never stand on a command line: they come from files.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use steadfast_agent::Restart;
 use steadfast_core::{Host, InstanceId, SetName, Span};
 
@@ -37,6 +40,61 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the command line and the environment; ends the process where clap does.
+    pub fn read() -> Cli {
+        Cli::read_from(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// Reads these arguments, the program's name first, and the environment.
+    ///
+    /// # Errors
+    /// As clap says it, or that both an API and a store were named.
+    pub fn read_from(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+        let matches = Cli::command().try_get_matches_from(arguments)?;
+        let mut cli = Cli::from_arg_matches(&matches)?;
+        if let (Some(reach), Some((_, below))) = (cli.command.reach(), matches.subcommand()) {
+            let said = |flag| below.value_source(flag) == Some(ValueSource::CommandLine);
+            reach.settle(said("admin"), said("store"))?;
+        }
+        Ok(cli)
+    }
+}
+
+impl Command {
+    fn reach(&mut self) -> Option<&mut Reach> {
+        match self {
+            Command::Status(flags) => Some(&mut flags.reach),
+            Command::Instances(flags) | Command::Leader(flags) => Some(&mut flags.reach),
+            Command::Events(flags) => Some(&mut flags.reach),
+            Command::Drain(flags) | Command::Undrain(flags) => Some(&mut flags.reach),
+            Command::Switchover(flags) => Some(&mut flags.reach),
+            Command::Apply(flags) => Some(&mut flags.reach),
+            _ => None,
+        }
+    }
+}
+
+impl Reach {
+    /// Of an API and a store, what was said on the command line counts, whatever the environment says of the other.
+    fn settle(&mut self, admin_said: bool, store_said: bool) -> Result<(), clap::Error> {
+        if self.admin.is_none() || self.store.is_none() {
+            return Ok(());
+        }
+        let both = |what: &str| {
+            let text = format!("{what} name two places to ask: give one of them");
+            Err(Cli::command().error(ErrorKind::ArgumentConflict, text))
+        };
+        match (admin_said, store_said) {
+            (true, false) => self.store = None,
+            (false, true) => self.admin = None,
+            (true, true) => return both("--admin and --store"),
+            (false, false) => return both("STEADFAST_ADMIN and STEADFAST_STORE"),
+        }
+        Ok(())
+    }
 }
 
 /// How a process tells what it does, on standard error.
@@ -107,7 +165,7 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct Reach {
     /// The API of a running Steadfast [default: http://127.0.0.1:7400]
-    #[arg(long, value_name = "URL", env = "STEADFAST_ADMIN", conflicts_with = "store", help_heading = "Where to ask")]
+    #[arg(long, value_name = "URL", env = "STEADFAST_ADMIN", help_heading = "Where to ask")]
     pub admin: Option<String>,
     /// Go to this store directly, without a running Steadfast: sqlite:///path, http://host:7400
     #[arg(long, value_name = "URL", env = "STEADFAST_STORE", help_heading = "Where to ask")]

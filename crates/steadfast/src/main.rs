@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use steadfast::{cli, commands};
 
 fn main() -> ExitCode {
-    commands::report(commands::run(cli::Cli::parse())).into()
+    commands::report(commands::run(cli::Cli::read())).into()
 }

@@ -1,5 +1,3 @@
-use clap::CommandFactory;
-
 use super::*;
 
 /// `agent --admin` listens; the variable of the others says where to ask.
@@ -34,6 +32,22 @@ fn every_flag_has_its_variable() {
         }
     });
     assert!(flags > 30, "only {flags} flags were looked at");
+}
+
+#[test]
+fn what_was_said_counts_whatever_the_environment_says() {
+    let reach = || Reach { admin: Some("a".into()), store: Some("s".into()), token_file: None };
+    let settled = |admin_said, store_said| {
+        let mut reach = reach();
+        reach.settle(admin_said, store_said).map(|()| (reach.admin.is_some(), reach.store.is_some()))
+    };
+    assert_eq!(settled(true, false).unwrap(), (true, false));
+    assert_eq!(settled(false, true).unwrap(), (false, true));
+    assert!(settled(true, true).unwrap_err().to_string().contains("--admin and --store"));
+    assert!(settled(false, false).unwrap_err().to_string().contains("STEADFAST_ADMIN and STEADFAST_STORE"));
+    let mut alone = Reach { admin: None, ..reach() };
+    alone.settle(false, false).unwrap();
+    assert!(alone.store.is_some());
 }
 
 #[test]
