@@ -298,8 +298,13 @@ impl Api for Service {
     }
 
     async fn undrain(&self, set: &SetName, instance: &InstanceId) -> Result<StateChange, Problem> {
-        let snapshot = self.snapshot(set).await?;
-        let state = snapshot.instances.get(instance).and_then(|one| one.ledger.as_ref()).map(|ledger| ledger.state);
+        self.snapshot(set).await?;
+        // Asked anew: what is followed may not show a drain yet that was ordered just now.
+        let stored = match self.registry.instance(set, instance).await {
+            Ok(stored) => stored,
+            Err(error) => return Err(self.problem(error).await),
+        };
+        let state = stored.ledger.map(|ledger| ledger.record.state);
         if let Some(state) = state.filter(|state| *state != LedgerState::Draining) {
             // Opening what is leaving or gone would say that it is there.
             let (set, instance) = (Text(set.clone()), Text(instance.clone()));

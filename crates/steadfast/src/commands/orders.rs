@@ -24,15 +24,18 @@ pub(super) async fn drain(flags: &cli::OfInstance) -> Outcome {
     let change = api(&flags.reach)?.drain(&flags.set, &flags.instance).await?;
     if flags.output.json {
         json(&change)?;
-    } else if change.before == LedgerState::Draining {
-        out(format_args!("{} of set {} was drained already", flags.instance, flags.set))?;
     } else {
-        out(format_args!(
-            "{} of set {} is drained: it does not lead until `steadfast undrain {0} {1}`",
-            flags.instance, flags.set
-        ))?;
+        out(drained(&change))?;
     }
     Ok(Exit::Yes)
+}
+
+fn drained(change: &StateChange) -> String {
+    let (instance, set) = (&change.instance.0, &change.set.0);
+    match change.before {
+        LedgerState::Draining => format!("{instance} of set {set} was drained already"),
+        _ => format!("{instance} of set {set} is drained: it does not lead until `steadfast undrain {set} {instance}`"),
+    }
 }
 
 pub(super) async fn undrain(flags: &cli::OfInstance) -> Outcome {
@@ -154,4 +157,23 @@ fn difference(change: &SettingsChange) -> String {
     }
     let lines = changed.iter().map(|((key, before), (_, now))| format!("- {key} = {before}\n+ {key} = {now}\n"));
     format!("[sets.{set}]\n{}", lines.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_ordered_is_told_with_the_way_back() {
+        let change = |before| StateChange {
+            set: Text("web".parse().unwrap()),
+            instance: Text("web-1".parse().unwrap()),
+            before,
+            now: LedgerState::Draining,
+        };
+        assert!(drained(&change(LedgerState::Open)).ends_with("`steadfast undrain web web-1`"));
+        assert!(drained(&change(LedgerState::Draining)).contains("already"));
+        assert!(undrained(&change(LedgerState::Draining)).contains("takes part again"));
+        assert!(undrained(&change(LedgerState::Gone)).contains("its agent has stopped"));
+    }
 }
