@@ -173,23 +173,4 @@ pub(crate) fn when(at: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_stand_below_each_other() {
-        let rows = vec![
-            vec![Cell::plain("a"), Cell::good("leader"), Cell::plain("x")],
-            vec![Cell::plain("long-name"), Cell::plain(""), Cell::plain("")],
-        ];
-        let text = table(Paint(false), "  ", &["ID", "ROLE", "END"], &rows);
-        assert_eq!(text, "  ID         ROLE    END\n  a          leader  x\n  long-name\n");
-    }
-
-    #[test]
-    fn numbers_are_read_at_a_glance() {
-        for (number, text) in [(0, "0"), (999, "999"), (4212, "4 212"), (1_234_567, "1 234 567")] {
-            assert_eq!(count(number), text);
-        }
-    }
-}
+mod tests;
