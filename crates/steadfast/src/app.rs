@@ -48,6 +48,14 @@ pub(crate) async fn run(flags: &cli::Run) -> Outcome {
     let local = Local { gateway, file: file.iter().cloned().collect(), operator: "the API".to_owned() };
     let service = Arc::new(Service::new(ground.registry.clone(), local));
     service.follow(file.iter().map(|(name, _)| name));
+    if config.listeners.is_empty() && config.agents.is_empty() {
+        // The API, and the store for peers, are all there is to run: until somebody ends it.
+        let asked = leave.clone();
+        parts.spawn("the API", async move {
+            asked.requested().await;
+            Ok(Exit::Yes)
+        });
+    }
     for mut agent in config.agents {
         agent.state_dir = ground.state.path().to_path_buf();
         parts.agent(agent, &ground.registry, &at_once);
