@@ -1,9 +1,10 @@
 //! A request on its way to an instance, which may have to be sent more than once.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
-use http::header::{HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::header::{HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Request, Uri};
 use http_body::Body;
@@ -59,6 +60,15 @@ impl Message {
                 Held::Once(_) => false,
                 Held::Kept(kept) => kept.borrow().is_whole(),
             }
+    }
+
+    /// HTTP/1.1 needs a host, even for a client of HTTP/1.0 that names none.
+    pub(crate) fn ensure_host(&mut self, instance: SocketAddr) {
+        if !self.headers.contains_key(HOST)
+            && let Ok(host) = HeaderValue::try_from(instance.to_string())
+        {
+            self.headers.insert(HOST, host);
+        }
     }
 
     /// How often it was sent.

@@ -6,6 +6,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use support::{App, Client, DEADLINE, Instance, Reply, World, until};
 
@@ -93,7 +94,8 @@ fn http_1_0_clients_are_served() {
     let got = client.exchange("GET /old HTTP/1.0\r\n\r\n");
     assert_eq!((got.status, got.text().as_str()), (200, "one"));
     assert!(client.is_at_end());
-    assert_eq!(one.app.seen()[0].line(), "GET /old HTTP/1.1");
+    let seen = &one.app.seen()[0];
+    assert_eq!((seen.line(), seen.field("host")), ("GET /old HTTP/1.1", Some(one.app.address().to_string())));
     let mut client = world.client();
     for _ in 0..2 {
         assert_eq!(client.exchange("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").text(), "one");
@@ -282,6 +284,23 @@ fn a_kept_connection_that_died_costs_nothing() {
         one.app.close_connections();
     }
     assert_eq!(world.totals().leader_lost, 0);
+}
+
+#[test]
+fn what_cannot_be_repeated_takes_no_connection_that_may_be_closing() {
+    let (one, world) = world(App::named("one"));
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+    let mut client = world.client();
+    for _ in 0..3 {
+        assert_eq!(client.exchange(post).text(), "one");
+    }
+    assert_eq!(one.app.accepted(), 1, "one after the other they share one");
+    let begun = Instant::now();
+    until("a second or so has passed", || begun.elapsed() > Duration::from_millis(1_200));
+    assert_eq!(client.exchange(post).text(), "one");
+    assert_eq!(one.app.accepted(), 2);
+    assert_eq!(client.get("/").text(), "one");
+    assert_eq!(one.app.accepted(), 2, "what can be repeated takes what there is");
 }
 
 #[test]

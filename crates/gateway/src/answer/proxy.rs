@@ -4,6 +4,7 @@
 //! (RFC 9110 §9.2.2), nothing of an answer was passed on, and its body is still here.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -124,9 +125,14 @@ enum Next {
 
 impl Attempt<'_> {
     async fn make(&self, message: &mut Message) -> Result<Answered, Trouble> {
-        let mut upstream = self.connection(message.is_repeatable()).await?;
+        let Some(address) = self.here.target.addresses.get(self.slot).copied().flatten() else {
+            return Err(Trouble::NoEndpoint);
+        };
+        message.ensure_host(address);
+        let mut upstream = self.connection(address, message.is_repeatable()).await?;
         let reused = upstream.reused;
         let seat = &self.guest.seat;
+        seat.forgive();
         seat.enter(Phase::Request { awaited: true });
         let response = match upstream.send(message.request(), seat).await {
             Ok(response) if response.status() != StatusCode::SWITCHING_PROTOCOLS => response,
@@ -149,13 +155,10 @@ impl Attempt<'_> {
     }
 
     /// A connection to the instance: a kept one, or a new one.
-    async fn connection(&self, repeatable: bool) -> Result<Box<Upstream>, Trouble> {
+    async fn connection(&self, address: SocketAddr, repeatable: bool) -> Result<Box<Upstream>, Trouble> {
         let worker = &self.guest.worker;
         let bounds = &worker.shared.bounds;
-        let (Some(pool), Some(address)) = (self.here.pools.get(self.slot), self.here.target.addresses[self.slot])
-        else {
-            return Err(Trouble::NoEndpoint);
-        };
+        let pool = &self.here.pools[self.slot];
         let longest = ticks(if repeatable { bounds.idle_upstream_for } else { FRESH_FOR });
         if let Some(kept) = poll_fn(|cx| Poll::Ready(pool.take(cx, worker.tick.get(), longest))).await {
             return Ok(kept);

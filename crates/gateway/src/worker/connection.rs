@@ -15,10 +15,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::{BUFFER_BYTES, Seat, Verdict, Worker};
+use super::{BUFFER_BYTES, Place, Seat, Verdict, Worker};
 use crate::headers::Origin;
 use crate::request;
 use crate::route::ListenerHere;
+
+/// hyper's own bound on fields, for which it has a faster way than for any other.
+const HYPERS_HEAD_FIELDS: usize = 100;
 
 /// A client connection, as its requests see it.
 #[derive(Debug)]
@@ -36,9 +39,10 @@ pub(crate) async fn serve(
     listener: Rc<ListenerHere>,
     stream: TcpStream,
     peer: SocketAddr,
-    (place, seat): (usize, Rc<Seat>),
+    place: Place,
 ) {
     worker.counters().connections.add_one();
+    let seat = place.seat.clone();
     let origin = RefCell::new(Origin::new(peer.ip().to_canonical(), &worker.shared.trusted_proxies));
     let guest = Rc::new(Guest { worker: worker.clone(), listener, seat: seat.clone(), origin });
     let bounds = &worker.shared.bounds;
@@ -47,8 +51,10 @@ pub(crate) async fn serve(
         async move { Ok::<_, Infallible>(request::handle(guest, request).await) }
     });
     let mut builder = Builder::new();
+    if bounds.head_fields != HYPERS_HEAD_FIELDS {
+        builder.max_headers(bounds.head_fields);
+    }
     builder
-        .max_headers(bounds.head_fields)
         .max_header_size(bounds.head_bytes)
         .max_buf_size(bounds.head_bytes.max(BUFFER_BYTES))
         .header_read_timeout(None);
@@ -72,8 +78,6 @@ pub(crate) async fn serve(
         if ended.is_pending() && seat.verdict() == Verdict::Close { Poll::Ready(()) } else { ended }
     })
     .await;
-    drop(connection);
-    worker.rise(place);
 }
 
 /// The client's socket; notes in the seat when bytes move.
@@ -83,18 +87,21 @@ struct Io {
 }
 
 impl Io {
-    fn noted<T>(&self, moved: Poll<T>) -> Poll<T> {
-        if moved.is_ready() {
-            self.seat.moved();
+    fn noted<T>(&self, written: Poll<T>) -> Poll<T> {
+        if written.is_ready() {
+            self.seat.written();
         }
-        moved
+        written
     }
 }
 
 impl Read for Io {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
-        self.noted(read)
+        if read.is_ready() {
+            self.seat.read();
+        }
+        read
     }
 }
 

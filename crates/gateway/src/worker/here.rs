@@ -116,6 +116,11 @@ impl SetHere {
         Some(self.here.borrow().as_ref()?.target.until())
     }
 
+    /// Whether there are connections that grow old.
+    pub(crate) fn has_idle(&self) -> bool {
+        self.here.borrow().as_ref().is_some_and(|here| here.pools.iter().any(|pool| !pool.is_empty()))
+    }
+
     /// Closes connections nobody used for a while.
     pub(crate) fn sweep(&self, now: super::seat::Ticks, longest: super::seat::Ticks) {
         if let Some(here) = self.here.borrow().as_ref() {

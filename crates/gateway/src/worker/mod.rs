@@ -60,8 +60,8 @@ impl Worker {
         &self.shared.counters[self.index]
     }
 
-    /// A seat for a new connection, and its place.
-    fn sit(&self) -> (usize, Rc<Seat>) {
+    /// A seat for a new connection.
+    fn sit(self: &Rc<Worker>) -> Place {
         let seat = Rc::new(Seat::new(self.tick.clone()));
         let mut seats = self.seats.borrow_mut();
         let place = self.free.borrow_mut().pop().unwrap_or_else(|| {
@@ -72,18 +72,13 @@ impl Worker {
         if self.draining.get() {
             seat.judge(Verdict::Finish);
         }
-        (place, seat)
+        Place { worker: self.clone(), place, seat }
     }
 
     /// Has every connection finish what it is at, also those that have not got their seat yet.
     fn drain(&self) {
         self.draining.set(true);
         self.each_seat(|seat| seat.judge(Verdict::Finish));
-    }
-
-    fn rise(&self, place: usize) {
-        self.seats.borrow_mut()[place] = None;
-        self.free.borrow_mut().push(place);
     }
 
     /// How many connections there are.
@@ -93,6 +88,21 @@ impl Worker {
 
     fn each_seat(&self, look: impl Fn(&Seat)) {
         self.seats.borrow().iter().flatten().for_each(|seat| look(seat));
+    }
+}
+
+/// A connection's seat, given back when dropped.
+#[derive(Debug)]
+struct Place {
+    worker: Rc<Worker>,
+    place: usize,
+    seat: Rc<Seat>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.worker.seats.borrow_mut()[self.place] = None;
+        self.worker.free.borrow_mut().push(self.place);
     }
 }
 

@@ -48,6 +48,10 @@ impl Pool {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.idle.borrow().is_empty()
+    }
+
     /// Closes all of them: where one was found dead, the others are as old.
     pub(crate) fn clear(&self) {
         self.idle.borrow_mut().clear();

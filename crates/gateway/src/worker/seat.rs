@@ -87,12 +87,17 @@ impl Seat {
         self.moved.set(self.tick.get());
     }
 
-    /// Bytes came from the client or went to it.
-    pub(crate) fn moved(&self) {
+    /// Bytes came from the client.
+    pub(crate) fn read(&self) {
         self.moved.set(self.tick.get());
         if self.phase.get() == Phase::Idle {
             self.enter(Phase::Head);
         }
+    }
+
+    /// Bytes went to the client.
+    pub(crate) fn written(&self) {
+        self.moved.set(self.tick.get());
     }
 
     /// The right to forward that this connection's request holds.
@@ -168,7 +173,7 @@ impl Seat {
     /// The warden: stops what goes on at a target that has ended. True if that cut an answer.
     pub(crate) fn inspect_pass(&self, now: Moment) -> bool {
         let lost = self.pass.borrow().as_ref().is_some_and(|pass| !pass.alive(now));
-        if lost && self.phase.get() == Phase::Answer {
+        if lost && self.phase.get() == Phase::Answer && self.verdict.get() != Verdict::Close {
             // The client must not take what it has for the whole.
             self.cut();
             return true;

@@ -9,7 +9,7 @@ use steadfast_core::Moment;
 use steadfast_host::clock;
 
 use super::seat::TICK;
-use super::{Limits, Worker, ticks};
+use super::{Limits, SetHere, Worker, ticks};
 
 /// Runs as long as the worker does.
 pub(crate) async fn watch(worker: Rc<Worker>) {
@@ -27,7 +27,7 @@ pub(crate) async fn watch(worker: Rc<Worker>) {
         tokio::select! {
             () = bell.notified() => {}
             () = clock::sleep_until(until), if until < Moment::MAX => {}
-            _ = ticking.tick(), if worker.seated() > 0 => {
+            _ = ticking.tick(), if worker.seated() > 0 || worker.sets.iter().any(SetHere::has_idle) => {
                 worker.tick.set(worker.tick.get().wrapping_add(1));
                 worker.each_seat(|seat| seat.inspect_time(&limits));
                 worker.sets.iter().for_each(|set| set.sweep(worker.tick.get(), longest_idle));
