@@ -24,6 +24,8 @@ use crate::set::{Addresses, SetShared, Target};
 const ASK_EVERY: Duration = Duration::from_millis(250);
 /// A leader is not asked more often than this, however short what it vouches for.
 const ASK_AT_MOST_EVERY: Duration = Duration::from_millis(5);
+/// One that hands over is asked at least this often.
+const ASK_HANDING_OVER_EVERY: Duration = Duration::from_millis(20);
 /// A question takes a quarter of the lease at most, within these bounds.
 const ANSWER_WITHIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// A leader that still says so this long after it was to hand over does not: it is used again.
@@ -223,8 +225,13 @@ impl Follow {
             Some(target) => self.extend(&target, asked, until, answer),
             None => self.begin(holder, epoch, addresses, asked, until, answer),
         }
-        self.next = asked + (valid_for / 3).clamp(ASK_AT_MOST_EVERY, ASK_EVERY);
-        self.pace.reset();
+        if self.hands_over_since.is_some() {
+            // It does not know of the order yet, or finishes what runs: it waits to hear from us, and others for it.
+            self.next = now + self.pace.next().min(ASK_HANDING_OVER_EVERY);
+        } else {
+            self.next = asked + (valid_for / 3).clamp(ASK_AT_MOST_EVERY, ASK_EVERY);
+            self.pace.reset();
+        }
         true
     }
 
@@ -267,6 +274,8 @@ impl Follow {
             && target.close()
         {
             tracing::info!(set = %self.set.name, instance = %holder.instance, "the leader steps down");
+            // It waits to hear that we know.
+            self.pace.reset();
         }
     }
 
