@@ -61,7 +61,11 @@ async fn show(
     drop(tell);
     let api = stage.api()?;
     let mut score = Score::default();
-    let mut script = flags.for_.map(|span| Script::new(clock::now(), began + span.duration()));
+    let mut script = flags.for_.map(|span| {
+        // Where the building up took long, at least half of the time is left for what is to be seen.
+        let (now, span) = (clock::now(), span.duration());
+        Script::new(now, (began + span).max(now + span / 2))
+    });
     let mut introduced = false;
     let mut seen = EventCursor::default();
     let mut tick = tokio::time::interval(TICK);
