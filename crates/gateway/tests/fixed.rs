@@ -55,7 +55,7 @@ impl Copy {
 
 fn fixed(id: &str, at: steadfast_core::Endpoint, probe: steadfast_core::Endpoint) -> FixedInstance {
     // Long enough for a busy machine, short enough for a test.
-    let (every, timeout) = (Span::from_millis(150), Span::from_millis(150));
+    let (every, timeout) = (Span::from_millis(500), Span::from_millis(500));
     FixedInstance {
         id: id.parse().unwrap(),
         endpoints: vec![("http".parse().unwrap(), at)],
@@ -192,11 +192,11 @@ fn a_crash_is_noticed_by_the_request_it_hits() {
 fn one_that_vouches_for_itself_is_taken_at_its_word() {
     let app = App::named("led");
     let probe = Probe::new(set(), "web-1".parse().unwrap(), steadfast_core::Incarnation(rand()));
-    probe.lead(7, Duration::from_millis(600));
+    probe.lead(7, Duration::from_secs(5));
     let site = Site::new(vec![fixed("b1", endpoint(app.address()), endpoint(probe.address()))]);
     let got = site.get();
     assert_eq!((got.text().as_str(), got.field("steadfast-epoch").as_deref()), ("led", Some("7")));
-    let over = probe.lead_for_the_last_time(7, Duration::from_millis(600));
+    let over = probe.lead_for_the_last_time(7, Duration::from_secs(5));
     until("nothing is forwarded any more", || site.goes_to().is_none());
     assert!(std::time::Instant::now() < over, "forwarded after the last moment vouched for");
     probe.lead(6, Duration::from_secs(60));

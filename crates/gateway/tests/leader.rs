@@ -121,7 +121,7 @@ fn an_answer_is_cut_before_what_its_leader_vouched_for_is_over() {
     let one = Instance::new("web-1", streaming());
     let world = World::led_by(&one);
     let mut client = begin_stream(&world);
-    let over = one.probe.lead_for_the_last_time(1, Duration::from_millis(900));
+    let over = one.probe.lead_for_the_last_time(1, Duration::from_secs(3));
     read_to_the_cut(&mut client);
     let now = Instant::now();
     assert!(now < over, "passed on {:?} after the leader had stopped", now - over);
@@ -294,8 +294,8 @@ fn an_order_nobody_follows_does_not_stop_the_service() {
     until("nothing new begins", || world.target().is_some_and(|target| target.closed));
     // While it hands over, it is asked more often than a leader otherwise: others wait for that.
     let (asked, begun) = (one.probe.asked(), Instant::now());
-    until("it is asked", || one.probe.asked() > asked + 8);
-    assert!(begun.elapsed() < Duration::from_millis(900), "8 questions took {:?}", begun.elapsed());
+    until("it is asked", || one.probe.asked() > asked + 30);
+    assert!(begun.elapsed() < Duration::from_secs(6), "30 questions took {:?}", begun.elapsed());
     // It goes on saying that it leads.
     assert_eq!(world.get("/").text(), "one");
 }

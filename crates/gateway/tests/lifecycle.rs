@@ -34,7 +34,7 @@ fn holding() -> (Instance, mpsc::Sender<()>) {
 fn shutdown_is_announced_and_lets_finish_what_runs() {
     let (one, finish) = holding();
     let world = World::with(|config| {
-        config.listeners[0].linger = Span::from_millis(300);
+        config.listeners[0].linger = Span::from_millis(2_000);
         config.bounds.drain_within = DEADLINE;
     })
     .and_led_by(&one);
@@ -48,7 +48,7 @@ fn shutdown_is_announced_and_lets_finish_what_runs() {
     until("the load balancer is told", || world.get("/.steadfast/ready").status == 503);
     assert_eq!(world.get("/").text(), "at once", "who comes nevertheless is served");
     until("nobody can connect any more", || TcpStream::connect(world.address).is_err());
-    assert!(begun.elapsed() >= Duration::from_millis(300), "it lingered for {:?} only", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_millis(2_000), "it lingered for {:?} only", begun.elapsed());
     assert!(idle.is_at_end(), "a connection without a request is closed");
     finish.send(()).unwrap();
     let got = running.read_answer();
@@ -70,7 +70,7 @@ fn what_does_not_finish_is_cut_in_the_end() {
 #[test]
 fn an_instance_that_does_not_answer_is_given_up() {
     let (one, _finish) = holding();
-    let world = World::with(|config| config.bounds.answer_within = Duration::from_millis(300)).and_led_by(&one);
+    let world = World::with(|config| config.bounds.answer_within = Duration::from_millis(1_000)).and_led_by(&one);
     let mut client = world.client();
     for request in
         ["GET /held HTTP/1.1\r\nHost: a\r\n\r\n", "POST /held HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"]
@@ -98,11 +98,11 @@ fn an_answer_whose_body_does_not_come_is_given_up() {
 #[test]
 fn a_client_that_stops_sending_is_given_up() {
     let (one, _finish) = holding();
-    let short = Duration::from_millis(300);
+    let short = Duration::from_millis(1_000);
     let world = World::with(|config| {
         config.bounds.head_within = short;
         config.bounds.answer_within = short;
-        config.bounds.idle_for = short * 5;
+        config.bounds.idle_for = short * 3;
     })
     .and_led_by(&one);
     let mut silent = world.client();
@@ -113,12 +113,12 @@ fn a_client_that_stops_sending_is_given_up() {
     in_second_head.send("GET / HT");
     let mut in_body = world.client();
     in_body.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
+    let begun = Instant::now();
     let mut idle = world.client();
     assert_eq!(idle.get("/").status, 200);
-    let begun = Instant::now();
     assert!(silent.is_at_end() && in_head.is_at_end() && in_second_head.is_at_end());
     assert_eq!(in_body.read_answer().reason(), "request-timeout");
-    assert!(idle.is_at_end() && begun.elapsed() > short * 4, "closed after {:?}", begun.elapsed());
+    assert!(idle.is_at_end() && begun.elapsed() >= short * 3, "closed after {:?}", begun.elapsed());
 }
 
 #[test]

@@ -54,13 +54,13 @@ fn a_set_that_holds_nothing_refuses_at_once() {
 #[test]
 fn how_long_counts_from_the_first_wait_however_often_there_is_hope() {
     let one = Instance::new("web-1", App::named("one"));
-    let world = World::parking_for(Span::from_millis(500), |_| ());
+    let world = World::parking_for(Span::from_millis(2_000), |_| ());
     // It vouches for itself, but takes no connections.
     one.app.kill();
     let world = world.and_led_by(&one);
     let got = world.get("/");
     assert_eq!((got.status, got.reason().as_str()), (503, "no-leader"));
-    assert!(world.totals().upstream_errors > 2, "it was tried again and again");
+    assert!(world.totals().upstream_errors > 1, "it was tried again and again");
 }
 
 #[test]

@@ -82,6 +82,8 @@ pub(crate) struct Follow {
     /// When somebody last wanted a question put: one put before is not the answer.
     wanted: Option<Moment>,
     alarm_pace: Pace,
+    /// Whose epoch was too low, as was said once.
+    refused: Option<(InstanceId, Epoch)>,
 }
 
 impl Follow {
@@ -98,6 +100,7 @@ impl Follow {
             pace: Pace::default(),
             wanted: None,
             alarm_pace: Pace::default(),
+            refused: None,
         }
     }
 
@@ -206,11 +209,15 @@ impl Follow {
         let valid_for = Duration::from_millis(answer.valid_for_ms).min(holder.ttl);
         let highest = self.guard.highest();
         let Some(until) = self.guard.vouched(asked, epoch, valid_for, self.drift_milli) else {
-            tracing::error!(
-                set = %self.set.name, instance = %holder.instance, %epoch, %highest,
-                "a leader's epoch is lower than one seen before: nothing is forwarded to it; if the store was emptied \
-                 on purpose, restart this gateway"
-            );
+            let refused = (holder.instance.clone(), epoch);
+            if self.refused.as_ref() != Some(&refused) {
+                tracing::error!(
+                    set = %self.set.name, instance = %holder.instance, %epoch, %highest,
+                    "a leader's epoch is lower than one seen before: nothing is forwarded to it; if the store was \
+                     emptied on purpose, restart this gateway"
+                );
+                self.refused = Some(refused);
+            }
             return false;
         };
         self.end_if_overtaken();
