@@ -64,6 +64,10 @@ fn measure(scene: &mut Scene, blow: Blow, events: usize) -> Result<Measured> {
         let failed = all.failures().len();
         let gap_ms = gap.as_secs_f64() * 1e3;
         eprintln!("{} {blow:?} {number}: {gap_ms:.0} ms, {failed} of {} failed", scene.name(), all.samples.len());
+        for failure in all.failures() {
+            let since = failure.sent.saturating_duration_since(began);
+            eprintln!("    sent {} ms after it: {:?}", since.as_millis(), failure.outcome);
+        }
         measured.gaps_ms.push(gap_ms);
         measured.requests += all.samples.len();
         measured.failed += failed;
