@@ -1,6 +1,6 @@
 //! The answer of an agent's probe, as both sides see it.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use steadfast_core::{Epoch, Incarnation, InstanceId, SetName};
 
 use crate::text::field;
@@ -37,8 +37,8 @@ pub struct ProbeAnswer {
     pub reason: ProbeReason,
 }
 
-/// Whether an instance may serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Whether an instance may serve. A role that a newer agent may have is none that may serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// The one.
@@ -48,7 +48,7 @@ pub enum Role {
 }
 
 /// Why a probe answers as it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProbeReason {
     /// It holds the lease.
@@ -73,6 +73,8 @@ pub enum ProbeReason {
     LeaseLost,
     /// The store does not answer.
     StoreUnavailable,
+    /// A reason that a newer agent knows and this reader does not.
+    Other,
 }
 
 impl ProbeAnswer {
@@ -97,6 +99,41 @@ impl ProbeReason {
             ProbeReason::Leaving => "leaving",
             ProbeReason::LeaseLost => "lease-lost",
             ProbeReason::StoreUnavailable => "store-unavailable",
+            ProbeReason::Other => "other",
         }
     }
+
+    const ALL: [ProbeReason; 12] = [
+        ProbeReason::Leading,
+        ProbeReason::Standby,
+        ProbeReason::Waiting,
+        ProbeReason::SteppingDown,
+        ProbeReason::Unhealthy,
+        ProbeReason::Starting,
+        ProbeReason::ApplicationDown,
+        ProbeReason::Draining,
+        ProbeReason::Leaving,
+        ProbeReason::LeaseLost,
+        ProbeReason::StoreUnavailable,
+        ProbeReason::Other,
+    ];
 }
+
+// Agents and gateways of two versions run together: a word that is new to the reader must not make the
+// answer unreadable.
+impl<'de> Deserialize<'de> for ProbeReason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ProbeReason, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(ProbeReason::ALL.into_iter().find(|known| known.as_str() == text).unwrap_or(ProbeReason::Other))
+    }
+}
+
+impl<'de> Deserialize<'de> for Role {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Role, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(if text == "leader" { Role::Leader } else { Role::Standby })
+    }
+}
+
+#[cfg(test)]
+mod tests;
