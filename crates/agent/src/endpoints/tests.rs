@@ -35,7 +35,7 @@ async fn what_is_no_address_is_told_with_where_it_came_from() {
         ("exec:echo 0", "http"),
         ("exec:echo 65536", "65536"),
         ("env:STEADFAST_TEST_NOT_SET", "STEADFAST_TEST_NOT_SET"),
-        ("env:CARGO_PKG_NAME", "steadfast-agent"),
+        ("env:PATH", "the environment variable PATH is"),
     ] {
         let error = resolved("http", source).await.unwrap_err();
         assert_eq!(error.class(), crate::Class::Configuration);
