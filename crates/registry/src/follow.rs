@@ -74,6 +74,8 @@ impl Follow {
                 Err(Error::Compacted(..)) => {
                     known = None;
                     other_history = true;
+                    // A store that says so again and again (two behind one address) is not asked in a circle.
+                    rest(&mut pause).await;
                 }
                 Err(error) => {
                     if tell(&facts, News::Trouble(error.to_string())).await.is_err() {

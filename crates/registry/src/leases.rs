@@ -1,6 +1,7 @@
 //! The lease record of a set: core's attempts become commits, and their ends core's outcomes.
 
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use steadfast_core::SetName;
@@ -16,14 +17,37 @@ use crate::{Error, Registry, keys};
 pub struct Leases {
     registry: Registry,
     set: SetName,
-    /// What a newer version added to the record at the version we last saw: written back with our next change.
-    extras: Mutex<Option<(Revision, Extras)>>,
+}
+
+/// What a newer version added to each set's lease, at the version this process saw last, by reading or in a mirror:
+/// to be written back with our next change.
+#[derive(Debug, Default)]
+pub(crate) struct NewerFields(Mutex<BTreeMap<SetName, (Revision, Extras)>>);
+
+impl NewerFields {
+    /// The lease of `set` was seen. What is older than what was seen already counts for nothing.
+    pub(crate) fn saw(&self, set: &SetName, version: Revision, extras: Extras) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.get(set).is_none_or(|(last, _)| *last < version) {
+            seen.insert(set.clone(), (version, extras));
+        }
+    }
+
+    /// The store holds another history of `set`: its versions count from elsewhere.
+    pub(crate) fn forget(&self, set: &SetName) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(set);
+    }
+
+    fn of(&self, set: &SetName, version: Revision) -> Extras {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(set).filter(|(last, _)| *last == version).map(|(_, extras)| extras.clone()).unwrap_or_default()
+    }
 }
 
 impl Leases {
     /// The lease of `set`.
     pub fn new(registry: Registry, set: SetName) -> Leases {
-        Leases { registry, set, extras: Mutex::new(None) }
+        Leases { registry, set }
     }
 
     /// The record as some recent state of the store shows it.
@@ -39,7 +63,7 @@ impl Leases {
         let (expect, extras) = match attempt.expect {
             Expect::Absent => (store::Expect::Absent, Extras::new()),
             Expect::Version(version) => {
-                (store::Expect::Version(Revision(version.0)), self.extras_of(Revision(version.0)))
+                (store::Expect::Version(Revision(version.0)), self.registry.newer.of(&self.set, Revision(version.0)))
             }
         };
         let hold = match attempt.hold {
@@ -52,7 +76,7 @@ impl Leases {
         let batch = Batch { space: key.space.clone(), changes: vec![Change { name: key.name, expect, write }] };
         match self.registry.store.commit(batch, attempt.within).await {
             Ok(cursor) => {
-                self.remember(cursor.revision, extras);
+                self.registry.newer.saw(&self.set, cursor.revision, extras);
                 Ok(Outcome::Committed(Version(cursor.revision.0)))
             }
             Err(store::Error::Conflict(current)) => {
@@ -67,20 +91,8 @@ impl Leases {
 
     fn observe(&self, record: &Record) -> Result<Observed, Error> {
         let (observed, extras) = observed(&self.set, record)?;
-        self.remember(record.version, extras);
+        self.registry.newer.saw(&self.set, record.version, extras);
         Ok(observed)
-    }
-
-    fn remember(&self, version: Revision, extras: Extras) {
-        let mut last = self.extras.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if last.as_ref().is_none_or(|(seen, _)| *seen < version) {
-            *last = Some((version, extras));
-        }
-    }
-
-    fn extras_of(&self, version: Revision) -> Extras {
-        let last = self.extras.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        last.as_ref().filter(|(seen, _)| *seen == version).map(|(_, extras)| extras.clone()).unwrap_or_default()
     }
 }
 

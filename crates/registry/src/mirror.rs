@@ -2,19 +2,21 @@
 //!
 //! A mirror may lag. It chooses what to try; whether it holds is decided by the commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use steadfast_core::lease::Observed;
 use steadfast_core::settings::SetSettings;
 use steadfast_core::{InstanceId, Moment, SetName};
-use steadfast_store::{Key, Record, Revision, Space};
+use steadfast_store::{Key, Record, Revision};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::follow::{Fact, Follow, News};
 use crate::instances::parse_id;
+use crate::leases::NewerFields;
 use crate::records::decode;
 use crate::{Error, InstanceRecord, LedgerRecord, LedgerState, OrderRecord, Registry, SetRecord, keys, leases};
 
@@ -102,7 +104,7 @@ impl Mirror {
                 }
             }));
         }
-        let state = State::new(set.clone());
+        let state = State::new(set.clone(), registry.newer.clone());
         let (publish, snapshots) = watch::channel(Arc::new(state.snapshot.clone()));
         tasks.push(tokio::spawn(state.run(incoming, publish)));
         Mirror { snapshots, tasks }
@@ -140,15 +142,23 @@ enum Part {
     Set,
 }
 
+impl Part {
+    const ALL: [Part; 2] = [Part::Catalog, Part::Set];
+}
+
 /// The mirror's own side: the versions of what it shows, so that nothing goes back in time.
 struct State {
     snapshot: Snapshot,
     versions: BTreeMap<(Part, Vec<u8>), Revision>,
-    heard: (bool, bool),
+    /// Which parts were read at least once.
+    heard: BTreeSet<Part>,
+    /// Which parts cannot be heard, and why.
+    troubles: BTreeMap<Part, String>,
+    newer: Arc<NewerFields>,
 }
 
 impl State {
-    fn new(set: SetName) -> State {
+    fn new(set: SetName, newer: Arc<NewerFields>) -> State {
         let snapshot = Snapshot {
             set,
             complete: false,
@@ -161,7 +171,7 @@ impl State {
             switchover: None,
             unusable: BTreeMap::new(),
         };
-        State { snapshot, versions: BTreeMap::new(), heard: (false, false) }
+        State { snapshot, versions: BTreeMap::new(), heard: BTreeSet::new(), troubles: BTreeMap::new(), newer }
     }
 
     async fn run(mut self, mut facts: mpsc::Receiver<(Part, Fact)>, publish: watch::Sender<Arc<Snapshot>>) {
@@ -172,11 +182,10 @@ impl State {
     }
 
     fn apply(&mut self, part: Part, fact: Fact) {
-        // Only the set's own space speaks for the lease: hearing the catalog alone is not being in touch.
-        let speaks = part == Part::Set;
         match fact.news {
             News::Trouble(why) => {
-                self.snapshot.trouble = Some(why);
+                self.troubles.insert(part, why);
+                self.snapshot.trouble = self.troubles.values().next_back().cloned();
                 return;
             }
             News::Contact => {}
@@ -187,15 +196,19 @@ impl State {
                 }
             }
         }
-        if speaks {
+        self.troubles.remove(&part);
+        self.snapshot.trouble = self.troubles.values().next_back().cloned();
+        // Only the set's own space speaks for the lease: hearing the catalog alone is not being in touch.
+        if part == Part::Set {
             self.snapshot.contact = Some(fact.at);
-            self.snapshot.trouble = None;
         }
     }
 
     fn replace(&mut self, part: Part, records: Vec<(Vec<u8>, Record)>, other_history: bool, at: Moment) {
         if other_history && part == Part::Set {
+            tracing::warn!(set = %self.snapshot.set, "the store holds another history: what was known of it is worth nothing");
             self.snapshot.history += 1;
+            self.newer.forget(&self.snapshot.set);
         }
         let gone: Vec<Vec<u8>> =
             self.versions.keys().filter(|(p, _)| *p == part).map(|(_, name)| name.clone()).collect();
@@ -209,11 +222,8 @@ impl State {
             let revision = record.version;
             self.change(part, &name, Some(record), revision, at);
         }
-        match part {
-            Part::Catalog => self.heard.0 = true,
-            Part::Set => self.heard.1 = true,
-        }
-        self.snapshot.complete = self.heard == (true, true);
+        self.heard.insert(part);
+        self.snapshot.complete = self.heard.len() == Part::ALL.len();
     }
 
     fn change(&mut self, part: Part, name: &[u8], record: Option<Record>, revision: Revision, at: Moment) {
@@ -223,7 +233,10 @@ impl State {
             return;
         }
         self.show(part, name, record.as_ref(), at);
-        self.versions.insert(place, revision);
+        match record {
+            Some(_) => self.versions.insert(place, revision),
+            None => self.versions.remove(&place),
+        };
     }
 
     fn show(&mut self, part: Part, name: &[u8], record: Option<&Record>, at: Moment) {
@@ -242,33 +255,43 @@ impl State {
     fn show_settings(&mut self, name: &[u8], record: Option<&Record>) -> Result<(), Error> {
         // The prefix `set/web` also finds `set/web-2`.
         if name == keys::set(&self.snapshot.set).name {
-            self.snapshot.settings = None;
-            let found = record.map(|r| usable::<SetRecord>(&keys::catalog(), name, r)).transpose()?;
-            self.snapshot.settings = found.map(|set| set.settings(&self.snapshot.set)).transpose()?;
+            let key = Key::new(keys::catalog(), name);
+            let set = &self.snapshot.set;
+            let (settings, result) = shown(record.map(|r| usable::<SetRecord>(&key, r)?.settings(set)));
+            self.snapshot.settings = settings;
+            return result;
         }
         Ok(())
     }
 
     fn show_member(&mut self, name: &str, record: Option<&Record>, at: Moment) -> Result<(), Error> {
-        let space = keys::space(&self.snapshot.set);
+        let key = Key::new(keys::space(&self.snapshot.set), name);
         if name.starts_with("lease/") {
-            self.snapshot.lease = None;
-            let observed = record.map(|r| leases::observed(&self.snapshot.set, r)).transpose()?;
-            self.snapshot.lease = observed.map(|(observed, _)| LeaseSeen { received: at, observed });
+            let (seen, result) = shown(record.map(|r| leases::observed(&self.snapshot.set, r)));
+            if let (Some((_, extras)), Some(record)) = (&seen, record) {
+                self.newer.saw(&self.snapshot.set, record.version, extras.clone());
+            }
+            self.snapshot.lease = seen.map(|(observed, _)| LeaseSeen { received: at, observed });
+            result
         } else if let Some(id) = name.strip_prefix(keys::INSTANCES) {
             let id = parse_id(id)?;
-            let description = record.map(|r| usable(&space, name.as_bytes(), r)).transpose()?;
+            let (description, result) = shown(record.map(|r| usable(&key, r)));
             self.snapshot.instances.entry(id.clone()).or_default().description = description;
             self.forget_empty(&id);
+            result
         } else if let Some(id) = name.strip_prefix(keys::LEDGERS) {
             let id = parse_id(id)?;
-            let ledger = record.map(|r| usable(&space, name.as_bytes(), r)).transpose()?;
+            let (ledger, result) = shown(record.map(|r| usable(&key, r)));
             self.snapshot.instances.entry(id.clone()).or_default().ledger = ledger;
             self.forget_empty(&id);
+            result
         } else if name == keys::SWITCHOVER {
-            self.snapshot.switchover = record.map(|r| usable(&space, name.as_bytes(), r)).transpose()?;
+            let (order, result) = shown(record.map(|r| usable(&key, r)));
+            self.snapshot.switchover = order;
+            result
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
     fn forget_empty(&mut self, id: &InstanceId) {
@@ -278,6 +301,14 @@ impl State {
     }
 }
 
-fn usable<T: serde::de::DeserializeOwned>(space: &Space, name: &[u8], record: &Record) -> Result<T, Error> {
-    decode(&format!("{:?}", Key::new(space.clone(), name)), &record.value)
+fn usable<T: DeserializeOwned>(key: &Key, record: &Record) -> Result<T, Error> {
+    decode(&format!("{key:?}"), &record.value)
+}
+
+/// What is shown of a record, and what is wrong with it: one that cannot be used shows nothing, not what it was.
+fn shown<T>(found: Option<Result<T, Error>>) -> (Option<T>, Result<(), Error>) {
+    match found.transpose() {
+        Ok(value) => (value, Ok(())),
+        Err(error) => (None, Err(error)),
+    }
 }

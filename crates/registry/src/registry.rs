@@ -11,6 +11,7 @@ use steadfast_store::{
 };
 
 use crate::Error;
+use crate::leases::NewerFields;
 use crate::records::{decode, encode};
 
 /// How long one call to the store may take, where the caller does not know better.
@@ -24,6 +25,7 @@ pub(crate) const PAGE_RECORDS: usize = 512;
 #[derive(Clone)]
 pub struct Registry {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) newer: Arc<NewerFields>,
 }
 
 /// A record and the version it had.
@@ -46,7 +48,7 @@ pub(crate) enum Decision<T, R> {
 impl Registry {
     /// The books kept in `store`.
     pub fn new(store: Arc<dyn Store>) -> Registry {
-        Registry { store }
+        Registry { store, newer: Arc::default() }
     }
 
     /// The store itself, for those who serve or describe it.

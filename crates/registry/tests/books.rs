@@ -225,6 +225,38 @@ async fn a_lease_written_by_a_newer_version_keeps_what_it_says_beyond_ours() {
 }
 
 #[tokio::test]
+async fn a_candidate_that_saw_the_lease_only_in_its_mirror_keeps_what_a_newer_version_added() {
+    let (registry, _) = faulty();
+    let key = Key::new(Space::new("web").unwrap(), "lease/web");
+    let text = r#"{"v":1,"epoch":1,"holder":"web-1","incarnation":"0000000000000001","ttl_ms":3000,"nonce":"000000000000000b","released":true,"witness":"w-1"}"#;
+    let change = Change { name: key.name.clone(), expect: store::Expect::Absent, write: Write::Put(text.into(), None) };
+    registry.store().commit(Batch { space: key.space.clone(), changes: vec![change] }, SOON).await.unwrap();
+    let mirror = Mirror::follow(&registry, &web());
+    let seen = until(&mirror, "the lease", |s| s.lease.is_some()).await;
+    let version = seen.lease.as_ref().unwrap().observed.version;
+    let leases = Leases::new(registry.clone(), web());
+    let taken = leases.send(&attempt(Expect::Version(version), lease(2, "web-2", 12))).await;
+    assert!(matches!(taken, Ok(Outcome::Committed(_))), "{taken:?}");
+    let record = registry.store().read(&key, SOON).await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&record.value).contains("\"witness\":\"w-1\""), "{record:?}");
+}
+
+#[tokio::test]
+async fn a_record_that_becomes_unusable_shows_nothing_rather_than_what_it_was() {
+    let (registry, _) = faulty();
+    registry.register(&web(), &id("web-1"), &described(1), &Registration::default()).await.unwrap();
+    let mirror = Mirror::follow(&registry, &web());
+    until(&mirror, "an open instance", |s| s.instances.get(&id("web-1")).is_some_and(|one| one.is_open())).await;
+    let key = Key::new(Space::new("web").unwrap(), "ledger/web-1");
+    let record = registry.store().read(&key, SOON).await.unwrap().unwrap();
+    let expect = store::Expect::Version(record.version);
+    let change = Change { name: key.name, expect, write: Write::Put(r#"{"v":2}"#.into(), None) };
+    registry.store().commit(Batch { space: key.space, changes: vec![change] }, SOON).await.unwrap();
+    let seen = until(&mirror, "the newer ledger", |s| !s.unusable.is_empty()).await;
+    assert!(!seen.instances.get(&id("web-1")).unwrap().is_open());
+}
+
+#[tokio::test]
 async fn a_switchover_is_ordered_only_where_somebody_could_follow_it() {
     let (registry, _) = faulty();
     let refused = |result: Result<_, Error>| match result {
