@@ -154,6 +154,11 @@ impl Target {
         Moment::from_nanos(self.asked.load(Ordering::Acquire))
     }
 
+    /// How long before its end nothing new begins any more.
+    pub(crate) fn reserve(&self) -> Duration {
+        self.reserve
+    }
+
     pub(crate) fn closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
     }

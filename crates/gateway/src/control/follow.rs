@@ -81,7 +81,12 @@ pub(crate) struct Follow {
     pace: Pace,
     /// When somebody last wanted a question put: one put before is not the answer.
     wanted: Option<Moment>,
+    /// When a question that is wanted is to be put.
+    due: Moment,
+    last_alarm: Option<Moment>,
     alarm_pace: Pace,
+    /// The holder has said, since it last vouched, that it does not lead.
+    denied: bool,
     /// Whose epoch was too low, as was said once.
     refused: Option<(InstanceId, Epoch)>,
 }
@@ -99,7 +104,10 @@ impl Follow {
             next: Moment::ZERO,
             pace: Pace::default(),
             wanted: None,
+            due: Moment::ZERO,
+            last_alarm: None,
             alarm_pace: Pace::default(),
+            denied: false,
             refused: None,
         }
     }
@@ -126,20 +134,28 @@ impl Follow {
         self.hands_over_since = hands_over.then(|| self.hands_over_since.filter(|_| same_one).unwrap_or(now));
         self.holder = holder;
         self.next = now;
+        self.due = now;
         self.wanted = Some(now);
         self.pace.reset();
+        self.alarm_pace.reset();
+        self.denied = false;
         self.open_or_close(None);
         !same_one
     }
 
     /// A worker wants the target looked at.
     pub(crate) fn alarm(&mut self, now: Moment) {
-        if self.wanted.is_none_or(|last| now.since(last) > ALARMS_APART) {
+        // The last request of a closed target has ended: that is waited for, and cannot come again and again.
+        let emptied = self.target.as_ref().is_some_and(|target| target.closed() && target.running() == 0);
+        let first = self.last_alarm.is_none_or(|last| now.since(last) > ALARMS_APART);
+        if first {
             self.alarm_pace.reset();
-            self.next = now;
-        } else {
-            self.next = self.next.min(now + self.alarm_pace.next());
         }
+        let pause = if first || emptied { Duration::ZERO } else { self.alarm_pace.next() };
+        let at = now + pause;
+        self.due = if self.due > now { self.due.min(at) } else { at };
+        self.next = self.next.min(at);
+        self.last_alarm = Some(now);
         self.wanted = Some(now);
     }
 
@@ -170,7 +186,7 @@ impl Follow {
     pub(crate) fn answered(&mut self, now: Moment, answered: Answered) {
         let Some(holder) = self.holder.clone() else { return };
         let Answered { asked, answer } = answered;
-        let useful = match answer {
+        let paced = match answer {
             Err(error) => {
                 tracing::debug!(set = %self.set.name, instance = %holder.instance, error, "the probe did not answer");
                 false
@@ -182,17 +198,17 @@ impl Follow {
             Ok((answer, addresses)) => match answer.leading() {
                 Some(epoch) => self.vouched(now, asked, epoch, &answer, &holder, addresses),
                 None => {
-                    self.denied(&holder);
-                    false
+                    self.next = now + self.denied(&holder);
+                    true
                 }
             },
         };
-        if !useful {
+        if !paced {
             self.next = now + self.pace.next();
         }
         if self.wanted.is_some_and(|wanted| asked < wanted) {
             // The question was put before there was news.
-            self.next = now;
+            self.next = self.next.min(self.due).max(now);
         }
     }
 
@@ -220,6 +236,7 @@ impl Follow {
             }
             return false;
         };
+        self.denied = false;
         self.end_if_overtaken();
         if until <= now {
             return false;
@@ -246,8 +263,8 @@ impl Follow {
         let before = target.until();
         target.vouch(asked, until);
         self.open_or_close(Some((asked, answer)));
-        // Read after the store: a worker that saw the old moment pass, and sleeps, is woken.
-        let lapsed = clock::now() >= before;
+        // Read after the store: a worker that saw the old moment pass, or come too near, and sleeps, is woken.
+        let lapsed = clock::now() + target.reserve() >= before;
         let awaited = self.wanted.take_if(|wanted| asked >= *wanted).is_some();
         if lapsed || awaited {
             self.set.ring();
@@ -275,15 +292,20 @@ impl Follow {
         self.set.publish(Some(target));
     }
 
-    /// The holder itself says that it does not lead, or no longer.
-    fn denied(&mut self, holder: &Holder) {
-        if let Some(target) = self.target.as_ref().filter(|target| is_of(target, holder))
-            && target.close()
-        {
-            tracing::info!(set = %self.set.name, instance = %holder.instance, "the leader steps down");
-            // It waits to hear that we know.
+    /// The holder itself says that it does not lead, or no longer. Returns the pause before it is asked again.
+    fn denied(&mut self, holder: &Holder) -> Duration {
+        if !self.denied {
+            // It waits to hear that we know, also where the books had the target closed before.
+            self.denied = true;
             self.pace.reset();
         }
+        let pause = self.pace.next();
+        let Some(target) = self.target.as_ref().filter(|target| is_of(target, holder)) else { return pause };
+        if target.close() {
+            tracing::info!(set = %self.set.name, instance = %holder.instance, "the leader steps down");
+        }
+        // It waits for what still runs there. That ends with the target, which it no longer vouches for.
+        pause.min(ASK_HANDING_OVER_EVERY)
     }
 
     fn open_or_close(&mut self, vouched: Option<(Moment, &ProbeAnswer)>) {
@@ -350,3 +372,6 @@ fn is_of(target: &Target, holder: &Holder) -> bool {
 fn speaks_for(set: &SetShared, holder: &Holder, answer: &ProbeAnswer) -> bool {
     answer.set == set.name && answer.instance == holder.instance && answer.incarnation == holder.incarnation
 }
+
+#[cfg(test)]
+mod tests;
