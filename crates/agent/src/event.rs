@@ -36,6 +36,8 @@ pub(crate) enum Event {
     Empty { start: u64, exit: Exit },
     /// Everybody who used the instance has let go, or was given enough time to.
     LetGo,
+    /// What the gates carried when they were cut has ended.
+    Emptied,
     /// Asked to leave.
     Leave,
     /// Asked to leave without waiting for anybody.

@@ -12,7 +12,7 @@ use steadfast_host::clock;
 use steadfast_host::net::{self, Listener, Sharing, Stream};
 use steadfast_host::relay::{self, Meter};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::lane::Lane;
@@ -42,6 +42,8 @@ struct Shared {
     /// Counts the cuts: connections look again whether they may go on.
     cuts: watch::Sender<u64>,
     carried: Mutex<Carried>,
+    /// Told when the last connection has ended.
+    emptied: Notify,
 }
 
 /// The connections a gate carries, by a number of their own; without a meter until they reach the application.
@@ -86,7 +88,8 @@ impl Bound {
 impl Gates {
     /// Gates that go by `cell`. `cover_all`: there is no way to the application but through one of them.
     pub(crate) fn new(cell: Cell, cover_all: bool) -> Gates {
-        Gates(Arc::new(Shared { cell, cover_all, cuts: watch::Sender::new(0), carried: Mutex::default() }))
+        let (cuts, carried, emptied) = (watch::Sender::new(0), Mutex::default(), Notify::new());
+        Gates(Arc::new(Shared { cell, cover_all, cuts, carried, emptied }))
     }
 
     /// Whether there is no way to the application but through a gate.
@@ -120,6 +123,23 @@ impl Gates {
     /// Ends whatever the cell no longer permits, now.
     pub(crate) fn cut(&self) {
         self.0.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Whether no connection is left: what was carried has ended, and can do nothing more.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.carried().connections.is_empty()
+    }
+
+    /// Returns once no connection is left.
+    pub(crate) async fn emptied(&self) {
+        loop {
+            // Made before the look, so that what ends after it is heard of.
+            let told = self.0.emptied.notified();
+            if self.is_empty() {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// Returns once nobody who came through a gate waits for an answer, at `give_up` at the latest.
@@ -225,7 +245,13 @@ impl Carrying {
 
 impl Drop for Carrying {
     fn drop(&mut self) {
-        self.gates.carried().connections.remove(&self.number);
+        let mut carried = self.gates.carried();
+        carried.connections.remove(&self.number);
+        let empty = carried.connections.is_empty();
+        drop(carried);
+        if empty {
+            self.gates.0.emptied.notify_waiters();
+        }
     }
 }
 

@@ -176,7 +176,8 @@ impl Loop {
 
     fn apply(&mut self, now: Moment, event: Event) {
         match event {
-            Event::Tick => {}
+            // What follows from these is looked at after every event.
+            Event::Tick | Event::Emptied => {}
             Event::Books(snapshot) => self.read_books(now, &snapshot),
             Event::Settled { nonce, outcome, refusal } => {
                 self.report.refusal(refusal);

@@ -67,14 +67,11 @@ impl Loop {
         self.report_stop(reason);
         match reason {
             Reason::Lost => {
-                self.cut();
                 // Whoever was waited for has no more time; an application on its way down goes on.
                 self.stop = self.stop.filter(|stop| stop.stage == Stage::Ending);
-            }
-            Reason::Died => {
                 self.cut();
-                self.stop = Some(Stop { reason, stage: Stage::Ending });
             }
+            Reason::Died => self.end(reason),
             Reason::HandOver | Reason::Draining | Reason::Leaving | Reason::Unhealthy => {
                 self.stop = Some(Stop { reason, stage: Stage::Grace });
                 self.begin_grace(reason);
@@ -123,8 +120,7 @@ impl Loop {
     pub(super) fn let_go(&mut self) {
         let Some(stop) = self.stop.filter(|stop| stop.stage == Stage::Grace) else { return };
         tracing::debug!(instance = %self.parts.config.instance, "those who used the instance have let go");
-        self.cut();
-        self.stop = Some(Stop { stage: Stage::Ending, ..stop });
+        self.end(stop.reason);
         match stop.reason {
             Reason::Unhealthy => self.stop_application(Why::Unhealthy),
             Reason::Leaving => self.stop_application(Why::Leaving),
@@ -137,6 +133,10 @@ impl Loop {
     /// Tells the machine when nothing serves any more.
     pub(super) fn go_on_stopping(&mut self, now: Moment) {
         let Some(stop) = self.stop.filter(|stop| stop.stage == Stage::Ending) else { return };
+        // A gate's own thread may still be passing on what it was permitted to a moment ago.
+        if !self.parts.gates.is_empty() {
+            return;
+        }
         let behind_gates = self.parts.gates.cover_all();
         let answer = match &self.parts.supervised {
             _ if behind_gates => lease::Event::Stopped,
@@ -158,6 +158,18 @@ impl Loop {
     /// Whether what served could not be stopped.
     pub(super) fn is_lapsing(&self) -> bool {
         self.stop.is_some_and(|stop| stop.stage == Stage::Lapsing)
+    }
+
+    /// From here on nobody is waited for any more: what the gates carry is reset, and the loop told once it is.
+    fn end(&mut self, reason: Reason) {
+        // First, as posting while those who use the instance may finish would let the gates carry on.
+        self.stop = Some(Stop { reason, stage: Stage::Ending });
+        self.cut();
+        let gates = self.parts.gates.clone();
+        self.effects.spawn(async move {
+            gates.emptied().await;
+            Event::Emptied
+        });
     }
 
     /// Ends everything the gates carry, now.

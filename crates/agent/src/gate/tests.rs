@@ -17,3 +17,19 @@ fn a_connection_rests_when_it_was_answered_a_while_ago() {
     drop(one);
     assert!(gates.carried().connections.is_empty());
 }
+
+#[tokio::test]
+async fn a_gate_is_empty_once_its_last_connection_has_ended() {
+    let gates = Gates::new(Cell::new(), true);
+    gates.emptied().await;
+    let (one, other) = (Carrying::new(&gates), Carrying::new(&gates));
+    let mut emptied = Box::pin(gates.emptied());
+    let mut look = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(emptied.as_mut().poll(&mut look).is_pending());
+    // A cut alone says nothing of what is being passed on right now.
+    gates.cut();
+    drop(one);
+    assert!(emptied.as_mut().poll(&mut look).is_pending() && !gates.is_empty());
+    drop(other);
+    assert!(emptied.as_mut().poll(&mut look).is_ready() && gates.is_empty());
+}
