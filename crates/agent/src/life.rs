@@ -1,10 +1,12 @@
 //! One life of an instance on this machine: its lock, its incarnation, and what it leaves to the next.
 //!
-//! While the lock is held, whoever wrote the state file under the same boot id is dead: its name, and the lease it
-//! may hold, are ours to take over. Under another boot id (a restart, a copied disk) nothing follows from the file
-//! but the highest epoch ever seen.
+//! While the lock is held, whoever wrote the state file under the same boot id and the same lock is dead: its name,
+//! and the lease it may hold, are ours to take over. Under another boot id (a restart, a copied disk) nothing follows
+//! from the file but the highest epoch ever seen. Beside another lock (a copied directory) its writer may be alive:
+//! only what was promised holds as well, for the clock is the same.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -31,8 +33,11 @@ const LIVES_KEPT: usize = 16;
 struct Document {
     v: u64,
     boot: String,
+    /// The lock its writer held; none in files of older agents.
+    #[serde(default)]
+    lock: Option<LockFile>,
     incarnation: Text<Incarnation>,
-    /// The lives before this one, under the same boot; the last is the latest.
+    /// The lives before this one, under the same boot and lock; the last is the latest.
     former: Vec<Text<Incarnation>>,
     /// The highest epoch ever seen.
     epoch: u64,
@@ -41,6 +46,21 @@ struct Document {
     promised_until_ns: u64,
     /// The application's process group: a [`GroupId`].
     group: Option<String>,
+}
+
+/// Which file a lock is on: a copy is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct LockFile {
+    device: u64,
+    inode: u64,
+}
+
+impl LockFile {
+    fn of(path: &Path) -> Result<LockFile, Error> {
+        let metadata = std::fs::metadata(path)
+            .map_err(|cause| Error::Machine { what: "look at the lock in the state directory", cause })?;
+        Ok(LockFile { device: metadata.dev(), inode: metadata.ino() })
+    }
 }
 
 /// A life that has begun, and the exclusive right to it on this machine.
@@ -56,7 +76,7 @@ pub(crate) struct Life {
 
 impl Life {
     /// Begins a life of `instance`, with its files under `root`. Blocks on the disk.
-    pub(crate) fn begin(root: &std::path::Path, set: &SetName, instance: &InstanceId) -> Result<Life, Error> {
+    pub(crate) fn begin(root: &Path, set: &SetName, instance: &InstanceId) -> Result<Life, Error> {
         let path: PathBuf = root.join("agents").join(set.as_str()).join(instance.as_str());
         let dir = StateDir::open(&path)?;
         let lock = dir.lock(LOCK).map_err(|error| match error {
@@ -69,10 +89,11 @@ impl Life {
         })?;
         let boot = clock::boot_id()
             .map_err(|cause| Error::Machine { what: "read this boot's id (is /proc mounted?)", cause })?;
+        let lock_file = LockFile::of(&dir.file(LOCK))?;
         let incarnation = Incarnation(random::u64());
         let before = dir.read(STATE)?;
         let before = before.map(|bytes| read(&path, &bytes)).transpose()?;
-        let document = succeed(before.as_ref(), boot, incarnation);
+        let document = succeed(before.as_ref(), boot, lock_file, incarnation);
         let stale = document.group.as_deref().and_then(|group| group.parse().ok());
         let life = Life { dir, _lock: lock, incarnation, document: Mutex::new(document), stale };
         life.write(|_| ())?;
@@ -90,7 +111,7 @@ impl Life {
         Memory { epoch: Epoch(document.epoch), promised_until: Moment::from_nanos(document.promised_until_ns) }
     }
 
-    /// Whether `other` was a life of this boot, and so is proven dead.
+    /// Whether `other` was a life of this boot that held this life's lock, and so is proven dead.
     pub(crate) fn outlived(&self, other: Incarnation) -> bool {
         self.document().former.contains(&Text(other))
     }
@@ -138,24 +159,27 @@ impl Life {
 }
 
 /// The document of a new life after `before`.
-fn succeed(before: Option<&Document>, boot: String, incarnation: Incarnation) -> Document {
+fn succeed(before: Option<&Document>, boot: String, lock: LockFile, incarnation: Incarnation) -> Document {
     let same_boot = before.filter(|before| before.boot == boot);
-    let mut former = same_boot.map(|before| before.former.clone()).unwrap_or_default();
-    former.extend(same_boot.map(|before| before.incarnation));
+    let same_lock = before.filter(|before| before.lock == Some(lock));
+    let dead = same_boot.filter(|_| same_lock.is_some());
+    let mut former = dead.map(|before| before.former.clone()).unwrap_or_default();
+    former.extend(dead.map(|before| before.incarnation));
     former.drain(..former.len().saturating_sub(LIVES_KEPT));
     Document {
         v: FORMAT,
         boot,
+        lock: Some(lock),
         incarnation: Text(incarnation),
         former,
         epoch: before.map_or(0, |before| before.epoch),
         promised_until_ns: same_boot.map_or(0, |before| before.promised_until_ns),
-        // Names its boot itself.
-        group: before.and_then(|before| before.group.clone()),
+        // Names its boot itself. Beside another lock it may belong to an agent that is alive.
+        group: same_lock.and_then(|before| before.group.clone()),
     }
 }
 
-fn read(path: &std::path::Path, bytes: &[u8]) -> Result<Document, Error> {
+fn read(path: &Path, bytes: &[u8]) -> Result<Document, Error> {
     let problem = |problem: String| Error::StateFile { path: path.join(STATE), problem };
     #[derive(Deserialize)]
     struct Format {

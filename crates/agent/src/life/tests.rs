@@ -28,26 +28,60 @@ fn a_second_life_waits_for_the_first_and_inherits_from_it() {
     assert!(!third.outlived(third.incarnation()) && !third.outlived(stranger));
 }
 
+const LOCK_FILE: LockFile = LockFile { device: 1, inode: 2 };
+
 #[test]
 fn another_boot_inherits_the_epoch_alone() {
     let before = Document {
         v: 1,
         boot: "one".into(),
+        lock: Some(LOCK_FILE),
         incarnation: Text(Incarnation(1)),
         former: vec![],
         epoch: 9,
         promised_until_ns: 12,
         group: None,
     };
-    let after = succeed(Some(&before), "two".into(), Incarnation(2));
+    assert_eq!(succeed(Some(&before), "one".into(), LOCK_FILE, Incarnation(2)).former, [Text(Incarnation(1))]);
+    let after = succeed(Some(&before), "two".into(), LOCK_FILE, Incarnation(2));
     assert_eq!((after.epoch, after.promised_until_ns, after.former), (9, 0, vec![]));
 }
 
 #[test]
+fn a_copied_directory_proves_nobody_dead() {
+    let (original, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let alive = begin(original.path()).unwrap();
+    let memory = Memory { epoch: Epoch(7), promised_until: Moment::from_nanos(12) };
+    alive.remember(memory).unwrap();
+    alive.remember_group(Some(&"boot/4711/1/12".parse().unwrap())).unwrap();
+    let place = |root: &Path| root.join("agents/web/web-1");
+    std::fs::create_dir_all(place(copy.path())).unwrap();
+    for name in [LOCK, STATE] {
+        std::fs::copy(place(original.path()).join(name), place(copy.path()).join(name)).unwrap();
+    }
+    let copied = begin(copy.path()).unwrap();
+    assert!(!copied.outlived(alive.incarnation()) && copied.stale().is_none());
+    assert_eq!(copied.memory(), memory);
+}
+
+#[test]
+fn a_file_that_names_no_lock_proves_nobody_dead() {
+    let root = tempfile::tempdir().unwrap();
+    let first = begin(root.path()).unwrap();
+    let old = Document { lock: None, ..first.document().clone() };
+    let mut old = serde_json::to_value(old).unwrap();
+    old.as_object_mut().unwrap().remove("lock").unwrap();
+    let dead = first.incarnation();
+    drop(first);
+    std::fs::write(root.path().join("agents/web/web-1").join(STATE), old.to_string()).unwrap();
+    assert!(!begin(root.path()).unwrap().outlived(dead));
+}
+
+#[test]
 fn the_lives_remembered_are_bounded() {
-    let mut document = succeed(None, "one".into(), Incarnation(0));
+    let mut document = succeed(None, "one".into(), LOCK_FILE, Incarnation(0));
     for life in 1..100 {
-        document = succeed(Some(&document), "one".into(), Incarnation(life));
+        document = succeed(Some(&document), "one".into(), LOCK_FILE, Incarnation(life));
     }
     assert_eq!(document.former.len(), LIVES_KEPT);
     assert_eq!(document.former.last(), Some(&Text(Incarnation(98))));
