@@ -13,6 +13,9 @@ use tokio::task::JoinHandle;
 
 use crate::life::Life;
 
+/// Between two tries to write it on a disk that refuses.
+const WRITE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// The file's writer.
 #[derive(Debug)]
 pub(crate) struct EpochFile {
@@ -26,12 +29,13 @@ impl EpochFile {
         let (wanted, mut changes) = watch::channel(None);
         let writer = tokio::spawn(async move {
             while changes.changed().await.is_ok() {
-                let epoch = *changes.borrow_and_update();
-                let life = Arc::clone(&life);
-                match tokio::task::spawn_blocking(move || life.tell_epoch(epoch)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::error!(%error, "the application cannot be told its epoch"),
-                    Err(_) => return,
+                let mut epoch = *changes.borrow_and_update();
+                while !write(&life, epoch).await {
+                    tokio::select! {
+                        // A newer wish need not wait.
+                        Ok(()) = changes.changed() => epoch = *changes.borrow_and_update(),
+                        () = tokio::time::sleep(WRITE_AGAIN_AFTER) => {}
+                    }
                 }
             }
         });
@@ -46,8 +50,25 @@ impl EpochFile {
     /// Waits until the last wish is written, but not longer than `within`.
     pub(crate) async fn finish(self, within: Duration) {
         drop(self.wanted);
-        if tokio::time::timeout(within, self.writer).await.is_err() {
+        let mut writer = self.writer;
+        if tokio::time::timeout(within, &mut writer).await.is_err() {
             tracing::warn!("the epoch file could not be emptied in time");
+            writer.abort();
         }
     }
 }
+
+/// Writes the file once. Says whether it could.
+async fn write(life: &Arc<Life>, epoch: Option<Epoch>) -> bool {
+    let life = Arc::clone(life);
+    let problem = match tokio::task::spawn_blocking(move || life.tell_epoch(epoch)).await {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    tracing::error!(error = problem, "the application cannot be told its epoch");
+    false
+}
+
+#[cfg(test)]
+mod tests;

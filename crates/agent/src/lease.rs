@@ -54,7 +54,10 @@ pub(crate) async fn remember(life: Arc<Life>, memory: Memory) -> Event {
             Ok(Err(error)) => {
                 tracing::error!(%error, epoch = %memory.epoch, "cannot write the epoch down, so cannot take the lease")
             }
-            Ok(Ok(())) | Err(_) => {
+            Err(error) => {
+                tracing::error!(%error, epoch = %memory.epoch, "the epoch was not written down, so the lease is not taken")
+            }
+            Ok(Ok(())) => {
                 tracing::debug!(epoch = %memory.epoch, "wrote the epoch down");
                 return Event::Remembered;
             }
