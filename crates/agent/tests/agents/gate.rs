@@ -20,6 +20,8 @@ use crate::support::{Agent, Cluster, SOON, TTL};
 struct Counting {
     address: SocketAddr,
     answer: Arc<Notify>,
+    /// Told with every 100 that has come.
+    asked: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -27,15 +29,16 @@ impl Counting {
     async fn start() -> Counting {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let answer = Arc::new(Notify::new());
-        let may_answer = Arc::clone(&answer);
+        let (answer, asked) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (may_answer, was_asked) = (Arc::clone(&answer), Arc::clone(&asked));
         let task = tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let may_answer = Arc::clone(&may_answer);
+                let (may_answer, was_asked) = (Arc::clone(&may_answer), Arc::clone(&was_asked));
                 tokio::spawn(async move {
                     while let Ok(byte) = stream.read_u8().await {
                         if byte == 100 {
+                            was_asked.notify_one();
                             may_answer.notified().await;
                         }
                         if stream.write_u8(byte + 1).await.is_err() {
@@ -45,7 +48,13 @@ impl Counting {
                 });
             }
         });
-        Counting { address, answer, task }
+        Counting { address, answer, asked, task }
+    }
+
+    /// Asks through `stream` what is answered only when told to, and waits until the question has come.
+    async fn keep_waiting(&self, stream: &mut TcpStream) {
+        stream.write_u8(100).await.unwrap();
+        tokio::time::timeout(SOON, self.asked.notified()).await.expect("the question comes");
     }
 }
 
@@ -134,11 +143,12 @@ async fn a_planned_hand_over_lets_what_is_carried_end_and_takes_on_nothing() {
     let mut kept_alive = connect(&cluster, leader).await.unwrap();
     assert_eq!(answers(&mut kept_alive).await.unwrap(), 42);
     let mut waiting = connect(&cluster, leader).await.unwrap();
-    waiting.write_u8(100).await.unwrap();
+    application.keep_waiting(&mut waiting).await;
     cluster.registry.order_switchover(&cluster.set, None, "operator").await.unwrap();
     leader.says("stepping down", |answer| answer.reason == ProbeReason::SteppingDown).await;
     asked(&cluster, leader).await.unwrap_err();
-    let until = clock::now() + TTL / 10;
+    // Longer than what was left of the lease as the order came: it is renewed for those who are finishing.
+    let until = clock::now() + TTL;
     while clock::now() < until {
         assert!(!cluster.lease().await.unwrap().released, "somebody waits for an answer");
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -161,7 +171,7 @@ async fn one_that_never_ends_does_not_keep_the_lease() {
     let other = agents.iter().find(|agent| agent.instance != leader.instance).unwrap();
     other.says("a standby", |answer| answer.reason == ProbeReason::Standby).await;
     let mut stays = connect(&cluster, leader).await.unwrap();
-    stays.write_u8(100).await.unwrap();
+    application.keep_waiting(&mut stays).await;
     cluster.registry.order_switchover(&cluster.set, None, "operator").await.unwrap();
     cluster.leader(&agents, 1).await;
     let end = tokio::time::timeout(SOON, stays.read_u8()).await.unwrap().unwrap_err();

@@ -136,7 +136,7 @@ async fn one_that_dies_is_started_again_and_signals_reach_it() {
     let cluster = Cluster::new();
     let out = cluster.path("out");
     let mut config = cluster.config("web-1");
-    config.command = shell(&format!("trap 'echo hup > {}' HUP; while true; do sleep 0.05; done", out.display()));
+    config.command = shell(&format!("trap 'echo > {}' USR1; while true; do sleep 0.05; done", out.display()));
     let (agent, forward) = cluster.start_with_signals(config);
     let agents = [agent];
     cluster.leader(&agents, 0).await;
@@ -149,7 +149,7 @@ async fn one_that_dies_is_started_again_and_signals_reach_it() {
     eventually("the signal", async || {
         let ready = cluster.processes("web-1").len() > 1;
         if ready {
-            forward.send(Signal::HUP);
+            forward.send(Signal::USR1);
         }
         out.exists().then_some(())
     })
