@@ -274,6 +274,8 @@ impl Loop {
                 self.carry_until = standing.serve_until;
                 self.stop = None;
             }
+            // The lease is still renewed, for those who are finishing.
+            Phase::Stepping if self.is_in_grace() => self.carry_until = standing.held_until,
             Phase::Stepping => {}
             Phase::Idle | Phase::Watching | Phase::Taking | Phase::Releasing => self.carry_until = Moment::ZERO,
         }

@@ -155,6 +155,11 @@ impl Loop {
         self.stop.is_some_and(|stop| stop.stage != Stage::Lapsing)
     }
 
+    /// Whether those who use the instance are being waited for.
+    pub(super) fn is_in_grace(&self) -> bool {
+        self.stop.is_some_and(|stop| stop.stage == Stage::Grace)
+    }
+
     /// Whether what served could not be stopped.
     pub(super) fn is_lapsing(&self) -> bool {
         self.stop.is_some_and(|stop| stop.stage == Stage::Lapsing)
