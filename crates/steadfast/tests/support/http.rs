@@ -212,7 +212,13 @@ impl Connection {
         }
         self.stream.set_read_timeout(Some(left))?;
         let mut bytes = [0; 16 * 1024];
-        let n = self.stream.read(&mut bytes)?;
+        let n = loop {
+            match self.stream.read(&mut bytes) {
+                // A signal to us is no failure of the server.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         self.buffer.extend_from_slice(&bytes[..n]);
         Ok(n)
     }
