@@ -62,16 +62,4 @@ impl Standing {
     pub fn holding(&self, now: Moment) -> bool {
         now < self.held_until
     }
-
-    /// Why, as a word that programs may switch on.
-    pub fn reason(&self, now: Moment) -> &'static str {
-        match self.phase {
-            Phase::Leading if self.serving(now).is_some() => "leading",
-            Phase::Leading => "expired",
-            Phase::Idle => "unfit",
-            Phase::Watching | Phase::Taking => "standby",
-            Phase::Stepping => "stepping-down",
-            Phase::Releasing => "releasing",
-        }
-    }
 }
