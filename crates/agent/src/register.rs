@@ -50,7 +50,7 @@ pub(crate) async fn settings(registry: &Registry, config: &AgentConfig) -> Resul
             standing.settings(brought.clone())
         }
     };
-    let SetSettings::Single(single) = settings;
+    let SetSettings::Single(single) = settings else { todo!("the agent's engineer") };
     Ok(single.timing())
 }
 
@@ -66,7 +66,8 @@ pub(crate) async fn register(
         let give_up = clock::now() + REACH_WITHIN;
         let found = reached(give_up, || registry.instance(set, instance)).await?;
         let registered = admit(registry, config, life, &found).await?;
-        match reached(give_up, || registry.register(set, instance, record, &found)).await {
+        match reached(give_up, || registry.register(set, instance, record, steadfast_core::Weight::ZERO, &found)).await
+        {
             Ok(()) => return Ok(registered),
             Err(Error::Registry(RegistryError::Store(StoreError::Conflict(_)))) => {
                 tracing::debug!(%set, %instance, "the name was registered meanwhile; looking again");

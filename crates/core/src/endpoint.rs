@@ -1,7 +1,6 @@
 //! A named direct address of an instance: scheme, host and port.
 
 use alloc::string::{String, ToString};
-use core::borrow::Borrow;
 use core::fmt;
 use core::net::{IpAddr, Ipv6Addr};
 use core::str::FromStr;

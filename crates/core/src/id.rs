@@ -1,8 +1,7 @@
 //! The names and numbers processes know each other by. Each has one text form, which is its form
 //! in the file, on the command line, in records and in JSON.
 
-use alloc::string::{String, ToString};
-use core::borrow::Borrow;
+use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
 
@@ -28,7 +27,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $what:literal, $longest:literal, $allowed:expr, $expected:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $type(String);
+        pub struct $type(alloc::string::String);
 
         impl $type {
             /// The name as text.
@@ -37,27 +36,27 @@ macro_rules! name {
             }
         }
 
-        impl FromStr for $type {
-            type Err = BadText;
+        impl core::str::FromStr for $type {
+            type Err = $crate::BadText;
 
-            fn from_str(text: &str) -> Result<$type, BadText> {
+            fn from_str(text: &str) -> Result<$type, $crate::BadText> {
                 let allowed: fn(u8) -> bool = $allowed;
                 let starts_well = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
                 if starts_well && text.len() <= $longest && text.bytes().all(allowed) {
-                    Ok($type(text.to_string()))
+                    Ok($type(alloc::string::String::from(text)))
                 } else {
-                    Err(BadText::new($what, text, $expected))
+                    Err($crate::BadText::new($what, text, $expected))
                 }
             }
         }
 
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl core::fmt::Display for $type {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 f.pad(&self.0)
             }
         }
 
-        impl Borrow<str> for $type {
+        impl core::borrow::Borrow<str> for $type {
             fn borrow(&self) -> &str {
                 &self.0
             }

@@ -13,12 +13,16 @@ extern crate alloc;
 mod endpoint;
 mod id;
 mod time;
+mod weight;
 
+pub mod client;
 pub mod health;
 pub mod lease;
+pub mod placement;
 pub mod route;
 pub mod settings;
 
 pub use endpoint::{Endpoint, EndpointName, Host};
 pub use id::{BadText, Epoch, Incarnation, InstanceId, Nonce, SetName};
 pub use time::{Moment, Span};
+pub use weight::Weight;

@@ -1,13 +1,21 @@
 //! A set's settings, checked.
 
+use alloc::boxed::Box;
+
 use crate::Span;
 use crate::lease::{Timing, Unsafe};
+
+mod sticky;
+
+pub use sticky::{BadSticky, HomeFull, OnHomeLost, Policy, Presence, ReturnHome, Sticky, StickySettings, WeightRule};
 
 /// The settings of a set: what its record in the store says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetSettings {
     /// Exactly one instance may answer.
     Single(SingleSettings),
+    /// Each client has one home.
+    Sticky(Box<StickySettings>),
 }
 
 /// The settings of a single set.
@@ -23,6 +31,9 @@ pub enum BadSettings {
     /// The lease would not be safe.
     #[error(transparent)]
     Unsafe(#[from] Unsafe),
+    /// A sticky set's settings do not fit together.
+    #[error(transparent)]
+    Sticky(#[from] BadSticky),
     /// Requests would be held for longer than anybody waits.
     #[error("park_for {0} is too long: {LONGEST_PARK} at most")]
     ParkFor(Span),
@@ -36,6 +47,7 @@ impl SetSettings {
     pub fn kind(&self) -> &'static str {
         match self {
             SetSettings::Single(_) => SingleSettings::KIND,
+            SetSettings::Sticky(_) => StickySettings::KIND,
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use steadfast_core::{Incarnation, InstanceId, SetName};
+use steadfast_core::{Incarnation, InstanceId, SetName, Weight};
 use steadfast_store::Error as StoreError;
 
 use crate::records::Extras;
 use crate::registry::{Decision, put};
-use crate::{BeatRecord, Error, EventKind, InstanceRecord, LedgerRecord, LedgerState, Registry, Stored, keys};
+use crate::{BeatRecord, Error, EventKind, InstanceRecord, LedgerRecord, LedgerState, Registry, Stored, Text, keys};
 
 /// What the books say of one instance.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,16 +47,22 @@ impl Registry {
         set: &SetName,
         id: &InstanceId,
         record: &InstanceRecord,
+        capacity: Weight,
         believed: &Registration,
     ) -> Result<(), Error> {
         let old_ledger = believed.ledger.as_ref().map(|stored| &stored.record);
         let drained = old_ledger.filter(|ledger| ledger.state == LedgerState::Draining);
+        // The clients of a former life stay at home, and charged: the home is back.
         let ledger = LedgerRecord {
             incarnation: record.incarnation,
             state: drained.map_or(LedgerState::Open, |ledger| ledger.state),
+            capacity: Text(capacity),
             by: drained.map_or_else(|| id.to_string(), |ledger| ledger.by.clone()),
             since: drained.map_or_else(|| record.since.clone(), |ledger| ledger.since.clone()),
-            extras: old_ledger.map(|ledger| ledger.extras.clone()).unwrap_or_default(),
+            lost_at: None,
+            ..old_ledger
+                .cloned()
+                .unwrap_or_else(|| LedgerRecord::new(record.incarnation, LedgerState::Open, id.as_str()))
         };
         let mut record = record.clone();
         if let Some(old) = &believed.description {
@@ -128,6 +134,18 @@ impl LedgerRecord {
     /// A ledger for one life of an instance.
     pub fn new(incarnation: Incarnation, state: LedgerState, by: &str) -> LedgerRecord {
         let since = steadfast_host::clock::wall().to_string();
-        LedgerRecord { incarnation, state, by: by.to_owned(), since, extras: Extras::new() }
+        LedgerRecord {
+            incarnation,
+            state,
+            capacity: Text(Weight::ZERO),
+            charged_milli: 0,
+            clients: 0,
+            lost_at: None,
+            move_at: None,
+            nonce: None,
+            by: by.to_owned(),
+            since,
+            extras: Extras::new(),
+        }
     }
 }

@@ -3,29 +3,38 @@
 //! Every write to the store goes through here, and every one says what it believes. Readers follow a
 //! set through a [`Mirror`], whose [`Snapshot`] may lag: what matters is decided by a commit, never by it.
 
+mod clients;
 mod error;
 mod events;
 mod follow;
 mod instances;
+mod keeper;
 mod keys;
 mod leases;
 mod mirror;
 mod orders;
+mod placer;
+mod presence;
 mod probe;
 mod records;
 mod registry;
 mod sets;
 mod text;
+mod verify;
 
+pub use clients::{ClientNews, ClientPage};
 pub use error::Error;
 pub use instances::Registration;
+pub use keeper::keep;
 pub use leases::Leases;
 pub use mirror::{InstanceSeen, LeaseSeen, Mirror, Snapshot};
+pub use placer::{PlaceError, Placed, Placer, PlacerBounds};
+pub use presence::{Beating, Beats};
 pub use probe::{EPOCH_HEADER, GATEWAY_HEADER, IN_FLIGHT_HEADER, ProbeAnswer, ProbeReason, Role};
-pub use records::{
-    BeatRecord, EventKind, EventRecord, InstanceRecord, LedgerRecord, LedgerState, OrderRecord, SetRecord,
-};
+pub use records::{BeatRecord, EventKind, EventRecord, InstanceRecord, LedgerRecord, OrderRecord, SetRecord};
 pub use registry::{Registry, Stored};
 pub use sets::SetStanding;
+pub use steadfast_core::placement::LedgerState;
 pub use steadfast_store::Error as StoreError;
-pub use text::Text;
+pub use text::{Text, field as as_text};
+pub use verify::{Fault, Verified};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use steadfast_core::lease::Observed;
+use steadfast_core::placement::Tick;
 use steadfast_core::settings::SetSettings;
 use steadfast_core::{InstanceId, Moment, SetName};
 use steadfast_store::{Key, Record, Revision};
@@ -51,6 +52,8 @@ pub struct Snapshot {
     pub lease: Option<LeaseSeen>,
     /// The instances, by id.
     pub instances: BTreeMap<InstanceId, InstanceSeen>,
+    /// The set's own time (sticky sets).
+    pub tick: Tick,
     /// The last switchover ordered; void unless its epoch is the lease's.
     pub switchover: Option<OrderRecord>,
     /// Records that cannot be used, and why, by key.
@@ -168,6 +171,7 @@ impl State {
             settings: None,
             lease: None,
             instances: BTreeMap::new(),
+            tick: Tick::default(),
             switchover: None,
             unusable: BTreeMap::new(),
         };

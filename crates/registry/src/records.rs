@@ -5,15 +5,21 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use steadfast_core::client::LabelName;
 use steadfast_core::lease::LeaseRecord;
+use steadfast_core::placement::LedgerState;
 use steadfast_core::settings::{SetSettings, SingleSettings};
-use steadfast_core::{Endpoint, EndpointName, Epoch, Incarnation, InstanceId, Nonce, SetName, Span};
+use steadfast_core::{Endpoint, EndpointName, Epoch, Incarnation, InstanceId, Nonce, SetName, Span, Weight};
 
 use crate::Error;
 use crate::text::{Text, field};
 
 /// The format written here, and the highest read.
 pub(crate) const FORMAT: u64 = 1;
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
 
 /// Fields a newer version added.
 pub(crate) type Extras = serde_json::Map<String, serde_json::Value>;
@@ -62,7 +68,7 @@ pub struct SetRecord {
 impl SetRecord {
     /// The settings as a record.
     pub fn new(settings: &SetSettings) -> SetRecord {
-        let SetSettings::Single(single) = settings;
+        let SetSettings::Single(single) = settings else { todo!("the configuration's engineer") };
         let timing = single.timing();
         SetRecord {
             kind: settings.kind().to_owned(),
@@ -144,6 +150,9 @@ pub struct InstanceRecord {
     /// Its endpoints lie behind the agent's gate.
     #[serde(default)]
     pub gate: bool,
+    /// What it offers to clients that require or prefer it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<Text<LabelName>, String>,
     /// The host it runs on, for people.
     pub host: String,
     /// When it registered, for people.
@@ -166,6 +175,7 @@ impl InstanceRecord {
             endpoints: endpoints.into_iter().map(|(name, endpoint)| (Text(name), Text(endpoint))).collect(),
             probe: Text(probe),
             gate,
+            labels: BTreeMap::new(),
             host,
             since: steadfast_host::clock::wall().to_string(),
             extras: Extras::new(),
@@ -185,39 +195,32 @@ pub struct LedgerRecord {
     #[serde(with = "field")]
     pub incarnation: Incarnation,
     /// Whether it takes part.
+    #[serde(with = "field")]
     pub state: LedgerState,
+    /// What it can carry (sticky sets).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub capacity: Text<Weight>,
+    /// What its charged clients weigh together, in thousandths.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub charged_milli: u64,
+    /// How many clients are at home there, charged or not.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub clients: u64,
+    /// Since which tick it is lost or gone.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lost_at: Option<u64>,
+    /// From which tick on the keeper moves those at home there, while it is draining.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub move_at: Option<u64>,
+    /// Marks the batch that wrote it, so that one read settles an unknown outcome.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub nonce: Option<Text<Nonce>>,
     /// Who set the state: the instance's own agent, or an operator.
     pub by: String,
     /// When, for people.
     pub since: String,
     #[serde(flatten)]
     pub(crate) extras: Extras,
-}
-
-/// Whether an instance takes part in its set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LedgerState {
-    /// It does.
-    Open,
-    /// An operator wants it empty; a leader hands over and does not lead again until undrained.
-    Draining,
-    /// Its agent is stopping: a leader hands over. The next start opens it again.
-    Leaving,
-    /// It stopped in good order.
-    Gone,
-}
-
-impl LedgerState {
-    /// The state's name, as it stands in the record.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            LedgerState::Open => "open",
-            LedgerState::Draining => "draining",
-            LedgerState::Leaving => "leaving",
-            LedgerState::Gone => "gone",
-        }
-    }
 }
 
 /// `beat/<id>`: presence. Written every few seconds, never logged or watched; polled.
@@ -299,6 +302,7 @@ pub enum EventKind {
         /// Whose.
         instance: Text<InstanceId>,
         /// To what.
+        #[serde(with = "field")]
         state: LedgerState,
     },
     /// A switchover was ordered.

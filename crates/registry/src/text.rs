@@ -28,17 +28,17 @@ impl<T> From<T> for Text<T> {
     }
 }
 
-/// The same for fields: `#[serde(with = "text")]`.
-pub(crate) mod field {
+/// The same for a field that shall keep its plain type: `#[serde(with = "steadfast_registry::as_text")]`.
+pub mod field {
     use super::*;
 
-    pub(crate) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    /// Writes the text.
+    pub fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(value)
     }
 
-    pub(crate) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<T, D::Error> {
+    /// Reads the text.
+    pub fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
         Text::deserialize(deserializer).map(|text| text.0)
     }
 }

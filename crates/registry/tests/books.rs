@@ -134,7 +134,7 @@ async fn a_lost_reply_is_settled_by_reading() {
     assert_eq!(registry.introduce_set(&web(), &settings(1)).await, Ok(SetStanding::Created));
     let nothing = Registration::default();
     control.next(Call::Commit, Fault::LoseReply);
-    registry.register(&web(), &id("web-1"), &described(1), &nothing).await.unwrap();
+    registry.register(&web(), &id("web-1"), &described(1), steadfast_core::Weight::ZERO, &nothing).await.unwrap();
     control.next(Call::Commit, Fault::LoseReply);
     let before = registry.set_state(&web(), &id("web-1"), None, LedgerState::Draining, "operator").await;
     assert_eq!(before, Ok(Some(LedgerState::Open)));
@@ -153,11 +153,11 @@ async fn a_write_that_did_not_happen_is_not_called_done() {
 async fn a_registration_replaces_only_what_was_believed_to_be_dead() {
     let (registry, _) = faulty();
     let nothing = Registration::default();
-    registry.register(&web(), &id("web-1"), &described(1), &nothing).await.unwrap();
-    let stale = registry.register(&web(), &id("web-1"), &described(2), &nothing).await;
+    registry.register(&web(), &id("web-1"), &described(1), steadfast_core::Weight::ZERO, &nothing).await.unwrap();
+    let stale = registry.register(&web(), &id("web-1"), &described(2), steadfast_core::Weight::ZERO, &nothing).await;
     assert!(matches!(stale, Err(Error::Store(store::Error::Conflict(_)))), "{stale:?}");
     let seen = registry.instance(&web(), &id("web-1")).await.unwrap();
-    registry.register(&web(), &id("web-1"), &described(2), &seen).await.unwrap();
+    registry.register(&web(), &id("web-1"), &described(2), steadfast_core::Weight::ZERO, &seen).await.unwrap();
     let now = registry.instance(&web(), &id("web-1")).await.unwrap();
     assert_eq!(now.ledger.unwrap().record.incarnation, Incarnation(2));
     // A former life's wish about itself does not touch this one.
@@ -172,11 +172,14 @@ async fn a_registration_replaces_only_what_was_believed_to_be_dead() {
 #[tokio::test]
 async fn an_operators_drain_outlives_the_agents_comings_and_goings() {
     let (registry, _) = faulty();
-    registry.register(&web(), &id("web-1"), &described(1), &Registration::default()).await.unwrap();
+    registry
+        .register(&web(), &id("web-1"), &described(1), steadfast_core::Weight::ZERO, &Registration::default())
+        .await
+        .unwrap();
     registry.set_state(&web(), &id("web-1"), None, LedgerState::Draining, "operator").await.unwrap();
     registry.set_state(&web(), &id("web-1"), Some(Incarnation(1)), LedgerState::Gone, "web-1").await.unwrap();
     let seen = registry.instance(&web(), &id("web-1")).await.unwrap();
-    registry.register(&web(), &id("web-1"), &described(2), &seen).await.unwrap();
+    registry.register(&web(), &id("web-1"), &described(2), steadfast_core::Weight::ZERO, &seen).await.unwrap();
     let ledger = registry.instance(&web(), &id("web-1")).await.unwrap().ledger.unwrap().record;
     assert_eq!(
         (ledger.state, ledger.by.as_str(), ledger.incarnation),
@@ -244,7 +247,10 @@ async fn a_candidate_that_saw_the_lease_only_in_its_mirror_keeps_what_a_newer_ve
 #[tokio::test]
 async fn a_record_that_becomes_unusable_shows_nothing_rather_than_what_it_was() {
     let (registry, _) = faulty();
-    registry.register(&web(), &id("web-1"), &described(1), &Registration::default()).await.unwrap();
+    registry
+        .register(&web(), &id("web-1"), &described(1), steadfast_core::Weight::ZERO, &Registration::default())
+        .await
+        .unwrap();
     let mirror = Mirror::follow(&registry, &web());
     until(&mirror, "an open instance", |s| s.instances.get(&id("web-1")).is_some_and(|one| one.is_open())).await;
     let key = Key::new(Space::new("web").unwrap(), "ledger/web-1");
@@ -266,11 +272,17 @@ async fn a_switchover_is_ordered_only_where_somebody_could_follow_it() {
     assert_eq!(registry.order_switchover(&web(), None, "operator").await.unwrap_err(), Error::NoSet(web()));
     registry.introduce_set(&web(), &settings(1)).await.unwrap();
     assert_eq!(refused(registry.order_switchover(&web(), None, "operator").await), "no-leader");
-    registry.register(&web(), &id("web-1"), &described(1), &Registration::default()).await.unwrap();
+    registry
+        .register(&web(), &id("web-1"), &described(1), steadfast_core::Weight::ZERO, &Registration::default())
+        .await
+        .unwrap();
     Leases::new(registry.clone(), web()).send(&attempt(Expect::Absent, lease(4, "web-1", 11))).await.unwrap();
     assert_eq!(refused(registry.order_switchover(&web(), None, "operator").await), "no-successor");
     assert_eq!(refused(registry.order_switchover(&web(), Some(&id("web-1")), "operator").await), "already-leader");
-    registry.register(&web(), &id("web-2"), &described(2), &Registration::default()).await.unwrap();
+    registry
+        .register(&web(), &id("web-2"), &described(2), steadfast_core::Weight::ZERO, &Registration::default())
+        .await
+        .unwrap();
     registry.set_state(&web(), &id("web-2"), None, LedgerState::Draining, "operator").await.unwrap();
     assert_eq!(refused(registry.order_switchover(&web(), Some(&id("web-2")), "operator").await), "not-open");
     registry.set_state(&web(), &id("web-2"), None, LedgerState::Open, "operator").await.unwrap();
@@ -312,7 +324,10 @@ async fn a_mirror_follows_what_happens_and_beats_do_not_stir_it() {
     assert!(empty.settings.is_none() && empty.lease.is_none() && empty.instances.is_empty());
     registry.introduce_set(&web(), &settings(1)).await.unwrap();
     registry.introduce_set(&"web-2".parse().unwrap(), &settings(2)).await.unwrap();
-    registry.register(&web(), &id("web-1"), &described(1), &Registration::default()).await.unwrap();
+    registry
+        .register(&web(), &id("web-1"), &described(1), steadfast_core::Weight::ZERO, &Registration::default())
+        .await
+        .unwrap();
     until(&mirror, "settings and instance", |s| {
         s.settings == Some(settings(1)) && s.instances.get(&id("web-1")).is_some_and(|one| one.is_open())
     })
@@ -354,7 +369,10 @@ async fn a_running_mirror_notices_a_rolled_back_store() {
     let registry = Registry::new(Arc::new(faulty));
     let leases = Leases::new(registry.clone(), web());
     leases.send(&attempt(Expect::Absent, lease(7, "web-1", 11))).await.unwrap();
-    registry.register(&web(), &id("web-1"), &described(1), &Registration::default()).await.unwrap();
+    registry
+        .register(&web(), &id("web-1"), &described(1), steadfast_core::Weight::ZERO, &Registration::default())
+        .await
+        .unwrap();
     let mirror = Mirror::follow(&registry, &web());
     let before = until(&mirror, "the lease", |s| s.complete && s.lease.is_some() && s.instances.len() == 1).await;
 
@@ -362,7 +380,10 @@ async fn a_running_mirror_notices_a_rolled_back_store() {
     let second = Registry::new(Arc::new(Memory::new()));
     let restored = Leases::new(second.clone(), web());
     restored.send(&attempt(Expect::Absent, lease(6, "web-2", 10))).await.unwrap();
-    second.register(&web(), &id("web-2"), &described(2), &Registration::default()).await.unwrap();
+    second
+        .register(&web(), &id("web-2"), &described(2), steadfast_core::Weight::ZERO, &Registration::default())
+        .await
+        .unwrap();
     *exchanged.0.lock().unwrap() = second.store().clone();
     control.cut_watches();
     let after = until(&mirror, "the other history", |s| s.history > before.history).await;
@@ -375,7 +396,10 @@ async fn a_running_mirror_notices_a_rolled_back_store() {
 #[tokio::test]
 async fn a_record_of_a_newer_format_is_shown_as_unusable_and_the_rest_as_usual() {
     let (registry, _) = faulty();
-    registry.register(&web(), &id("web-1"), &described(1), &Registration::default()).await.unwrap();
+    registry
+        .register(&web(), &id("web-1"), &described(1), steadfast_core::Weight::ZERO, &Registration::default())
+        .await
+        .unwrap();
     let name = b"instance/web-2".to_vec();
     let change = Change { name, expect: store::Expect::Absent, write: Write::Put(r#"{"v":2}"#.into(), None) };
     let batch = Batch { space: Space::new("web").unwrap(), changes: vec![change] };

@@ -43,7 +43,10 @@ impl Served {
         registry.introduce_set(&set, &SetSettings::Single(SingleSettings::default())).await.unwrap();
         let nobody = Endpoint::new("http", Host::Ip([127, 0, 0, 1].into()), 1).unwrap();
         let record = InstanceRecord::new(Incarnation(1), [].into(), nobody, false, "alpha".into());
-        registry.register(&set, &instance, &record, &Registration::default()).await.unwrap();
+        registry
+            .register(&set, &instance, &record, steadfast_core::Weight::ZERO, &Registration::default())
+            .await
+            .unwrap();
         let service = Arc::new(Service::new(registry.clone(), Local::default()));
         let listener = Listener::tcp(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = listener.local_addr().unwrap();

@@ -100,7 +100,11 @@ impl Loop {
                 let there = found.description.as_ref().map(|stored| stored.record.incarnation);
                 let ours = |life: Incarnation| life == record.incarnation || Some(life) == replaced;
                 // Whoever else has the name, the mirror shows us.
-                if there.is_none_or(ours) { registry.register(&set, &id, &record, &found).await } else { Ok(()) }
+                if there.is_none_or(ours) {
+                    registry.register(&set, &id, &record, steadfast_core::Weight::ZERO, &found).await
+                } else {
+                    Ok(())
+                }
             };
             Event::Registered(again.await)
         });

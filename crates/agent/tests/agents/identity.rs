@@ -93,7 +93,7 @@ async fn an_agent_whose_name_another_one_took_stops() {
     let found = cluster.registry.instance(set, id).await.unwrap();
     let probe = "http://10.0.0.9:7401".parse().unwrap();
     let record = InstanceRecord::new(Incarnation(7), [].into(), probe, false, "vm-9".into());
-    cluster.registry.register(set, id, &record, &found).await.unwrap();
+    cluster.registry.register(set, id, &record, steadfast_core::Weight::ZERO, &found).await.unwrap();
     let [agent] = agents;
     let error = agent.ended().await.unwrap_err();
     assert_eq!(error.class(), Class::Refused);

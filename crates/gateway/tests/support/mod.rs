@@ -135,7 +135,9 @@ impl World {
         let probe = endpoint(instance.probe.address());
         let record = InstanceRecord::new(instance.incarnation, endpoints, probe, false, "here".to_owned());
         let believed: Registration = self.runtime.block_on(self.registry.instance(&set(), &instance.id)).unwrap();
-        self.runtime.block_on(self.registry.register(&set(), &instance.id, &record, &believed)).unwrap();
+        self.runtime
+            .block_on(self.registry.register(&set(), &instance.id, &record, steadfast_core::Weight::ZERO, &believed))
+            .unwrap();
     }
 
     fn lease(&self) -> Option<Observed> {

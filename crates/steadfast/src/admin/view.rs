@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use steadfast_core::settings::{SetSettings, SingleSettings};
 use steadfast_core::{Endpoint, EndpointName, Incarnation, InstanceId, SetName, Span};
-use steadfast_registry::{EventKind, EventRecord, LedgerState, Role, Text};
+use steadfast_registry::{EventKind, EventRecord, LedgerState, Role, Text, as_text};
 
 /// Everything, for one screen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,6 +133,7 @@ pub struct InstanceView {
     /// Which life of it is registered.
     pub incarnation: Option<Text<Incarnation>>,
     /// Whether it takes part: `open`, `draining`, `leaving`, `gone`.
+    #[serde(with = "as_text")]
     pub state: LedgerState,
     /// Whether it leads, as its probe says; `null` if the probe does not answer.
     pub role: Option<Role>,
@@ -267,8 +268,10 @@ pub struct StateChange {
     /// Whose state.
     pub instance: Text<InstanceId>,
     /// What it was.
+    #[serde(with = "as_text")]
     pub before: LedgerState,
     /// What it is.
+    #[serde(with = "as_text")]
     pub now: LedgerState,
 }
 
@@ -308,7 +311,7 @@ pub struct SettingsChange {
 impl SettingsView {
     /// These settings as the API shows them.
     pub fn new(settings: &SetSettings) -> SettingsView {
-        let SetSettings::Single(single) = settings;
+        let SetSettings::Single(single) = settings else { todo!("the configuration's engineer") };
         let timing = single.timing();
         SettingsView {
             kind: settings.kind().to_owned(),

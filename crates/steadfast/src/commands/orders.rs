@@ -53,7 +53,7 @@ fn undrained(change: &StateChange) -> String {
     match change.before {
         LedgerState::Draining => format!("{instance} of set {set} takes part again"),
         LedgerState::Open => format!("{instance} of set {set} was not drained"),
-        LedgerState::Leaving | LedgerState::Gone => {
+        LedgerState::Leaving | LedgerState::Gone | LedgerState::Lost => {
             format!(
                 "{instance} of set {set} was not drained: its agent has stopped, and takes part when it starts again"
             )

@@ -136,7 +136,7 @@ pub(super) fn policy(
 
 /// Each key of a set's settings and its value, as they stand in a file.
 pub(crate) fn lines(settings: &SetSettings) -> Vec<(&'static str, String)> {
-    let SetSettings::Single(single) = settings;
+    let SetSettings::Single(single) = settings else { todo!("the configuration's engineer") };
     let timing = single.timing();
     vec![
         ("kind", format!("\"{}\"", settings.kind())),

@@ -52,7 +52,10 @@ impl Books {
         let record =
             InstanceRecord::new(Incarnation(incarnation), [(http, at(80))].into(), at(port), false, "alpha".into());
         let id: InstanceId = id.parse().unwrap();
-        self.registry.register(&self.set, &id, &record, &Registration::default()).await.unwrap();
+        self.registry
+            .register(&self.set, &id, &record, steadfast_core::Weight::ZERO, &Registration::default())
+            .await
+            .unwrap();
         id
     }
 

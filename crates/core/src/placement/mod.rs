@@ -1,0 +1,13 @@
+//! Placement: which instance is a client's home, and what every change of that does to the ledgers.
+//!
+//! One commit changes a client's record and the ledgers it touches; [`decide`] says which change, from what the
+//! books say, and is the only place that does. The ledger carries everything a commit must be checked against, so a
+//! change that was decided from stale books conflicts instead of doing harm.
+
+mod decide;
+mod explain;
+mod record;
+
+pub use decide::{Ask, Books, Change, Decision, Member, Members, Note, Refusal, Wish, decide};
+pub use explain::{Candidate, Exclusion, Explanation, Rule, explain};
+pub use record::{Ledger, LedgerState, Phase, Placement, Reason, TICK, Tick, Why};
