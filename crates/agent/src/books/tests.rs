@@ -35,6 +35,7 @@ fn snapshot() -> Snapshot {
         settings: Some(SetSettings::Single(SingleSettings::default())),
         lease: None,
         instances: BTreeMap::new(),
+        tick: Default::default(),
         switchover: None,
         unusable: BTreeMap::new(),
     }

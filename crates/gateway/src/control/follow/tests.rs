@@ -44,6 +44,7 @@ fn books(state: LedgerState) -> Snapshot {
         settings: Some(SetSettings::Single(SingleSettings::default())),
         lease: Some(LeaseSeen { received: at(1), observed: Observed { version: Version(1), record } }),
         instances: BTreeMap::from([(leader, seen)]),
+        tick: Default::default(),
         switchover: None,
         unusable: BTreeMap::new(),
     }
