@@ -7,9 +7,10 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use steadfast_core::client::Labels;
 use steadfast_core::health::CheckPolicy;
 use steadfast_core::settings::SetSettings;
-use steadfast_core::{Endpoint, EndpointName, Host, InstanceId, SetName, Span};
+use steadfast_core::{Endpoint, EndpointName, Host, InstanceId, SetName, Span, Weight};
 
 use crate::Error;
 
@@ -31,6 +32,11 @@ pub struct AgentConfig {
     /// The host others reach this machine by, for the probe, gates and `auto` endpoints. Default: the address they
     /// listen on, or where that is a wildcard, the host of the first endpoint that names one.
     pub advertise: Option<Host>,
+    /// What the instance can carry, in the unit of its clients' weights. A sticky set's instance must say it; a single
+    /// set's has no use for it. Default: none.
+    pub capacity: Option<Weight>,
+    /// What the instance offers to clients that require or prefer it (sticky sets). Default: none.
+    pub labels: Labels,
     /// How to find out whether the application can serve. Default: a TCP connection to the first endpoint; without
     /// endpoints the application is healthy while it runs.
     pub check: Option<Check>,
@@ -41,6 +47,10 @@ pub struct AgentConfig {
     /// Listeners in front of the application, by endpoint: each passes traffic to that endpoint only while the lease
     /// is valid, and stands in the books in its place. Default: none.
     pub gates: BTreeMap<EndpointName, SocketAddr>,
+    /// Where the application finds the agent's own API; it is told by `STEADFAST_API`. Default: the Unix socket
+    /// `api.sock` in the instance's directory below [`AgentConfig::state_dir`]; where that path is too long for a
+    /// socket there is no API, and a warning.
+    pub api: Option<ApiAddress>,
     /// The application: program and arguments, with `{NAME.port}` replaced by the port of that endpoint.
     /// Default: none, it is run by somebody else.
     pub command: Option<Vec<String>>,
@@ -86,6 +96,17 @@ pub enum CheckTarget {
     Command(String),
 }
 
+/// Where the agent's API for the application is served. Text form: `unix:/path`, or a loopback address and a port
+/// (`127.0.0.1:7402`; port 0 is any free one). Whoever can reach it can report clients and load: the socket is for this
+/// user alone (mode 0600), a loopback port for every user of the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiAddress {
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// A port of this machine alone.
+    Loopback(SocketAddr),
+}
+
 /// What to do when the application ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Restart {
@@ -110,10 +131,13 @@ impl AgentConfig {
             endpoints: BTreeMap::new(),
             ports: 20_000..=29_999,
             advertise: None,
+            capacity: None,
+            labels: Labels::new(),
             check: None,
             check_policy: CheckPolicy::default(),
             probe: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             gates: BTreeMap::new(),
+            api: None,
             command: None,
             restart: Restart::default(),
             stop_within: Span::from_millis(10_000),
@@ -285,6 +309,32 @@ impl fmt::Display for EndpointSource {
             EndpointSource::Auto => f.write_str("auto"),
             EndpointSource::Env(name) => write!(f, "env:{name}"),
             EndpointSource::Exec(command) => write!(f, "exec:{command}"),
+        }
+    }
+}
+
+impl FromStr for ApiAddress {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<ApiAddress, Error> {
+        let address = match text.strip_prefix("unix:") {
+            Some(path) if path.starts_with('/') => Some(ApiAddress::Unix(PathBuf::from(path))),
+            Some(_) => None,
+            None => text.parse().ok().filter(|at: &SocketAddr| at.ip().is_loopback()).map(ApiAddress::Loopback),
+        };
+        address.ok_or_else(|| {
+            Error::Config(format!(
+                "{text:?} is no place for the agent's API: expected unix:/path, or a loopback address such as 127.0.0.1:7402"
+            ))
+        })
+    }
+}
+
+impl fmt::Display for ApiAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ApiAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+            ApiAddress::Loopback(address) => write!(f, "{address}"),
         }
     }
 }

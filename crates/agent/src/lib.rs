@@ -26,7 +26,7 @@ mod run;
 mod standing;
 mod supervise;
 
-pub use config::{AgentConfig, Check, CheckTarget, EndpointSource, Restart, Template};
+pub use config::{AgentConfig, ApiAddress, Check, CheckTarget, EndpointSource, Restart, Template};
 pub use controls::{Controls, ForwardSignal};
 pub use error::{Class, Error};
 pub use run::run;

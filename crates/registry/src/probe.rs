@@ -15,7 +15,8 @@ pub const GATEWAY_HEADER: &str = "steadfast-gateway";
 /// The header in which a gateway that asks a probe says how many requests it carries to that instance.
 pub const IN_FLIGHT_HEADER: &str = "steadfast-in-flight";
 
-/// What a probe answers: 200 where `role` is leader, 503 otherwise, and this as JSON.
+/// What a probe answers: 200 where the instance may serve, 503 otherwise, and this as JSON. An instance of a single set
+/// may serve while its `role` is leader, one of a sticky set while its `role` is member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeAnswer {
     /// Which set.
@@ -29,11 +30,11 @@ pub struct ProbeAnswer {
     pub incarnation: Incarnation,
     /// Whether it may serve.
     pub role: Role,
-    /// The epoch held, or the highest seen.
+    /// The epoch held, or the highest seen; 0 in a sticky set.
     pub epoch: u64,
-    /// For how long from now on its role is vouched for; 0 for a standby.
+    /// For how long from now on its leadership is vouched for; 0 for everybody else.
     pub valid_for_ms: u64,
-    /// Why it is not the leader, or `leading`.
+    /// Why it may not serve, or `leading`, or of a member `healthy` or `draining`.
     pub reason: ProbeReason,
 }
 
@@ -43,8 +44,10 @@ pub struct ProbeAnswer {
 pub enum Role {
     /// The one.
     Leader,
-    /// One of the others.
+    /// One of the others, or one that cannot serve.
     Standby,
+    /// One of a sticky set that can serve the clients at home there.
+    Member,
 }
 
 /// Why a probe answers as it does.
@@ -53,6 +56,8 @@ pub enum Role {
 pub enum ProbeReason {
     /// It holds the lease.
     Leading,
+    /// It is one of a sticky set, and its application is healthy.
+    Healthy,
     /// Another instance holds it.
     Standby,
     /// It waits for the lease to become free, or is taking it.
@@ -82,6 +87,11 @@ impl ProbeAnswer {
     pub fn leading(&self) -> Option<Epoch> {
         (self.role == Role::Leader).then_some(Epoch(self.epoch))
     }
+
+    /// Whether this is the word of that life of that instance: an address that another one answers is not it.
+    pub fn is_of(&self, set: &SetName, instance: &InstanceId, incarnation: Incarnation) -> bool {
+        self.set == *set && self.instance == *instance && self.incarnation == incarnation
+    }
 }
 
 impl ProbeReason {
@@ -89,6 +99,7 @@ impl ProbeReason {
     pub fn as_str(self) -> &'static str {
         match self {
             ProbeReason::Leading => "leading",
+            ProbeReason::Healthy => "healthy",
             ProbeReason::Standby => "standby",
             ProbeReason::Waiting => "waiting",
             ProbeReason::SteppingDown => "stepping-down",
@@ -103,8 +114,9 @@ impl ProbeReason {
         }
     }
 
-    const ALL: [ProbeReason; 12] = [
+    const ALL: [ProbeReason; 13] = [
         ProbeReason::Leading,
+        ProbeReason::Healthy,
         ProbeReason::Standby,
         ProbeReason::Waiting,
         ProbeReason::SteppingDown,
@@ -131,7 +143,11 @@ impl<'de> Deserialize<'de> for ProbeReason {
 impl<'de> Deserialize<'de> for Role {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Role, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Ok(if text == "leader" { Role::Leader } else { Role::Standby })
+        Ok(match text.as_str() {
+            "leader" => Role::Leader,
+            "member" => Role::Member,
+            _ => Role::Standby,
+        })
     }
 }
 

@@ -71,3 +71,14 @@ fn parts_that_do_not_fit_are_told() {
     assert!(refused(|c| c.command = Some(vec!["app".into(), "{http.port}".into()])).contains("{http.port}"));
     assert!(refused(|c| c.check = "tcp://h:{db.port}".parse().ok()).contains("db"));
 }
+
+#[test]
+fn the_applications_api_is_for_this_machine_alone() {
+    for text in ["unix:/run/app.sock", "127.0.0.1:7402", "[::1]:0"] {
+        assert_eq!(text.parse::<ApiAddress>().unwrap().to_string(), text);
+    }
+    for text in ["", "unix:", "unix:app.sock", "/run/app.sock", "7402", "0.0.0.0:7402", "10.0.0.4:7402"] {
+        let error = text.parse::<ApiAddress>().unwrap_err().to_string();
+        assert!(error.contains("expected unix:/path"), "{text}: {error}");
+    }
+}

@@ -22,6 +22,14 @@ fn an_answer_is_this_document() {
 }
 
 #[test]
+fn a_member_of_a_sticky_set_leads_nothing() {
+    let member = ProbeAnswer { epoch: 0, valid_for_ms: 0, ..answer(Role::Member, ProbeReason::Healthy) };
+    let text = serde_json::to_string(&member).unwrap();
+    assert!(text.contains(r#""role":"member","epoch":0,"valid_for_ms":0,"reason":"healthy""#), "{text}");
+    assert_eq!((serde_json::from_str(&text).ok(), member.leading()), (Some(member.clone()), None));
+}
+
+#[test]
 fn every_reason_is_read_as_it_is_written() {
     for reason in ProbeReason::ALL {
         let text = serde_json::to_string(&reason).unwrap();

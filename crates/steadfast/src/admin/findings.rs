@@ -119,7 +119,7 @@ fn is_ready(one: &InstanceView) -> bool {
         && match one.role {
             Some(Role::Leader) => true,
             Some(Role::Standby) => matches!(one.reason.as_str(), "standby" | "waiting"),
-            None => false,
+            Some(Role::Member) | None => false,
         }
 }
 

@@ -389,7 +389,7 @@ fn lease_state(record: &LeaseRecord, live: Option<&Live>, silent_for: Duration) 
             match answer.role {
                 // The probe may be ahead of the mirror; never behind what it vouches for.
                 Role::Leader => LeaseState::Leading,
-                Role::Standby => LeaseState::SteppingDown,
+                Role::Standby | Role::Member => LeaseState::SteppingDown,
             }
         }
         _ if silent_for > record.ttl.duration() => LeaseState::Expired,

@@ -67,11 +67,12 @@ fn row(one: &InstanceView) -> Vec<Cell> {
     let state = if one.state == LedgerState::Open { Cell::plain(state) } else { Cell::unsure(state) };
     let role = match one.role {
         Some(Role::Leader) => Cell::good("leader"),
+        Some(Role::Member) => Cell::good("member"),
         Some(Role::Standby) => Cell::plain("standby"),
         None => Cell::dim("-"),
     };
     let reason = match one.reason.as_str() {
-        "leading" | "standby" | "waiting" => Cell::plain(one.reason.clone()),
+        "leading" | "healthy" | "standby" | "waiting" => Cell::plain(one.reason.clone()),
         "gone" => Cell::dim("gone"),
         other => Cell::bad(other),
     };
