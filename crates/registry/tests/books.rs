@@ -101,11 +101,11 @@ impl Store for Exchanged {
     async fn watch(
         &self,
         space: &Space,
-        prefix: &[u8],
+        prefixes: &[&[u8]],
         from: Cursor,
         every: Duration,
     ) -> Result<Box<dyn Watch>, store::Error> {
-        self.now().watch(space, prefix, from, every).await
+        self.now().watch(space, prefixes, from, every).await
     }
     fn limits(&self) -> Limits {
         self.now().limits()

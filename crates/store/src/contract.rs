@@ -1,10 +1,10 @@
 //! The store contract.
 //!
 //! ```text
-//! read(key)                  → the record and its version, if any
-//! commit(batch)              → the revision | Conflict(current records of every key that differs)
-//! scan(space, prefix, page)  → a cursor at revision R first, then pages read at R or later
-//! watch(space, prefix, from) → ordered changes, the last one seen included again; Compacted if it is gone
+//! read(key)                    → the record and its version, if any
+//! commit(batch)                → the revision | Conflict(current records of every key that differs)
+//! scan(space, prefix, page)    → a cursor at revision R first, then pages read at R or later
+//! watch(space, prefixes, from) → ordered changes, the last one seen included again; Compacted if it is gone
 //! ```
 
 use std::fmt;
@@ -129,7 +129,7 @@ pub struct PageToken {
     pub after: Vec<u8>,
 }
 
-/// One commit as a watch shows it (only the names under the watched prefix; never empty).
+/// One commit as a watch shows it (only the names under the watched prefixes, each once; never empty).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
     /// Where it stands in history; resume a watch from it.
@@ -143,7 +143,7 @@ pub struct Committed {
 pub enum Notice {
     /// A commit, in order, without gaps.
     Committed(Committed),
-    /// Nothing under the prefix happened up to here: the store is alive and this is where it stands.
+    /// Nothing under the prefixes happened up to here: the store is alive and this is where it stands.
     Progress(Cursor),
 }
 
@@ -228,12 +228,14 @@ pub trait Store: Send + Sync + fmt::Debug {
         limit: usize,
         within: Duration,
     ) -> Result<Page, Error>;
-    /// Changes under `prefix`, beginning with the commit at `from` itself, if it touched the prefix, and
-    /// otherwise with a [`Notice::Progress`] at or after it: proof that history goes on from there.
+    /// Changes of names that start with any of `prefixes`, beginning with the commit at `from` itself, if it touched
+    /// one of them, and otherwise with a [`Notice::Progress`] at or after it: proof that history goes on from there.
+    /// `&[b""]` is everything; no prefix at all, or more than [`WATCH_PREFIXES`](crate::WATCH_PREFIXES), is
+    /// [`Error::Config`].
     async fn watch(
         &self,
         space: &Space,
-        prefix: &[u8],
+        prefixes: &[&[u8]],
         from: Cursor,
         progress_every: Duration,
     ) -> Result<Box<dyn Watch>, Error>;

@@ -269,12 +269,12 @@ impl Store for Faulty {
     async fn watch(
         &self,
         space: &Space,
-        prefix: &[u8],
+        prefixes: &[&[u8]],
         from: Cursor,
         progress_every: Duration,
     ) -> Result<Box<dyn Watch>, Error> {
         let cuts = self.control.0.cuts.subscribe();
-        let made = self.inner.watch(space, prefix, from, progress_every);
+        let made = self.inner.watch(space, prefixes, from, progress_every);
         let inner = look(self.control.fault(Call::Watch), progress_every, made).await?;
         Ok(Box::new(FaultyWatch { inner, control: self.control.clone(), cuts }))
     }

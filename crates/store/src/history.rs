@@ -105,10 +105,10 @@ impl History {
         self.news.send_replace(());
     }
 
-    /// A watch of `prefix` beginning with the commit at `from`.
+    /// A watch of names under any of `prefixes`, beginning with the commit at `from`.
     pub(crate) fn watch(
         self: &Arc<Self>,
-        prefix: &[u8],
+        prefixes: &[&[u8]],
         from: Cursor,
         progress_every: Duration,
     ) -> Result<HistoryWatch, Error> {
@@ -119,7 +119,7 @@ impl History {
         Ok(HistoryWatch {
             history: Arc::clone(self),
             news: self.news.subscribe(),
-            prefix: prefix.to_vec(),
+            prefixes: prefixes.iter().map(|prefix| prefix.to_vec()).collect(),
             at: from.revision,
             unproved: Some(from),
             progress,
@@ -182,7 +182,7 @@ impl Kept {
 pub(crate) struct HistoryWatch {
     history: Arc<History>,
     news: watch::Receiver<()>,
-    prefix: Vec<u8>,
+    prefixes: Vec<Vec<u8>>,
     /// Everything up to here was told or is of no interest.
     at: Revision,
     /// Where the watch begins, until its first notice proves that history goes on from there.
@@ -195,7 +195,7 @@ impl HistoryWatch {
     fn step(&mut self, idle: bool) -> Result<Option<Notice>, Error> {
         if let Some(from) = self.unproved.take() {
             let first = self.history.kept().first(&from)?;
-            let told = first.and_then(|entry| under(&self.prefix, &entry));
+            let told = first.and_then(|entry| under(&self.prefixes, &entry));
             return Ok(Some(told.unwrap_or(Notice::Progress(from))));
         }
         loop {
@@ -206,7 +206,7 @@ impl HistoryWatch {
                 return Ok(idle.then_some(Notice::Progress(head)));
             };
             self.at = entry.cursor.revision;
-            if let Some(notice) = under(&self.prefix, &entry) {
+            if let Some(notice) = under(&self.prefixes, &entry) {
                 return Ok(Some(notice));
             }
         }
@@ -235,9 +235,10 @@ impl Watch for HistoryWatch {
     }
 }
 
-/// What `entry` did under `prefix`, if anything.
-fn under(prefix: &[u8], entry: &Committed) -> Option<Notice> {
-    let touched = entry.changes.iter().filter(|(name, _)| name.starts_with(prefix));
+/// What `entry` did under any of `prefixes`, if anything.
+fn under(prefixes: &[Vec<u8>], entry: &Committed) -> Option<Notice> {
+    let watched = |name: &[u8]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    let touched = entry.changes.iter().filter(|(name, _)| watched(name));
     let changes: Vec<Named> = touched.cloned().collect();
     (!changes.is_empty()).then(|| Notice::Committed(Committed { cursor: entry.cursor.clone(), changes }))
 }

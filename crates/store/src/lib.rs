@@ -20,6 +20,6 @@ pub use history::LogBound;
 pub use http::Http;
 pub use memory::Memory;
 pub use page::{PAGE_BYTES, PAGE_RECORDS};
-pub use rules::{BEAT, LEASE};
+pub use rules::{BEAT, LEASE, WATCH_PREFIXES};
 pub use sqlite::Sqlite;
 pub use url::{URLS, open};

@@ -148,13 +148,13 @@ impl Store for Memory {
     async fn watch(
         &self,
         space: &Space,
-        prefix: &[u8],
+        prefixes: &[&[u8]],
         from: Cursor,
         progress_every: Duration,
     ) -> Result<Box<dyn Watch>, Error> {
-        rules::check_prefix(prefix, rules::LIMITS)?;
+        rules::check_prefixes(prefixes, rules::LIMITS)?;
         let history = self.on(space, |shelf| Arc::clone(&shelf.history));
-        Ok(Box::new(history.watch(prefix, from, progress_every)?))
+        Ok(Box::new(history.watch(prefixes, from, progress_every)?))
     }
 
     fn limits(&self) -> Limits {

@@ -15,6 +15,9 @@ pub const BEAT: &[u8] = b"beat/";
 /// What the back ends made here accept.
 pub(crate) const LIMITS: Limits = Limits { operations: 1024, bytes: 1 << 20, name_bytes: 512 };
 
+/// Prefixes of one watch, at most: each is compared with each name that changes.
+pub const WATCH_PREFIXES: usize = 16;
+
 /// The shortest interval between a watch's notices of progress: nobody needs more, and zero would spin.
 const PROGRESS_AT_LEAST: Duration = Duration::from_millis(10);
 
@@ -103,6 +106,15 @@ pub(crate) fn check_name(name: &[u8], limits: Limits) -> Result<(), Error> {
 /// Whether `prefix` can be one of names.
 pub(crate) fn check_prefix(prefix: &[u8], limits: Limits) -> Result<(), Error> {
     if prefix.is_empty() { Ok(()) } else { check_name(prefix, limits) }
+}
+
+/// Whether a watch can be one of names under `prefixes`.
+pub(crate) fn check_prefixes(prefixes: &[&[u8]], limits: Limits) -> Result<(), Error> {
+    match prefixes.len() {
+        1..=WATCH_PREFIXES => prefixes.iter().try_for_each(|prefix| check_prefix(prefix, limits)),
+        0 => Err(Error::Config("the watch has no prefix, and would show nothing: an empty one shows all".to_owned())),
+        many => Err(Error::Config(format!("the watch has {many} prefixes; the store takes {WATCH_PREFIXES}"))),
+    }
 }
 
 /// The interval of a watch's notices, within what makes sense.

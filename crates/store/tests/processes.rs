@@ -279,7 +279,7 @@ async fn compare(file: &Path, acknowledged: &BTreeMap<String, Revision>) {
     assert!(versions.iter().all(|version| **version <= head));
 
     let mut told = Vec::new();
-    let mut watch = store.watch(&space(), b"", Cursor::START, Duration::from_millis(100)).await.expect("a watch");
+    let mut watch = store.watch(&space(), &[b""], Cursor::START, Duration::from_millis(100)).await.expect("a watch");
     loop {
         match watch.next().await.expect("a notice") {
             Notice::Progress(at) if at.revision == head => break,

@@ -64,7 +64,7 @@ async fn read(store: &Sqlite, name: &str) -> Option<String> {
 }
 
 async fn watch(store: &Sqlite, from: &Cursor) -> Box<dyn Watch> {
-    store.watch(&space(), b"", from.clone(), Duration::from_millis(20)).await.expect("a watch")
+    store.watch(&space(), &[b""], from.clone(), Duration::from_millis(20)).await.expect("a watch")
 }
 
 /// The revision of the next commit a watch tells.
@@ -109,7 +109,7 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     for revision in [first.revision, gone.revision, Revision(gone.revision.0 + 1), again.revision] {
         assert_eq!(next(&mut *watch).await, revision);
     }
-    assert!(store.watch(&space(), b"", beat, WITHIN).await.is_ok(), "the cursor of a beat is one to resume from");
+    assert!(store.watch(&space(), &[b""], beat, WITHIN).await.is_ok(), "the cursor of a beat is one to resume from");
 }
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn the_log_stays_bounded_across_restarts() {
     };
     assert!(rows("SELECT count(*) FROM log") < 600, "the log is not trimmed");
     for (from_end, there) in [(1, true), (90, true), (250, false), (900, false)] {
-        let resumed = store.watch(&space(), b"", cursors[900 - from_end].clone(), WITHIN).await;
+        let resumed = store.watch(&space(), &[b""], cursors[900 - from_end].clone(), WITHIN).await;
         assert_eq!(resumed.is_ok(), there, "{from_end} from the end");
         assert!(there || matches!(resumed, Err(Error::Compacted(..))));
     }
@@ -150,10 +150,10 @@ async fn a_file_brought_back_from_a_copy_is_another_history() {
 
     let store = place.open();
     let compacted = |ended: Result<Box<dyn Watch>, Error>| matches!(ended, Err(Error::Compacted(..)));
-    assert!(compacted(store.watch(&space(), b"", lost.clone(), WITHIN).await), "a revision not reached again");
+    assert!(compacted(store.watch(&space(), &[b""], lost.clone(), WITHIN).await), "a revision not reached again");
     let other = write(&store, "a", "3").await;
     assert_eq!(other.revision, lost.revision);
-    assert!(compacted(store.watch(&space(), b"", lost, WITHIN).await), "the same number, another commit");
+    assert!(compacted(store.watch(&space(), &[b""], lost, WITHIN).await), "the same number, another commit");
     let mut watch = watch(&store, &kept).await;
     assert_eq!(next(&mut *watch).await, kept.revision);
 }

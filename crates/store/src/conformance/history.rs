@@ -89,6 +89,51 @@ pub async fn a_watch_shows_only_its_prefix(fixture: Fixture) {
     assert_eq!((client.cursor.revision, &client.cursor), (version, &ledger.cursor));
 }
 
+/// Several prefixes make one watch: commits in their one order, each once with all it did under any of them, nothing of
+/// others; and it resumes at its cursor like any other.
+pub async fn a_watch_of_several_prefixes_is_one_history(fixture: Fixture) {
+    const PREFIXES: &[&[u8]] = &[b"ledger/", b"order/", b"order/1"];
+    let caller = fixture.caller(0);
+    let order = caller.put(b"order/1", b"x").await;
+    caller.put(b"client/a", b"x").await;
+    let all = vec![
+        put(b"order/1", Some(order), b"2"),
+        put(b"client/b", None, b"1"),
+        put(b"ledger/web-1", None, b"1"),
+        put(b"ledger", None, b"1"),
+    ];
+    let all = caller.commit(all).await.expect("expectations that hold");
+    let ledger = caller.put(b"ledger/web-1", b"2").await;
+    caller.delete(b"order/1").await;
+    let mut follower = caller.follow_any(PREFIXES, Cursor::START);
+    let mut told = Vec::new();
+    for expected in [
+        &[(&b"order/1"[..], true)][..],
+        &[(b"ledger/web-1", true), (b"order/1", true)],
+        &[(b"ledger/web-1", true)],
+        &[(b"order/1", false)],
+    ] {
+        let commit = follower.commit().await;
+        let mut seen = names(&commit);
+        seen.sort_unstable();
+        assert_eq!(seen, expected);
+        told.push(commit.cursor);
+    }
+    assert_eq!(told[..3].iter().map(|cursor| cursor.revision).collect::<Vec<_>>(), [order, all, ledger]);
+    for (n, cursor) in told.iter().enumerate() {
+        match caller.first_notice_of(PREFIXES, cursor).await {
+            Ok(Notice::Committed(first)) => assert_eq!(first.cursor, *cursor, "the commit at the cursor comes first"),
+            other => panic!("the commit at {cursor} did not come first: {other:?}"),
+        }
+        let mut follower = caller.follow_any(PREFIXES, cursor.clone());
+        for later in &told[n + 1..] {
+            assert_eq!(follower.commit().await.cursor, *later);
+        }
+    }
+    let none = caller.watch(&[], &Cursor::START).await.map(drop);
+    assert!(matches!(none, Err(Error::Config(_))), "a watch of nothing: {none:?}");
+}
+
 /// Beats are polled: no watch shows one, also not one of their own prefix, and watches resume across them.
 pub async fn beats_are_in_no_watch(fixture: Fixture) {
     let caller = fixture.caller(0);
@@ -173,7 +218,7 @@ async fn outgrow_the_log(fixture: &Fixture) -> Vec<Revision> {
 /// A watch that is not read falls behind. What it still tells has no hole; then it ends, and says so.
 pub async fn a_watch_left_behind_has_no_hole(fixture: Fixture) {
     let caller = fixture.caller(0);
-    let mut watch = caller.watch(b"client/", &Cursor::START).await.expect("the beginning of history");
+    let mut watch = caller.watch(&[b"client/"], &Cursor::START).await.expect("the beginning of history");
     // Proved to be where it should be; what comes now is its own doing. (If it was cut, it has nothing to tell.)
     drop(in_time(watch.next()).await);
     let revisions = outgrow_the_log(&fixture).await;
@@ -209,7 +254,7 @@ pub async fn a_waiting_watch_is_woken(fixture: Fixture) {
     if !store.describe().push {
         return;
     }
-    let begun = store.watch(&caller.space, b"client/", caller.head().await, 100 * PATIENCE).await;
+    let begun = store.watch(&caller.space, &[b"client/"], caller.head().await, 100 * PATIENCE).await;
     let Ok(mut watch) = begun else { return };
     let told = tokio::spawn(async move {
         loop {

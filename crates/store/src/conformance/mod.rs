@@ -171,9 +171,9 @@ impl Caller {
     }
 
     /// A watch; `Err` for what is not a passing failure.
-    async fn watch(&self, prefix: &[u8], from: &Cursor) -> Result<Box<dyn Watch>, Error> {
+    async fn watch(&self, prefixes: &[&[u8]], from: &Cursor) -> Result<Box<dyn Watch>, Error> {
         for _ in 0..TRIES {
-            match self.store.watch(&self.space, prefix, from.clone(), PROGRESS_EVERY).await {
+            match self.store.watch(&self.space, prefixes, from.clone(), PROGRESS_EVERY).await {
                 Err(Error::Unavailable(_)) => pause().await,
                 ended => return ended,
             }
@@ -183,8 +183,12 @@ impl Caller {
 
     /// The first notice of a watch from `from`: through failures, each a new watch.
     async fn first_notice(&self, prefix: &[u8], from: &Cursor) -> Result<Notice, Error> {
+        self.first_notice_of(&[prefix], from).await
+    }
+
+    async fn first_notice_of(&self, prefixes: &[&[u8]], from: &Cursor) -> Result<Notice, Error> {
         for _ in 0..TRIES {
-            match in_time(self.watch(prefix, from).await?.next()).await {
+            match in_time(self.watch(prefixes, from).await?.next()).await {
                 Err(Error::Unavailable(_)) => pause().await,
                 notice => return notice,
             }
@@ -193,14 +197,19 @@ impl Caller {
     }
 
     fn follow(&self, prefix: &[u8], from: Cursor) -> Follower {
-        Follower { caller: self.clone(), prefix: prefix.to_vec(), at: from.clone(), told: from.revision, watch: None }
+        self.follow_any(&[prefix], from)
+    }
+
+    fn follow_any(&self, prefixes: &[&[u8]], from: Cursor) -> Follower {
+        let prefixes = prefixes.iter().map(|prefix| prefix.to_vec()).collect();
+        Follower { caller: self.clone(), prefixes, at: from.clone(), told: from.revision, watch: None }
     }
 }
 
 /// Reads a watch on, also when it ends: resumes from the last cursor and skips what it saw before.
 struct Follower {
     caller: Caller,
-    prefix: Vec<u8>,
+    prefixes: Vec<Vec<u8>>,
     at: Cursor,
     /// The last commit handed out.
     told: Revision,
@@ -211,7 +220,8 @@ impl Follower {
     /// Begins the watch, if there is none.
     async fn resume(&mut self) {
         if self.watch.is_none() {
-            let watch = self.caller.watch(&self.prefix, &self.at).await;
+            let prefixes: Vec<&[u8]> = self.prefixes.iter().map(Vec::as_slice).collect();
+            let watch = self.caller.watch(&prefixes, &self.at).await;
             self.watch = Some(watch.unwrap_or_else(|e| panic!("resume a watch from {}: {e}", self.at)));
         }
     }
@@ -319,6 +329,7 @@ macro_rules! conformance {
                 a_watch_begins_with_a_proof,
                 a_watch_from_the_start_tells_all,
                 a_watch_shows_only_its_prefix,
+                a_watch_of_several_prefixes_is_one_history,
                 beats_are_in_no_watch,
                 another_history_is_compacted,
                 a_trimmed_commit_is_compacted,

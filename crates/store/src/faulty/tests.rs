@@ -62,11 +62,11 @@ async fn orders_hold_until_healed() {
 async fn a_cut_ends_running_watches_and_no_later_one() {
     let faulty = Faulty::new(Arc::new(Memory::new()));
     let space = key().space;
-    let mut watch = faulty.watch(&space, b"", Cursor::START, WITHIN).await.unwrap();
+    let mut watch = faulty.watch(&space, &[b""], Cursor::START, WITHIN).await.unwrap();
     assert_eq!(watch.next().await, Ok(Notice::Progress(Cursor::START)));
     faulty.control().cut_watches();
     assert!(matches!(watch.next().await, Err(Error::Unavailable(_))));
-    let mut watch = faulty.watch(&space, b"", Cursor::START, WITHIN).await.unwrap();
+    let mut watch = faulty.watch(&space, &[b""], Cursor::START, WITHIN).await.unwrap();
     assert_eq!(watch.next().await, Ok(Notice::Progress(Cursor::START)));
 }
 

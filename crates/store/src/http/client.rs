@@ -108,14 +108,14 @@ impl Http {
     pub(crate) async fn try_watch(
         &self,
         space: &Space,
-        prefix: &[u8],
+        prefixes: &[&[u8]],
         from: Cursor,
         progress_every: Duration,
     ) -> Result<Box<dyn Watch>, Missed> {
         let progress_every = rules::progress_interval(progress_every);
         let watch = wire::Watch {
             space: wire::WireSpace(space.clone()),
-            prefix: wire::Raw(prefix.to_vec()),
+            prefixes: prefixes.iter().map(|prefix| wire::Raw(prefix.to_vec())).collect(),
             from: wire::WireCursor(from),
             progress_ms: millis(progress_every),
         };
@@ -285,11 +285,11 @@ impl Store for Http {
     async fn watch(
         &self,
         space: &Space,
-        prefix: &[u8],
+        prefixes: &[&[u8]],
         from: Cursor,
         progress_every: Duration,
     ) -> Result<Box<dyn Watch>, Error> {
-        self.try_watch(space, prefix, from, progress_every).await.map_err(Missed::of_look)
+        self.try_watch(space, prefixes, from, progress_every).await.map_err(Missed::of_look)
     }
 
     fn limits(&self) -> Limits {

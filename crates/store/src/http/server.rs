@@ -97,9 +97,10 @@ async fn scan(store: &Arc<dyn Store>, request: &Request) -> Result<Response, Err
 
 /// Streams notices until the watch or its reader ends.
 async fn watch(store: &Arc<dyn Store>, request: &Request) -> Result<Response, Error> {
-    let wire::Watch { space, prefix, from, progress_ms } = parse(request)?;
+    let wire::Watch { space, prefixes, from, progress_ms } = parse(request)?;
     let progress_every = Duration::from_millis(progress_ms);
-    let mut watch = store.watch(&space.0, &prefix.0, from.0, progress_every).await?;
+    let prefixes: Vec<&[u8]> = prefixes.iter().map(|prefix| &prefix.0[..]).collect();
+    let mut watch = store.watch(&space.0, &prefixes, from.0, progress_every).await?;
     Ok(Response::stream("application/x-ndjson", async move |sink| {
         loop {
             let (line, last) = match watch.next().await {

@@ -146,7 +146,7 @@ pub(super) struct WireNamed {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Watch {
     pub(super) space: WireSpace,
-    pub(super) prefix: Raw,
+    pub(super) prefixes: Vec<Raw>,
     pub(super) from: WireCursor,
     pub(super) progress_ms: u64,
 }

@@ -40,3 +40,13 @@ fn limits_are_met_exactly() {
     assert_eq!(check(vec![put("12345678", "12345678")]), Ok(()));
     assert_eq!(check(vec![put("a", "1234567"), put("b", "1234567")]), Ok(()));
 }
+
+#[test]
+fn a_watch_names_what_it_is_of() {
+    let check = |prefixes: &[&[u8]]| check_prefixes(prefixes, TIGHT).map_err(|error| error.to_string());
+    assert_eq!(check(&[b""]), Ok(()));
+    assert_eq!(check(&[&b"12345678"[..]; WATCH_PREFIXES]), Ok(()));
+    assert!(check(&[]).unwrap_err().contains("no prefix"));
+    assert!(check(&[b"a", b"123456789"]).unwrap_err().contains("has 9 bytes"));
+    assert!(check(&[&b"a"[..]; WATCH_PREFIXES + 1]).unwrap_err().contains("17 prefixes; the store takes 16"));
+}

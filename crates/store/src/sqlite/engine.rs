@@ -298,12 +298,12 @@ impl Store for Engine {
     async fn watch(
         &self,
         space: &Space,
-        prefix: &[u8],
+        prefixes: &[&[u8]],
         from: Cursor,
         progress_every: Duration,
     ) -> Result<Box<dyn Watch>, Error> {
-        rules::check_prefix(prefix, rules::LIMITS)?;
-        Ok(Box::new(self.shared.history(space).watch(prefix, from, progress_every)?))
+        rules::check_prefixes(prefixes, rules::LIMITS)?;
+        Ok(Box::new(self.shared.history(space).watch(prefixes, from, progress_every)?))
     }
 
     fn limits(&self) -> Limits {

@@ -196,15 +196,15 @@ impl Store for Sqlite {
     async fn watch(
         &self,
         space: &Space,
-        prefix: &[u8],
+        prefixes: &[&[u8]],
         from: Cursor,
         progress_every: Duration,
     ) -> Result<Box<dyn Watch>, Error> {
         let left = countdown(WATCH_WITHIN);
         loop {
             match self.role(left()).await? {
-                Role::Serving(engine) => return engine.watch(space, prefix, from, progress_every).await,
-                Role::Calling(http) => match http.try_watch(space, prefix, from.clone(), progress_every).await {
+                Role::Serving(engine) => return engine.watch(space, prefixes, from, progress_every).await,
+                Role::Calling(http) => match http.try_watch(space, prefixes, from.clone(), progress_every).await {
                     Ok(watch) => return Ok(watch),
                     Err(missed) => after_look(missed, left()).await?,
                 },

@@ -169,7 +169,7 @@ async fn a_silent_server_leaves_a_commit_in_doubt_only_if_it_was_sent() {
 #[tokio::test]
 async fn a_watch_ends_with_its_server_or_with_its_silence() {
     let (http, shutdown, running) = store_but(|_| None).await;
-    let mut watch = http.watch(&key().space, b"", Cursor::START, WITHIN).await.unwrap();
+    let mut watch = http.watch(&key().space, &[b""], Cursor::START, WITHIN).await.unwrap();
     assert_eq!(watch.next().await, Ok(Notice::Progress(Cursor::START)));
     shutdown.begin();
     assert!(matches!(watch.next().await, Err(Error::Unavailable(_))));
@@ -180,7 +180,7 @@ async fn a_watch_ends_with_its_server_or_with_its_silence() {
         watch.then(|| Response::stream("application/x-ndjson", async |_sink| std::future::pending().await))
     };
     let (http, ..) = store_but(silent).await;
-    let mut watch = http.watch(&key().space, b"", Cursor::START, Duration::from_millis(10)).await.unwrap();
+    let mut watch = http.watch(&key().space, &[b""], Cursor::START, Duration::from_millis(10)).await.unwrap();
     // Waits that are given up early do not hide the silence.
     let heard = tokio::time::timeout(WITHIN, async {
         loop {

@@ -57,6 +57,14 @@ fn what_goes_over_the_wire_is_this() {
 }
 
 #[test]
+fn a_watch_is_asked_for_like_this() {
+    let golden = r#"{"space":"web","prefixes":["bGVkZ2VyLw==",""],"from":"42.9f3c","progress_ms":500}"#;
+    let watch: Watch = serde_json::from_str(golden).unwrap();
+    assert_eq!(watch.prefixes, [Raw(b"ledger/".to_vec()), Raw(Vec::new())]);
+    assert_eq!(serde_json::to_string(&watch).unwrap(), golden);
+}
+
+#[test]
 fn a_line_of_a_watch_is_this() {
     let cursor = Cursor { revision: Revision(42), mark: vec![0x9f, 0x3c] };
     let record = Record { version: Revision(42), value: Bytes::from_static(b"x") };

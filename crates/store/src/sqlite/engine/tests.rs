@@ -35,7 +35,7 @@ impl Disk {
     }
 
     async fn watch(&self, from: &Cursor) -> Box<dyn Watch> {
-        self.engine.watch(&key("").space, b"", from.clone(), WITHIN).await.unwrap()
+        self.engine.watch(&key("").space, &[b""], from.clone(), WITHIN).await.unwrap()
     }
 }
 
@@ -113,5 +113,5 @@ async fn a_stopped_engine_refuses_and_ends_its_watches() {
     disk.engine.stop();
     assert!(matches!(disk.put("b").await, Err(Error::Unavailable(_))));
     assert!(matches!(watch.next().await, Err(Error::Unavailable(_))));
-    assert!(disk.engine.watch(&key("").space, b"", first, WITHIN).await.is_err());
+    assert!(disk.engine.watch(&key("").space, &[b""], first, WITHIN).await.is_err());
 }
