@@ -108,7 +108,8 @@ impl Follow {
     ) -> Result<(), Error> {
         let silence = self.progress_every * SILENT_INTERVALS;
         let hung = |_| Error::Unavailable("the watch is silent".to_owned());
-        let opening = self.store.watch(&self.space, &[&self.prefix], from, self.progress_every);
+        let prefixes = [&self.prefix[..]];
+        let opening = self.store.watch(&self.space, &prefixes, from, self.progress_every);
         let mut watch = tokio::time::timeout(silence, opening).await.map_err(hung)??;
         loop {
             let notice = tokio::select! {
