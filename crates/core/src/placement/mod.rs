@@ -4,10 +4,14 @@
 //! books say, and is the only place that does. The ledger carries everything a commit must be checked against, so a
 //! change that was decided from stale books conflicts instead of doing harm.
 
+mod ask;
 mod decide;
 mod explain;
 mod record;
+mod refusal;
 
-pub use decide::{Ask, Books, Change, Decision, Member, Members, Note, Refusal, Wish, decide};
+pub use ask::{Ask, Books, Change, Decision, Member, Members, Note, Wish};
+pub use decide::decide;
 pub use explain::{Candidate, Exclusion, Explanation, Rule, explain};
 pub use record::{Ledger, LedgerState, Phase, Placement, Reason, TICK, Tick, Why};
+pub use refusal::Refusal;
