@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use steadfast_core::placement::Tick;
 use steadfast_core::{Incarnation, InstanceId, SetName, Weight};
 use steadfast_store::Error as StoreError;
 
@@ -50,20 +51,34 @@ impl Registry {
         capacity: Weight,
         believed: &Registration,
     ) -> Result<(), Error> {
-        let old_ledger = believed.ledger.as_ref().map(|stored| &stored.record);
-        let drained = old_ledger.filter(|ledger| ledger.state == LedgerState::Draining);
-        // The clients of a former life stay at home, and charged: the home is back.
-        let ledger = LedgerRecord {
-            incarnation: record.incarnation,
-            state: drained.map_or(LedgerState::Open, |ledger| ledger.state),
-            capacity: Text(capacity),
-            by: drained.map_or_else(|| id.to_string(), |ledger| ledger.by.clone()),
-            since: drained.map_or_else(|| record.since.clone(), |ledger| ledger.since.clone()),
-            lost_at: None,
-            ..old_ledger
-                .cloned()
-                .unwrap_or_else(|| LedgerRecord::new(record.incarnation, LedgerState::Open, id.as_str()))
-        };
+        let ledger = next_ledger(id, record, believed);
+        let ledger = ledger.standing(LedgerState::Open, Tick::default(), id.as_str());
+        self.write_registration(set, id, record, LedgerRecord { capacity: Text(capacity), ..ledger }, believed).await
+    }
+
+    /// The same for an instance that cannot serve anybody yet: it is lost, since `tick` if it was not before, until its
+    /// agent says that it is open ([`Registry::stand`]).
+    pub async fn register_unready(
+        &self,
+        set: &SetName,
+        id: &InstanceId,
+        record: &InstanceRecord,
+        capacity: Weight,
+        tick: Tick,
+        believed: &Registration,
+    ) -> Result<(), Error> {
+        let ledger = next_ledger(id, record, believed).standing(LedgerState::Lost, tick, id.as_str());
+        self.write_registration(set, id, record, LedgerRecord { capacity: Text(capacity), ..ledger }, believed).await
+    }
+
+    async fn write_registration(
+        &self,
+        set: &SetName,
+        id: &InstanceId,
+        record: &InstanceRecord,
+        ledger: LedgerRecord,
+        believed: &Registration,
+    ) -> Result<(), Error> {
         let mut record = record.clone();
         if let Some(old) = &believed.description {
             record.extras.clone_from(&old.record.extras);
@@ -126,6 +141,13 @@ impl Registry {
     }
 }
 
+/// The ledger of a new life: the clients of a former one stay at home, and charged.
+fn next_ledger(id: &InstanceId, record: &InstanceRecord, believed: &Registration) -> LedgerRecord {
+    let old = believed.ledger.as_ref().map(|stored| stored.record.clone());
+    let old = old.unwrap_or_else(|| LedgerRecord::new(record.incarnation, LedgerState::Open, id.as_str()));
+    LedgerRecord { incarnation: record.incarnation, ..old }
+}
+
 pub(crate) fn parse_id(id: &str) -> Result<InstanceId, Error> {
     id.parse().map_err(|e| Error::Record { key: format!("instance/{id}"), problem: format!("{e}") })
 }
@@ -141,6 +163,7 @@ impl LedgerRecord {
             charged_milli: 0,
             clients: 0,
             lost_at: None,
+            drained: false,
             move_at: None,
             nonce: None,
             by: by.to_owned(),

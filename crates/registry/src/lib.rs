@@ -19,6 +19,7 @@ mod probe;
 mod records;
 mod registry;
 mod sets;
+mod standing;
 mod text;
 mod verify;
 

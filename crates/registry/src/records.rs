@@ -209,6 +209,9 @@ pub struct LedgerRecord {
     /// Since which tick it is lost or gone.
     #[serde(default, skip_serializing_if = "is_default")]
     pub lost_at: Option<u64>,
+    /// An operator had drained it before it was lost or gone: it drains again when it is back.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub drained: bool,
     /// From which tick on the keeper moves those at home there, while it is draining.
     #[serde(default, skip_serializing_if = "is_default")]
     pub move_at: Option<u64>,
