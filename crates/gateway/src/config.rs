@@ -5,9 +5,10 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use steadfast_core::client::Sources;
 use steadfast_core::health::CheckPolicy;
 use steadfast_core::route::{HostPattern, PathPattern};
-use steadfast_core::settings::SingleSettings;
+use steadfast_core::settings::{SingleSettings, WeightRule};
 use steadfast_core::{Endpoint, EndpointName, InstanceId, SetName, Span};
 
 /// Everything a gateway needs to know.
@@ -51,6 +52,10 @@ pub struct RouteConfig {
     pub answer: Answer,
     /// Which address of its instances.
     pub endpoint: EndpointName,
+    /// Where requests of this route say who their client is, if not where the set's settings have it.
+    pub client: Option<Sources>,
+    /// What clients of this route weigh, if not what the set's settings have.
+    pub weight: Option<WeightRule>,
 }
 
 /// How a route answers.
@@ -60,6 +65,10 @@ pub enum Answer {
     /// Pass the request on and the answer back.
     #[default]
     Proxy,
+    /// Send the client to its home's direct address (sticky sets).
+    Redirect,
+    /// Tell the client its home's direct addresses (sticky sets).
+    Assign,
 }
 
 /// A single set of instances without agents: the gateway checks them itself, as a cloud load balancer would.

@@ -246,5 +246,7 @@ pub fn route(host: &str, path: &str) -> RouteConfig {
         set: set(),
         answer: Answer::Proxy,
         endpoint: "http".parse().unwrap(),
+        client: None,
+        weight: None,
     }
 }

@@ -68,7 +68,8 @@ fn read_route(table: &Table<'_>, sets: &BTreeMap<SetName, At<Set>>) -> Option<Ro
     let endpoint = endpoint.or_else(|| DEFAULT_ENDPOINT.parse().ok());
     let set = table.require("set", set, "\"web\"")?;
     known_set(table, &set, sets);
-    Some(RouteConfig { host: host?, path: path?, set: set.value, answer, endpoint: endpoint? })
+    let (client, weight) = (None, None);
+    Some(RouteConfig { host: host?, path: path?, set: set.value, answer, endpoint: endpoint?, client, weight })
 }
 
 /// A pattern, or the one that is meant where none is given.
