@@ -65,6 +65,45 @@ macro_rules! name {
 }
 pub(crate) use name;
 
+/// One of a few words, each of which is its text.
+macro_rules! words {
+    ($(#[$doc:meta])* $type:ident, $what:literal, $expected:literal, $($(#[$word_doc:meta])* $word:ident = $text:literal,)+) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $type {
+            $($(#[$word_doc])* $word,)+
+        }
+
+        impl $type {
+            /// All of them.
+            pub const ALL: &[$type] = &[$($type::$word),+];
+
+            /// The word, as it stands in the file and in records.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $($type::$word => $text,)+
+                }
+            }
+        }
+
+        impl core::fmt::Display for $type {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl core::str::FromStr for $type {
+            type Err = $crate::BadText;
+
+            fn from_str(text: &str) -> Result<$type, $crate::BadText> {
+                let found = $type::ALL.iter().copied().find(|word| word.as_str() == text);
+                found.ok_or_else(|| $crate::BadText::new($what, text, $expected))
+            }
+        }
+    };
+}
+pub(crate) use words;
+
 name!(
     /// The name of a set: 1 to 63 of `a-z 0-9 - _`, starting with a letter or digit.
     SetName,

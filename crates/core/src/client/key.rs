@@ -39,6 +39,11 @@ impl ClientKey {
         }
     }
 
+    /// A key of bytes whose number was checked already.
+    pub(super) fn of(bytes: &super::KeyBytes) -> ClientKey {
+        ClientKey((**bytes).into())
+    }
+
     /// Its bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -5,6 +5,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use crate::client::Labels;
+use crate::id::words;
 use crate::{BadText, Epoch, Incarnation, InstanceId, Span, Weight};
 
 /// A set's own time: a counter the keeper raises every [`TICK`], so that no wall clocks are compared. While the
@@ -79,42 +80,6 @@ pub struct Ledger {
     pub lost_at: Option<Tick>,
     /// From when on the keeper moves those at home there, while it is draining.
     pub move_at: Option<Tick>,
-}
-
-macro_rules! words {
-    ($(#[$doc:meta])* $type:ident, $what:literal, $expected:literal, $($(#[$word_doc:meta])* $word:ident = $text:literal,)+) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $type {
-            $($(#[$word_doc])* $word,)+
-        }
-
-        impl $type {
-            /// All of them.
-            pub const ALL: &[$type] = &[$($type::$word),+];
-
-            /// The word, as it stands in records.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $($type::$word => $text,)+
-                }
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = BadText;
-
-            fn from_str(text: &str) -> Result<$type, BadText> {
-                $type::ALL.iter().copied().find(|word| word.as_str() == text).ok_or_else(|| BadText::new($what, text, $expected))
-            }
-        }
-    };
 }
 
 words!(
