@@ -20,6 +20,8 @@ pub(crate) struct Tool {
 const TOOLS: &[Tool] = &[
     Tool { program: "curl", package: "curl", needed_by: &["blackbox"] },
     Tool { program: "python3", package: "python3", needed_by: &["blackbox"] },
+    Tool { program: "chromium", package: "chromium", needed_by: &["blackbox"] },
+    Tool { program: "chromedriver", package: "chromium-driver", needed_by: &["blackbox"] },
     Tool { program: "haproxy", package: "haproxy", needed_by: &["bench"] },
     Tool { program: "nginx", package: "nginx", needed_by: &["bench"] },
     Tool { program: "wrk", package: "wrk", needed_by: &["bench"] },

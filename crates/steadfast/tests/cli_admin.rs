@@ -122,7 +122,7 @@ async fn who_may_not_is_told_why() {
         ((421, "foreign-host"), Method::GET, "/api/v1/sets", vec![("host", "evil.example")]),
         ((403, "cross-site"), Method::POST, drain, vec![BEARER, JSON, ("origin", "http://evil.example")]),
         ((403, "cross-site"), Method::GET, "/metrics", vec![("sec-fetch-site", "cross-site")]),
-        ((404, "not-found"), Method::GET, "/", vec![]),
+        ((404, "not-found"), Method::GET, "/nothing", vec![]),
         ((404, "no-set"), Method::GET, "/api/v1/sets/nobody", vec![]),
         ((400, "bad-name"), Method::GET, "/api/v1/sets/No%20Body", vec![]),
         ((405, "method-not-allowed"), Method::GET, drain, vec![]),

@@ -4,6 +4,7 @@ mod events;
 mod instances;
 mod metrics;
 mod orders;
+mod page;
 mod rules;
 mod sets;
 
@@ -47,6 +48,9 @@ impl Admin {
     }
 
     async fn respond(&self, request: Request) -> Result<Response, Problem> {
+        if let Some(page) = page::answer(&request) {
+            return Ok(page);
+        }
         self.rules.admit(&request)?;
         let segments =
             request.segments().ok_or_else(|| Problem::bad_request("bad-path", "the path is badly encoded"))?;

@@ -1,0 +1,91 @@
+// The words of the books, as people say them.
+
+import { count, several } from "./dom.js";
+
+const REASONS = {
+  "placed": "it was new, and this instance had the room",
+  "returned": "it came back",
+  "home-lost": "its home was lost",
+  "home-back": "the home it had lost is back",
+  "home-full": "its home had no room when it came back",
+  "drained": "its home is being drained",
+  "placed-by-operator": "an operator placed it here",
+  "moved-by-operator": "an operator moved it here",
+  "reported": "its home said it was there",
+};
+
+/** Why a client is where it is. */
+export function why(reason) {
+  return REASONS[reason] ?? reason;
+}
+
+const STOPPED = {
+  "unhealthy": "its application was unwell",
+  "hand-over": "it handed over",
+  "application-died": "its application died",
+  "lost": "it lost its lease",
+  "draining": "it is drained",
+  "leaving": "its agent is stopping",
+};
+
+const STATES = {
+  open: "takes part again",
+  draining: "is being drained",
+  leaving: "is leaving",
+  gone: "has left",
+  lost: "is lost",
+};
+
+const EVENTS = {
+  "leading": (e) => `${e.instance} leads at epoch ${e.epoch}${e.from && e.from !== e.instance ? `, after ${e.from}` : ""}`,
+  "stopped": (e) => `${e.instance} leads no more: ${STOPPED[e.reason] ?? e.reason}`,
+  "state": (e) => `${e.instance} ${STATES[e.state] ?? `is ${e.state}`}`,
+  "switchover": (e) => `a switchover was ordered${e.to ? `, to ${e.to}` : ""}`,
+  "settings": () => "the settings were written",
+};
+
+const TROUBLE = new Set(["stopped", "overweight", "overflow"]);
+const SAID_ALREADY = new Set(["set", "number", "at", "event", "by"]);
+
+/** An event as a sentence. One that this page does not know is told with all it carries. */
+export function sentence(event) {
+  const known = EVENTS[event.event];
+  if (known) return known(event);
+  const rest = Object.entries(event).filter(([name, value]) => !SAID_ALREADY.has(name) && value !== null);
+  const said = rest.map(([name, value]) => `${name.replaceAll("_", " ")} ${typeof value === "object" ? JSON.stringify(value) : value}`);
+  return [event.event.replaceAll("-", " "), said.join(", ")].filter(Boolean).join(": ");
+}
+
+/** Whether an event is good, bad, or neither. */
+export function mood(event) {
+  if (event.event === "leading" || (event.event === "state" && event.state === "open")) return "good";
+  if (event.event === "state" && (event.state === "lost" || event.state === "gone")) return "bad";
+  return TROUBLE.has(event.event) ? "bad" : "plain";
+}
+
+const UNWELL = new Set(["silent", "unhealthy", "replaced", "not-registered", "application-died", "check-failed", "no-store"]);
+
+/** How an instance is: a word, and whether that is good (`good`, `warn`, `bad`). */
+export function condition(instance) {
+  if (instance.state === "lost" || instance.state === "gone") return [instance.state, "bad"];
+  if (UNWELL.has(instance.reason)) return [instance.reason, "bad"];
+  if (instance.state !== "open") return [instance.state, "warn"];
+  if (instance.role === "leader") return ["leads", "good"];
+  return [instance.role ?? instance.state, instance.role === "standby" ? "plain" : "good"];
+}
+
+/** What clients weigh of what an instance can carry. */
+export function fill(charged, capacity) {
+  return `${count(charged)} of ${count(capacity)}`;
+}
+
+/** `7 clients moved: 4 from rec-4 to rec-2, 3 from rec-4 to rec-3`. */
+export function moved(moves) {
+  const ways = new Map();
+  for (const { from, to } of moves) {
+    const way = `${from} to ${to}`;
+    ways.set(way, (ways.get(way) ?? 0) + 1);
+  }
+  const told = [...ways].map(([way, number]) => (ways.size === 1 ? `from ${way}` : `${number} from ${way}`));
+  return `${several(moves.length, "client")} moved: ${told.join(", ")}`;
+}
