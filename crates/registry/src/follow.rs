@@ -1,4 +1,4 @@
-//! Follows one prefix of one space: a scan, then a watch from where the scan began, resumed for ever.
+//! Follows some prefixes of one space: a scan of each, then one watch from where the first scan began, resumed for ever.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +25,9 @@ pub(crate) struct Fact {
 
 #[derive(Debug)]
 pub(crate) enum News {
-    /// Everything under the prefix, read anew. `other_history`: what was known before is worth nothing.
-    All { records: Vec<(Vec<u8>, Record)>, other_history: bool },
+    /// Everything under the prefixes, read anew (nothing, where only changes are followed); every change after `at`
+    /// will be told. `other_history`: what was known before is worth nothing.
+    All { at: Cursor, records: Vec<(Vec<u8>, Record)>, other_history: bool },
     /// One commit.
     Changed { revision: Revision, changes: Vec<(Vec<u8>, Option<Record>)> },
     /// The store is there and nothing changed.
@@ -38,8 +39,18 @@ pub(crate) enum News {
 pub(crate) struct Follow {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) space: Space,
-    pub(crate) prefix: Vec<u8>,
+    pub(crate) prefixes: Vec<Vec<u8>>,
+    pub(crate) reading: Reading,
     pub(crate) progress_every: Duration,
+}
+
+/// What of the present is read before changes are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Every record.
+    Records,
+    /// None: there may be millions, and only what changes counts.
+    Nothing,
 }
 
 impl Follow {
@@ -53,7 +64,8 @@ impl Follow {
                 Some(cursor) => cursor,
                 None => match self.scan().await {
                     Ok((cursor, records)) => {
-                        if tell(&facts, News::All { records, other_history }).await.is_err() {
+                        let all = News::All { at: cursor.clone(), records, other_history };
+                        if tell(&facts, all).await.is_err() {
                             return;
                         }
                         other_history = false;
@@ -89,13 +101,28 @@ impl Follow {
 
     async fn scan(&self) -> Result<(Cursor, Vec<(Vec<u8>, Record)>), Error> {
         let mut records = Vec::new();
-        let mut page = self.store.scan(&self.space, &self.prefix, None, PAGE_RECORDS, CALL_WITHIN).await?;
-        let cursor = page.cursor.clone();
-        loop {
-            records.append(&mut page.records);
-            let Some(token) = page.next.take() else { return Ok((cursor, records)) };
-            page = self.store.scan(&self.space, &self.prefix, Some(token), PAGE_RECORDS, CALL_WITHIN).await?;
+        let mut first = None;
+        for prefix in &self.prefixes {
+            let mut token = None;
+            loop {
+                let page = self.store.scan(&self.space, prefix, token, self.page_records(), CALL_WITHIN).await?;
+                // What changes while the later pages and prefixes are read is told by the watch, once more.
+                let cursor = first.get_or_insert(page.cursor);
+                if self.reading == Reading::Nothing {
+                    return Ok((cursor.clone(), records));
+                }
+                records.extend(page.records);
+                token = page.next;
+                if token.is_none() {
+                    break;
+                }
+            }
         }
+        Ok((first.unwrap_or(Cursor::START), records))
+    }
+
+    fn page_records(&self) -> usize {
+        if self.reading == Reading::Nothing { 1 } else { PAGE_RECORDS }
     }
 
     /// Passes a watch on. Ends with `Ok` when nobody listens, with the store's error otherwise.
@@ -108,7 +135,7 @@ impl Follow {
     ) -> Result<(), Error> {
         let silence = self.progress_every * SILENT_INTERVALS;
         let hung = |_| Error::Unavailable("the watch is silent".to_owned());
-        let prefixes = [&self.prefix[..]];
+        let prefixes: Vec<&[u8]> = self.prefixes.iter().map(Vec::as_slice).collect();
         let opening = self.store.watch(&self.space, &prefixes, from, self.progress_every);
         let mut watch = tokio::time::timeout(silence, opening).await.map_err(hung)??;
         loop {

@@ -1,5 +1,6 @@
 //! Where each record lies.
 
+use steadfast_core::client::ClientKey;
 use steadfast_core::{InstanceId, SetName};
 use steadfast_store::{Key, Space};
 
@@ -9,6 +10,11 @@ const CATALOG: &str = "@catalog";
 pub(crate) const SETS: &[u8] = b"set/";
 pub(crate) const INSTANCES: &str = "instance/";
 pub(crate) const LEDGERS: &str = "ledger/";
+pub(crate) const CLIENTS: &[u8] = b"client/";
+pub(crate) const BEATS: &str = "beat/";
+pub(crate) const LEASES: &str = "lease/";
+pub(crate) const ORDERS: &str = "order/";
+pub(crate) const CLOCK: &str = "clock";
 pub(crate) const EVENTS: &str = "event/";
 /// Counts the events: the number of the next and of the oldest kept.
 pub(crate) const EVENT_HEAD: &str = "events";
@@ -28,7 +34,7 @@ pub(crate) fn set(set: &SetName) -> Key {
 }
 
 pub(crate) fn lease(set: &SetName) -> Key {
-    Key::new(space(set), format!("lease/{set}"))
+    Key::new(space(set), format!("{LEASES}{set}"))
 }
 
 pub(crate) fn instance(set: &SetName, id: &InstanceId) -> Key {
@@ -40,7 +46,20 @@ pub(crate) fn ledger(set: &SetName, id: &InstanceId) -> Key {
 }
 
 pub(crate) fn beat(set: &SetName, id: &InstanceId) -> Key {
-    Key::new(space(set), format!("beat/{id}"))
+    Key::new(space(set), format!("{BEATS}{id}"))
+}
+
+/// A client's name holds the bytes of its key as they are.
+pub(crate) fn client(set: &SetName, client: &ClientKey) -> Key {
+    Key::new(space(set), client_name(client))
+}
+
+pub(crate) fn client_name(client: &ClientKey) -> Vec<u8> {
+    [CLIENTS, client.as_bytes()].concat()
+}
+
+pub(crate) fn clock(set: &SetName) -> Key {
+    Key::new(space(set), CLOCK)
 }
 
 /// Numbers are padded, so that the order of names is the order of events.

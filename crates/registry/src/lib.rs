@@ -11,6 +11,7 @@ mod instances;
 mod keeper;
 mod keys;
 mod leases;
+mod members;
 mod mirror;
 mod orders;
 mod placer;

@@ -15,16 +15,19 @@ use steadfast_store::{Key, Record, Revision};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::follow::{Fact, Follow, News};
+use crate::follow::{Fact, Follow, News, Reading};
 use crate::instances::parse_id;
 use crate::leases::NewerFields;
-use crate::records::decode;
+use crate::records::{ClockRecord, decode};
 use crate::{Error, InstanceRecord, LedgerRecord, LedgerState, OrderRecord, Registry, SetRecord, keys, leases};
 
 /// The longest silence of a healthy store. Shorter than any lease's renewal interval.
-const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+pub(crate) const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 /// Facts on their way from the followers to the mirror.
 const FACTS_WAITING: usize = 64;
+
+/// What a mirror holds of a set's space. Its clients may be millions, and are followed apart; its events are read.
+const MIRRORED: [&str; 5] = [keys::LEASES, keys::INSTANCES, keys::LEDGERS, keys::ORDERS, keys::CLOCK];
 
 /// Follows one set until it is dropped.
 #[derive(Debug)]
@@ -76,6 +79,8 @@ pub struct InstanceSeen {
     pub description: Option<InstanceRecord>,
     /// Whether it takes part.
     pub ledger: Option<LedgerRecord>,
+    /// The ledger's version: what the next write of it believes.
+    pub ledger_version: Revision,
 }
 
 impl InstanceSeen {
@@ -92,11 +97,19 @@ impl Mirror {
     pub fn follow(registry: &Registry, set: &SetName) -> Mirror {
         let (facts, incoming) = mpsc::channel(FACTS_WAITING);
         let mut tasks = Vec::new();
-        for (part, space, prefix) in
-            [(Part::Catalog, keys::catalog(), keys::set(set).name), (Part::Set, keys::space(set), Vec::new())]
-        {
+        let parts = [
+            (Part::Catalog, keys::catalog(), vec![keys::set(set).name]),
+            (Part::Set, keys::space(set), MIRRORED.iter().map(|prefix| prefix.as_bytes().to_vec()).collect()),
+        ];
+        for (part, space, prefixes) in parts {
             let (sender, mut receiver) = mpsc::channel(FACTS_WAITING);
-            let follow = Follow { store: registry.store.clone(), space, prefix, progress_every: PROGRESS_EVERY };
+            let follow = Follow {
+                store: registry.store.clone(),
+                space,
+                prefixes,
+                reading: Reading::Records,
+                progress_every: PROGRESS_EVERY,
+            };
             tasks.push(tokio::spawn(follow.run(sender)));
             let facts = facts.clone();
             tasks.push(tokio::spawn(async move {
@@ -193,7 +206,7 @@ impl State {
                 return;
             }
             News::Contact => {}
-            News::All { records, other_history } => self.replace(part, records, other_history, fact.at),
+            News::All { records, other_history, .. } => self.replace(part, records, other_history, fact.at),
             News::Changed { revision, changes } => {
                 for (name, record) in changes {
                     self.change(part, &name, record, revision, fact.at);
@@ -270,7 +283,7 @@ impl State {
 
     fn show_member(&mut self, name: &str, record: Option<&Record>, at: Moment) -> Result<(), Error> {
         let key = Key::new(keys::space(&self.snapshot.set), name);
-        if name.starts_with("lease/") {
+        if name.starts_with(keys::LEASES) {
             let (seen, result) = shown(record.map(|r| leases::observed(&self.snapshot.set, r)));
             if let (Some((_, extras)), Some(record)) = (&seen, record) {
                 self.newer.saw(&self.snapshot.set, record.version, extras.clone());
@@ -286,8 +299,14 @@ impl State {
         } else if let Some(id) = name.strip_prefix(keys::LEDGERS) {
             let id = parse_id(id)?;
             let (ledger, result) = shown(record.map(|r| usable(&key, r)));
-            self.snapshot.instances.entry(id.clone()).or_default().ledger = ledger;
+            let seen = self.snapshot.instances.entry(id.clone()).or_default();
+            seen.ledger = ledger;
+            seen.ledger_version = record.map_or(Revision::default(), |record| record.version);
             self.forget_empty(&id);
+            result
+        } else if name == keys::CLOCK {
+            let (clock, result) = shown(record.map(|r| usable::<ClockRecord>(&key, r)));
+            self.snapshot.tick = clock.unwrap_or_default().tick();
             result
         } else if name == keys::SWITCHOVER {
             let (order, result) = shown(record.map(|r| usable(&key, r)));
@@ -299,7 +318,7 @@ impl State {
     }
 
     fn forget_empty(&mut self, id: &InstanceId) {
-        if self.snapshot.instances.get(id).is_some_and(|one| *one == InstanceSeen::default()) {
+        if self.snapshot.instances.get(id).is_some_and(|one| one.description.is_none() && one.ledger.is_none()) {
             self.snapshot.instances.remove(id);
         }
     }

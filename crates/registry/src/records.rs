@@ -5,14 +5,20 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use steadfast_core::client::LabelName;
+use steadfast_core::client::{ClientKey, LabelName, Labels};
 use steadfast_core::lease::LeaseRecord;
-use steadfast_core::placement::LedgerState;
+use steadfast_core::placement::{Ledger, LedgerState, Tick};
 use steadfast_core::settings::{SetSettings, SingleSettings};
 use steadfast_core::{Endpoint, EndpointName, Epoch, Incarnation, InstanceId, Nonce, SetName, Span, Weight};
 
 use crate::Error;
 use crate::text::{Text, field};
+
+mod client;
+mod clock;
+
+pub(crate) use client::ClientRecord;
+pub(crate) use clock::ClockRecord;
 
 /// The format written here, and the highest read.
 pub(crate) const FORMAT: u64 = 1;
@@ -182,6 +188,11 @@ impl InstanceRecord {
         }
     }
 
+    /// What it offers.
+    pub fn labels(&self) -> Labels {
+        self.labels.iter().map(|(name, value)| (name.0.clone(), value.clone())).collect()
+    }
+
     /// The direct address of this name.
     pub fn endpoint(&self, name: &EndpointName) -> Option<&Endpoint> {
         self.endpoints.get(&Text(name.clone())).map(|endpoint| &endpoint.0)
@@ -215,6 +226,9 @@ pub struct LedgerRecord {
     /// From which tick on the keeper moves those at home there, while it is draining.
     #[serde(default, skip_serializing_if = "is_default")]
     pub move_at: Option<u64>,
+    /// It was draining when it was lost, and will be again when it is back.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub drained: bool,
     /// Marks the batch that wrote it, so that one read settles an unknown outcome.
     #[serde(default, skip_serializing_if = "is_default")]
     pub nonce: Option<Text<Nonce>>,
@@ -226,6 +240,28 @@ pub struct LedgerRecord {
     pub(crate) extras: Extras,
 }
 
+impl LedgerRecord {
+    /// What decisions are made from.
+    pub fn ledger(&self) -> Ledger {
+        Ledger {
+            incarnation: self.incarnation,
+            state: self.state,
+            capacity: self.capacity.0,
+            charged_milli: self.charged_milli,
+            clients: self.clients,
+            lost_at: self.lost_at.map(Tick),
+            move_at: self.move_at.map(Tick),
+        }
+    }
+
+    /// This record with the clients that a decision gives it, written by the batch `nonce`. What else it says of the
+    /// instance is nothing that a client changes.
+    pub(crate) fn with_clients(&self, decided: &Ledger, nonce: Nonce) -> LedgerRecord {
+        let Ledger { charged_milli, clients, .. } = *decided;
+        LedgerRecord { charged_milli, clients, nonce: Some(Text(nonce)), ..self.clone() }
+    }
+}
+
 /// `beat/<id>`: presence. Written every few seconds, never logged or watched; polled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BeatRecord {
@@ -234,6 +270,9 @@ pub struct BeatRecord {
     pub incarnation: Incarnation,
     /// Grows with each beat: an observer sees it change, or not.
     pub beat: u64,
+    /// The load its application reported, in thousandths of the set's unit, if it reports any.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub load_milli: Option<u64>,
     #[serde(flatten)]
     pub(crate) extras: Extras,
 }
@@ -241,7 +280,7 @@ pub struct BeatRecord {
 impl BeatRecord {
     /// The `beat`th of this incarnation.
     pub fn new(incarnation: Incarnation, beat: u64) -> BeatRecord {
-        BeatRecord { incarnation, beat, extras: Extras::new() }
+        BeatRecord { incarnation, beat, load_milli: None, extras: Extras::new() }
     }
 }
 
@@ -317,6 +356,62 @@ pub enum EventKind {
     },
     /// The set's settings were written.
     Settings,
+    /// An instance of a sticky set was not heard of for too long.
+    InstanceLost {
+        /// Which.
+        instance: Text<InstanceId>,
+        /// How many clients are at home there.
+        clients: u64,
+    },
+    /// One that had been declared lost was alive.
+    InstanceBack {
+        /// Which.
+        instance: Text<InstanceId>,
+    },
+    /// An instance that is being drained is nobody's home any more.
+    Drained {
+        /// Which.
+        instance: Text<InstanceId>,
+    },
+    /// The deadline of a drain has passed, and clients stay: they cannot be made to leave, or nobody has room.
+    DrainWaits {
+        /// Where.
+        instance: Text<InstanceId>,
+        /// How many are connected, and nothing would make them leave.
+        connected: u64,
+        /// For how many there is no room elsewhere.
+        no_room: u64,
+    },
+    /// An operator moved a client.
+    ClientMoved {
+        /// Which.
+        client: Text<ClientKey>,
+        /// From where.
+        from: Option<Text<InstanceId>>,
+        /// To where.
+        to: Text<InstanceId>,
+    },
+    /// An operator had a client forgotten.
+    ClientForgotten {
+        /// Which.
+        client: Text<ClientKey>,
+    },
+    /// A client declared another weight than it is charged, and its home has no room for that.
+    ClientOverweight {
+        /// Which.
+        client: Text<ClientKey>,
+        /// What it declared.
+        declared: Text<Weight>,
+        /// What it stays charged.
+        charged: Text<Weight>,
+    },
+    /// A client was charged above its home's capacity, as the set wants it.
+    ClientOverflow {
+        /// Which.
+        client: Text<ClientKey>,
+        /// Its home.
+        home: Text<InstanceId>,
+    },
     /// Written by a newer version.
     #[serde(other)]
     Other,

@@ -102,6 +102,25 @@ impl Registry {
         space: &Space,
         prefix: &[u8],
     ) -> Result<Vec<(String, Stored<T>)>, Error> {
+        self.each(space, prefix).await?.into_iter().map(|(rest, record)| Ok((rest, record?))).collect()
+    }
+
+    /// The same without those that cannot be read, which are logged.
+    pub(crate) async fn all_readable<T: DeserializeOwned>(
+        &self,
+        space: &Space,
+        prefix: &[u8],
+    ) -> Result<Vec<(String, Stored<T>)>, Error> {
+        let unusable = |error: &Error| tracing::error!(%error, "a record cannot be used");
+        let found = self.each(space, prefix).await?.into_iter();
+        Ok(found.filter_map(|(rest, record)| Some((rest, record.inspect_err(unusable).ok()?))).collect())
+    }
+
+    async fn each<T: DeserializeOwned>(
+        &self,
+        space: &Space,
+        prefix: &[u8],
+    ) -> Result<Vec<(String, Result<Stored<T>, Error>)>, Error> {
         let mut found = Vec::new();
         let mut token: Option<PageToken> = None;
         loop {
@@ -109,7 +128,7 @@ impl Registry {
             for (name, record) in page.records {
                 let key = Key::new(space.clone(), name);
                 let rest = String::from_utf8_lossy(key.name.get(prefix.len()..).unwrap_or_default()).into_owned();
-                found.push((rest, stored(&key, &record)?));
+                found.push((rest, stored(&key, &record)));
             }
             token = page.next;
             if token.is_none() {

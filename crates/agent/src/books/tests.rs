@@ -58,6 +58,7 @@ fn described(incarnation: Incarnation, state: LedgerState) -> InstanceSeen {
     InstanceSeen {
         description: Some(InstanceRecord::new(incarnation, [].into(), probe, false, "vm-4".into())),
         ledger: Some(LedgerRecord::new(incarnation, state, "web-1")),
+        ..InstanceSeen::default()
     }
 }
 

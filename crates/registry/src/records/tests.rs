@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 
 use serde_json::json;
+use steadfast_core::placement::{Phase, Placement, Reason, Why};
+use steadfast_store::{Key, Space};
 
 use super::*;
 
@@ -77,7 +79,97 @@ fn ledger() {
 }
 
 #[test]
+fn ledger_of_a_sticky_set() {
+    let record = LedgerRecord {
+        since: "2026-01-02T03:04:05.678Z".into(),
+        capacity: Text("100".parse().unwrap()),
+        charged_milli: 8_500,
+        clients: 3,
+        lost_at: Some(12),
+        move_at: Some(13),
+        drained: true,
+        nonce: Some(Text(Nonce(5))),
+        ..LedgerRecord::new(Incarnation(0xa1), LedgerState::Lost, "keeper")
+    };
+    golden(
+        &record,
+        r#"{"v":1,"incarnation":"00000000000000a1","state":"lost","capacity":"100","charged_milli":8500,"clients":3,"lost_at":12,"move_at":13,"drained":true,"nonce":"0000000000000005","by":"keeper","since":"2026-01-02T03:04:05.678Z"}"#,
+    );
+}
+
+#[test]
+fn clients() {
+    let key = Key::new(Space::new("recorder").unwrap(), "client/cam-7");
+    let weight = |text: &str| text.parse::<Weight>().unwrap();
+    let why =
+        Why { reason: Reason::Placed, since: "2026-01-02T03:04:05.678Z".into(), from: None, by: "gateway vm-1".into() };
+    let short = Placement {
+        home: "rec-1".parse().unwrap(),
+        owner_epoch: Epoch(1),
+        weight: weight("8"),
+        declared: weight("8"),
+        phase: Phase::Idle,
+        until: Tick::NEVER,
+        labels: Labels::new(),
+        return_to: None,
+        why: why.clone(),
+    };
+    let long = Placement {
+        owner_epoch: Epoch(3),
+        declared: weight("8.5"),
+        phase: Phase::Active,
+        until: Tick(20_000),
+        labels: [("region".parse().unwrap(), "eu".to_owned())].into(),
+        return_to: Some("rec-2".parse().unwrap()),
+        why: Why { reason: Reason::HomeLost, from: Some("rec-2".parse().unwrap()), ..why },
+        ..short.clone()
+    };
+    let extras: Extras = [("ticket".to_owned(), json!({"n": 3}))].into_iter().collect();
+    for (placement, extras, expected) in [
+        (
+            short,
+            Extras::new(),
+            r#"{"v":1,"home":"rec-1","owner_epoch":1,"weight":"8","phase":"idle","reason":"placed","since":"2026-01-02T03:04:05.678Z","by":"gateway vm-1"}"#,
+        ),
+        (
+            long,
+            extras,
+            r#"{"v":1,"home":"rec-1","owner_epoch":3,"weight":"8","declared":"8.5","phase":"active","until":20000,"labels":{"region":"eu"},"return_to":"rec-2","reason":"home-lost","since":"2026-01-02T03:04:05.678Z","from":"rec-2","by":"gateway vm-1","ticket":{"n":3}}"#,
+        ),
+    ] {
+        assert_eq!(String::from_utf8(ClientRecord::encode(&placement, &extras)).unwrap(), expected);
+        assert_eq!(ClientRecord::decode(&key, expected.as_bytes()), Ok(ClientRecord { placement, extras }));
+    }
+    for (bytes, expected) in [
+        (&b"\xff"[..], "not a JSON object"),
+        (br#"{"home":"rec-1"}"#, "no format number"),
+        (br#"{"v":2,"house":"rec-1"}"#, "format 2"),
+        (br#"{"v":1,"home":"rec-1"}"#, "missing field"),
+        (br#"{"v":1,"home":"rec 1","owner_epoch":1}"#, "an instance's id"),
+    ] {
+        let error = ClientRecord::decode(&key, bytes).unwrap_err().to_string();
+        assert!(error.contains("recorder/client/cam-7") && error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_reason_that_only_a_newer_version_knows_makes_no_client_homeless() {
+    let key = Key::new(Space::new("recorder").unwrap(), "client/cam-7");
+    let newer = r#"{"v":1,"home":"rec-1","owner_epoch":1,"weight":"8","phase":"idle","reason":"astrology","since":"then","by":"x"}"#;
+    assert_eq!(ClientRecord::decode(&key, newer.as_bytes()).unwrap().placement.why.reason, Reason::Placed);
+}
+
+#[test]
+fn clock() {
+    let next = ClockRecord::default().next();
+    golden(&next, r#"{"v":1,"tick":1}"#);
+    assert_eq!(next.tick(), Tick(1));
+}
+
+#[test]
 fn beat_and_order() {
+    let loaded = BeatRecord { load_milli: Some(1_500), ..BeatRecord::new(Incarnation(0xa1), 12) };
+    golden(&loaded, r#"{"v":1,"incarnation":"00000000000000a1","beat":12,"load_milli":1500}"#);
     golden(&BeatRecord::new(Incarnation(0xa1), 12), r#"{"v":1,"incarnation":"00000000000000a1","beat":12}"#);
     let order = OrderRecord {
         id: Nonce(5),

@@ -73,6 +73,27 @@ fn sentence(kind: &EventKind) -> String {
         EventKind::State { instance, state } => format!("{} is {}", instance.0, state.as_str()),
         EventKind::Switchover { epoch, to: Some(to) } => format!("epoch {epoch} shall end, and {} shall lead", to.0),
         EventKind::Switchover { epoch, to: None } => format!("epoch {epoch} shall end: a switchover was ordered"),
+        EventKind::InstanceLost { instance, clients } => {
+            format!("{} is lost: nobody heard of it; {clients} clients are at home there", instance.0)
+        }
+        EventKind::InstanceBack { instance } => format!("{} is back: it had been taken for lost", instance.0),
+        EventKind::Drained { instance } => format!("{} is empty: it is drained", instance.0),
+        EventKind::DrainWaits { instance, connected, no_room } => format!(
+            "{} is past its deadline: {connected} connected clients cannot be made to leave, for {no_room} there is no room",
+            instance.0
+        ),
+        EventKind::ClientMoved { client, from: Some(from), to } => {
+            format!("client {} was moved from {} to {}", client.0, from.0, to.0)
+        }
+        EventKind::ClientMoved { client, from: None, to } => format!("client {} was moved to {}", client.0, to.0),
+        EventKind::ClientForgotten { client } => format!("client {} was forgotten", client.0),
+        EventKind::ClientOverweight { client, declared, charged } => format!(
+            "client {} says it weighs {} and stays charged {}: its home has no more room",
+            client.0, declared.0, charged.0
+        ),
+        EventKind::ClientOverflow { client, home } => {
+            format!("client {} was charged above the capacity of {}", client.0, home.0)
+        }
         EventKind::Settings => "the settings were changed".to_owned(),
         EventKind::Other => "something a newer version wrote down".to_owned(),
     }

@@ -34,6 +34,7 @@ fn books(state: LedgerState) -> Snapshot {
     let seen = InstanceSeen {
         description: Some(InstanceRecord::new(LIFE, endpoints, probe, false, "vm-4".into())),
         ledger: Some(LedgerRecord::new(LIFE, state, "web-1")),
+        ..InstanceSeen::default()
     };
     Snapshot {
         set: "web".parse().unwrap(),
