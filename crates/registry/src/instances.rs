@@ -165,7 +165,6 @@ impl LedgerRecord {
             lost_at: None,
             drained: false,
             move_at: None,
-            drained: false,
             nonce: None,
             by: by.to_owned(),
             since,

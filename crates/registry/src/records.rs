@@ -226,9 +226,6 @@ pub struct LedgerRecord {
     /// From which tick on the keeper moves those at home there, while it is draining.
     #[serde(default, skip_serializing_if = "is_default")]
     pub move_at: Option<u64>,
-    /// It was draining when it was lost, and will be again when it is back.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub drained: bool,
     /// Marks the batch that wrote it, so that one read settles an unknown outcome.
     #[serde(default, skip_serializing_if = "is_default")]
     pub nonce: Option<Text<Nonce>>,

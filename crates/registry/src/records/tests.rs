@@ -93,7 +93,7 @@ fn ledger_of_a_sticky_set() {
     };
     golden(
         &record,
-        r#"{"v":1,"incarnation":"00000000000000a1","state":"lost","capacity":"100","charged_milli":8500,"clients":3,"lost_at":12,"move_at":13,"drained":true,"nonce":"0000000000000005","by":"keeper","since":"2026-01-02T03:04:05.678Z"}"#,
+        r#"{"v":1,"incarnation":"00000000000000a1","state":"lost","capacity":"100","charged_milli":8500,"clients":3,"lost_at":12,"drained":true,"move_at":13,"nonce":"0000000000000005","by":"keeper","since":"2026-01-02T03:04:05.678Z"}"#,
     );
 }
 
