@@ -1,11 +1,15 @@
 //! Why a client is where it is, and where it would go.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::client::{ClientKey, Labels};
+use crate::settings::Policy;
 use crate::{InstanceId, Weight};
 
-use super::{Books, Placement, Refusal};
+use super::decide::terms;
+use super::score::{Limit, Score, Want, lacking, scores, used};
+use super::{Ask, Books, Decision, Member, Placement, Reason, Refusal, Wish, decide};
 
 /// An answer to "why is it there?" and "where would it go?".
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,13 +77,61 @@ pub enum Exclusion {
     NotDrawn,
 }
 
-/// Explains where a client goes, and why.
+/// Explains where a client goes, and why: what [`decide`] would do if it came now.
 pub fn explain(
-    _books: Books<'_>,
-    _client: &ClientKey,
-    _known: Option<&Placement>,
-    _weight: Option<Weight>,
-    _labels: &Labels,
+    books: Books<'_>,
+    client: &ClientKey,
+    known: Option<&Placement>,
+    weight: Option<Weight>,
+    labels: &Labels,
 ) -> Explanation {
-    todo!("core's engineer")
+    let wish = Wish::Arrive { weight, labels: labels.clone(), present: false };
+    let decision = decide(books, client, known, &Ask { wish, by: String::new(), at: String::new() });
+    let outcome = decision.map(|decision| match decision {
+        Decision::Keep => known.cloned(),
+        Decision::Write(change) => change.client,
+    });
+    let (weight, labels) = terms(books.settings, known, weight, labels);
+    let limit = if known.is_some() { Limit::Known } else { Limit::New };
+    let mut ranking: Ranking<'_> =
+        scores(books, Want { client, weight, labels: &labels, limit, except: None }).collect();
+    ranking.sort_by(|(_, _, left), (_, _, right)| match (left, right) {
+        (Ok(left), Ok(right)) => left.cmp(right),
+        // Those that were excluded come last, and stay in the order of their ids.
+        (left, right) => left.is_err().cmp(&right.is_err()),
+    });
+    let rule = match (known, &outcome) {
+        (Some(known), Ok(Some(after))) if known.home == after.home => Rule::AtHome,
+        (_, Ok(Some(after))) if after.why.reason == Reason::HomeBack => Rule::HomeBack,
+        (_, Ok(_)) => deciding(books, &ranking),
+        (_, Err(_)) => Rule::Nobody,
+    };
+    let candidates = ranking.iter().map(|(id, member, score)| Candidate {
+        instance: (*id).clone(),
+        excluded: score.as_ref().err().copied(),
+        capacity: member.ledger.capacity,
+        used_milli: used(member),
+        lacking: lacking(books, &labels, member),
+    });
+    // An arrival never deletes a client.
+    let outcome = outcome.and_then(|after| after.map(|after| after.home).ok_or(Refusal::NoClient));
+    Explanation { outcome, rule, candidates: candidates.collect() }
+}
+
+type Ranking<'a> = Vec<(&'a InstanceId, &'a Member, Result<Score<'a>, Exclusion>)>;
+
+/// The first field of the score in which the best differs from the next.
+fn deciding(books: Books<'_>, ranking: &Ranking<'_>) -> Rule {
+    let mut able = ranking.iter().filter_map(|(_, _, score)| score.as_ref().ok());
+    match (able.next(), able.next()) {
+        (None, _) => Rule::Nobody,
+        (Some(_), None) => Rule::OnlyCandidate,
+        (Some(first), Some(second)) if first.lacking != second.lacking => Rule::Preferred,
+        (Some(first), Some(second)) if first.fullness == second.fullness => Rule::Id,
+        _ => match books.settings.policy {
+            Policy::Spread => Rule::Emptiest,
+            Policy::Pack => Rule::Fullest,
+            Policy::TwoChoice => Rule::Drawn,
+        },
+    }
 }

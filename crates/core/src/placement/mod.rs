@@ -6,12 +6,16 @@
 
 mod ask;
 mod decide;
+mod draw;
 mod explain;
 mod record;
 mod refusal;
+mod score;
+mod transition;
 
 pub use ask::{Ask, Books, Change, Decision, Member, Members, Note, Wish};
 pub use decide::decide;
 pub use explain::{Candidate, Exclusion, Explanation, Rule, explain};
 pub use record::{Ledger, LedgerState, Phase, Placement, Reason, TICK, Tick, Why};
 pub use refusal::Refusal;
+pub use transition::{Legal, Transition};
