@@ -4,6 +4,7 @@
 //! set through a [`Mirror`], whose [`Snapshot`] may lag: what matters is decided by a commit, never by it.
 
 mod clients;
+mod drain;
 mod error;
 mod events;
 mod follow;

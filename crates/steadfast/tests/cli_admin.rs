@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steadfast::admin::http::Admin;
-use steadfast::admin::view::EventCursor;
+use steadfast::admin::view::{DrainOrder, EventCursor};
 use steadfast::admin::{Api, Local, Remote, Service};
 use steadfast_core::settings::{SetSettings, SingleSettings};
 use steadfast_core::{Endpoint, Host, Incarnation, InstanceId, SetName};
@@ -94,7 +94,7 @@ async fn over_http_everything_is_as_in_the_process() {
     assert_eq!(remote.instances(set).await.unwrap(), local.instances(set).await.unwrap());
     assert_eq!(remote.leader(set).await.unwrap(), local.leader(set).await.unwrap());
     assert_eq!(remote.status().await.unwrap(), local.status().await.unwrap());
-    let drained = remote.drain(set, id).await.unwrap();
+    let drained = remote.drain(set, id, &DrainOrder::default()).await.unwrap();
     assert_eq!((drained.before, drained.now), (LedgerState::Open, LedgerState::Draining));
     let none = EventCursor::default();
     let events = remote.events(Some(set), &none).await.unwrap();
@@ -125,7 +125,13 @@ async fn who_may_not_is_told_why() {
         ((404, "not-found"), Method::GET, "/nothing", vec![]),
         ((404, "no-set"), Method::GET, "/api/v1/sets/nobody", vec![]),
         ((400, "bad-name"), Method::GET, "/api/v1/sets/No%20Body", vec![]),
-        ((405, "method-not-allowed"), Method::GET, drain, vec![]),
+        ((405, "method-not-allowed"), Method::GET, "/api/v1/sets/web/switchover", vec![]),
+        ((409, "not-sticky"), Method::GET, drain, vec![]),
+        ((409, "not-sticky"), Method::GET, "/api/v1/sets/web/clients", vec![]),
+        ((409, "not-sticky"), Method::DELETE, "/api/v1/sets/web/clients/cam-7", vec![BEARER, JSON]),
+        ((400, "bad-client"), Method::GET, "/api/v1/sets/web/clients/cam%7", vec![]),
+        ((400, "bad-query"), Method::GET, "/api/v1/sets/web/clients?homes=rec-1", vec![]),
+        ((400, "bad-query"), Method::GET, "/api/v1/sets/web/explain", vec![]),
         ((405, "method-not-allowed"), Method::DELETE, "/api/v1/sets", vec![BEARER, JSON]),
         ((400, "bad-body"), Method::POST, "/api/v1/sets/web/switchover", vec![BEARER, JSON]),
     ] {
@@ -176,7 +182,7 @@ async fn health_readiness_and_numbers_need_no_token() {
 #[tokio::test]
 async fn events_are_followed_and_resumed() {
     let served = Served::start().await;
-    served.service.drain(&served.set, &served.instance).await.unwrap();
+    served.service.drain(&served.set, &served.instance, &DrainOrder::default()).await.unwrap();
     let call = |since: &str| {
         let call = Call::get("/api/v1/events")
             .with(HeaderName::from_static("accept"), HeaderValue::from_static("text/event-stream"));

@@ -1,11 +1,17 @@
 //! What is wrong with a set, and what to do about it: conclusions from what the books and the probes say.
 
+mod single;
+mod sticky;
+
 use steadfast_core::SetName;
 use steadfast_core::settings::SetSettings;
-use steadfast_registry::{LedgerState, Role, Snapshot, Text};
+use steadfast_registry::{LedgerState, Snapshot, Text};
 
-use super::view::{InstanceView, LeaseState, SetView, Warning};
+use super::view::{InstanceView, SetView, Warning};
 use crate::config::listed;
+
+/// Makes a warning about one set: its reason, what is the matter, and what to do.
+type Warn<'w> = dyn Fn(&str, String, &str) -> Warning + 'w;
 
 /// The warnings about one set, the gravest first.
 pub(super) fn of_set(snapshot: &Snapshot, view: &SetView) -> Vec<Warning> {
@@ -19,46 +25,42 @@ pub(super) fn of_set(snapshot: &Snapshot, view: &SetView) -> Vec<Warning> {
     let set = &snapshot.set;
     if let Some(trouble) = &snapshot.trouble {
         let detail = format!("the store does not answer: {trouble}; what is shown of {set} is what was last known");
-        found.push(warn(
-            "store-unavailable",
-            detail,
-            "a leader serves on to the end of its lease; bring the store back",
-        ));
+        let advice = match &snapshot.settings {
+            Some(SetSettings::Sticky(_)) => "clients that are known are served on; bring the store back",
+            _ => "a leader serves on to the end of its lease; bring the store back",
+        };
+        found.push(warn("store-unavailable", detail, advice));
     }
     for (key, error) in &snapshot.unusable {
         let detail = format!("the record {key} cannot be used: {error}");
         found.push(warn("record-unusable", detail, "use the version of Steadfast that wrote it, or mend it by hand"));
     }
-    let leaders: Vec<_> = view.instances.iter().filter(|one| one.role == Some(Role::Leader)).collect();
-    if leaders.len() > 1 {
-        let names = listed(leaders.iter().map(|one| &one.id.0));
-        let detail = format!("{} instances of {set} say that they lead: {names}", leaders.len());
-        found.push(warn(
-            "two-leaders",
-            detail,
-            "their clocks or the store broke a promise: stop all but the one of the highest epoch, and read `steadfast events`",
-        ));
+    match &snapshot.settings {
+        Some(SetSettings::Sticky(settings)) => found.extend(sticky::of_set(set, settings, view, &warn)),
+        _ => found.extend(single::of_set(set, view, &warn)),
     }
-    found.extend(no_leader(set, view, &warn));
-    let two_there = |one: &&InstanceView| one.reason == "replaced";
-    for one in view.instances.iter().filter(two_there) {
-        let detail = format!("another instance, or another life of it, answers at the probe of {}", one.id.0);
-        found.push(warn(
-            "replaced",
-            detail,
-            "two agents may have been given one probe address or one name: give each its own",
-        ));
-    }
-    let lone = lone_leader(set, view, &warn);
-    if lone.is_none() {
-        found.extend(silent(set, view, &warn));
-    }
-    found.extend(lone);
     found
 }
 
+/// That a set has no instances at all.
+fn no_instances(set: &SetName, warn: &Warn<'_>) -> Warning {
+    let advice = format!("start one beside each copy: steadfast agent --set {set} … -- COMMAND");
+    warn("no-instances", format!("{set} has no instances"), &advice)
+}
+
+/// Instances whose probe is answered by somebody else.
+fn replaced(view: &SetView, warn: &Warn<'_>) -> Vec<Warning> {
+    let replaced = view.instances.iter().filter(|one| one.reason == "replaced");
+    let advice = "two agents may have been given one probe address or one name: give each its own";
+    let told = replaced.map(|one| {
+        let detail = format!("another instance, or another life of it, answers at the probe of {}", one.id.0);
+        warn("replaced", detail, advice)
+    });
+    told.collect()
+}
+
 /// Instances that take part and cannot be asked: they may be dead, or only their probes out of reach from here.
-fn silent(set: &SetName, view: &SetView, warn: &impl Fn(&str, String, &str) -> Warning) -> Option<Warning> {
+fn silent(set: &SetName, view: &SetView, warn: &Warn<'_>) -> Option<Warning> {
     let silent = |one: &&InstanceView| one.state == LedgerState::Open && one.reason == "silent";
     let names: Vec<_> = view.instances.iter().filter(silent).map(|one| &one.id.0).collect();
     let first = names.first()?;
@@ -66,68 +68,6 @@ fn silent(set: &SetName, view: &SetView, warn: &impl Fn(&str, String, &str) -> W
     let advice =
         format!("start it again, look at its --advertise and --probe, or take it out: steadfast drain {set} {first}");
     Some(warn("silent", detail, &advice))
-}
-
-fn no_leader(set: &SetName, view: &SetView, warn: &impl Fn(&str, String, &str) -> Warning) -> Option<Warning> {
-    if matches!(view.leader.state, LeaseState::Leading | LeaseState::Unconfirmed) {
-        return None;
-    }
-    if view.instances.is_empty() {
-        let detail = format!("{set} has no instances");
-        let advice = format!("start one beside each copy: steadfast agent --set {set} … -- COMMAND");
-        return Some(warn("no-instances", detail, &advice));
-    }
-    let candidates: Vec<_> = view.instances.iter().filter(|one| is_ready(one)).collect();
-    if !candidates.is_empty() {
-        let detail = format!(
-            "{set} has no leader at the moment; {} could take over",
-            listed(candidates.iter().map(|c| &c.id.0))
-        );
-        return Some(warn("no-leader", detail, "it takes at most the lease's time; ask again"));
-    }
-    let reasons = view.instances.iter().map(|one| format!("{} is {}", one.id.0, not_ready(one)));
-    let detail =
-        format!("{set} has no leader and nobody who could become one: {}", reasons.collect::<Vec<_>>().join(", "));
-    let drained = view.instances.iter().find(|one| one.state == LedgerState::Draining);
-    let stopped = |one: &InstanceView| matches!(one.state, LedgerState::Leaving | LedgerState::Gone);
-    let advice = match drained {
-        Some(drained) => {
-            format!("start an instance, or let a drained one take part: steadfast undrain {set} {}", drained.id.0)
-        }
-        None if view.instances.iter().all(stopped) => "their agents have stopped: start them again".to_owned(),
-        None => "look at the logs of the instances' agents, and mend what is said there".to_owned(),
-    };
-    Some(warn("no-candidates", detail, &advice))
-}
-
-/// A leader without anybody to take over is no high availability.
-fn lone_leader(set: &SetName, view: &SetView, warn: &impl Fn(&str, String, &str) -> Warning) -> Option<Warning> {
-    let leader = view.leader.instance.as_ref()?;
-    let others = view.instances.iter().any(|one| one.id != *leader && is_ready(one));
-    let others_there = view.instances.iter().any(|one| one.id != *leader);
-    if others || !matches!(view.leader.state, LeaseState::Leading) {
-        return None;
-    }
-    let detail = format!("nobody could take over from {} in {set}", leader.0);
-    let advice = if others_there { "bring another instance back" } else { "start a second instance" };
-    Some(warn("no-standby", detail, advice))
-}
-
-/// Whether it could lead: takes part, and answers that it stands by.
-fn is_ready(one: &InstanceView) -> bool {
-    one.state == LedgerState::Open
-        && match one.role {
-            Some(Role::Leader) => true,
-            Some(Role::Standby) => matches!(one.reason.as_str(), "standby" | "waiting"),
-            Some(Role::Member) | None => false,
-        }
-}
-
-fn not_ready(one: &InstanceView) -> String {
-    match one.state {
-        LedgerState::Open => one.reason.clone(),
-        other => other.as_str().to_owned(),
-    }
 }
 
 /// That a file's settings of `set` are not the store's, which count.

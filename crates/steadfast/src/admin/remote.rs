@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use steadfast_core::client::ClientKey;
 use steadfast_core::settings::SetSettings;
 use steadfast_core::{Endpoint, InstanceId, SetName};
 use steadfast_host::http::{Call, CallError, Client, HeaderValue, Method, StatusCode, Target, header, percent_encode};
@@ -13,8 +14,9 @@ use steadfast_registry::Text;
 
 use super::Api;
 use super::view::{
-    EventCursor, Events, Instances, LeaderView, SetView, Sets, SettingsChange, SettingsView, StateChange, StatusView,
-    SwitchoverOrder, SwitchoverOrdered,
+    ClientQuery, ClientView, Clients, DrainOrder, DrainView, EventCursor, Events, ExplainQuery, ExplainView,
+    ForgottenView, Instances, LeaderView, MoveOrder, PlaceOrder, PlacedView, SetView, Sets, SettingsChange,
+    SettingsView, StateChange, StatusView, SwitchoverOrder, SwitchoverOrdered, VerifyView,
 };
 
 /// How long an answer may take: as long as the Steadfast that is asked may wait for its store, and a little more.
@@ -115,6 +117,18 @@ fn of_instance(set: &SetName, instance: &InstanceId, verb: &str) -> String {
     of_set(set, &format!("/instances/{}/{verb}", percent_encode(instance.as_str().as_bytes())))
 }
 
+/// A client's key is written as it stands in a URL.
+fn of_client(set: &SetName, client: &ClientKey, rest: &str) -> String {
+    of_set(set, &format!("/clients/{client}{rest}"))
+}
+
+/// `?first=value&second=value` of what was said; the values as they stand in a URL.
+fn query<'n>(pairs: impl IntoIterator<Item = (&'n str, Option<String>)>) -> String {
+    let said = pairs.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));
+    let said: Vec<String> = said.collect();
+    if said.is_empty() { String::new() } else { format!("?{}", said.join("&")) }
+}
+
 /// The body of a change that says everything in its path.
 #[derive(Serialize)]
 struct Nothing {}
@@ -147,12 +161,57 @@ impl Api for Remote {
         self.get(format!("/api/v1/events?since={since}{only}")).await
     }
 
-    async fn drain(&self, set: &SetName, instance: &InstanceId) -> Result<StateChange, Problem> {
-        self.change(Method::POST, of_instance(set, instance, "drain"), &Nothing {}).await
+    async fn clients(&self, set: &SetName, asked: &ClientQuery) -> Result<Clients, Problem> {
+        let pairs = [
+            ("after", asked.after.as_ref().map(ToString::to_string)),
+            ("limit", asked.limit.as_ref().map(ToString::to_string)),
+            ("home", asked.home.as_ref().map(|home| percent_encode(home.as_str().as_bytes()))),
+            ("phase", asked.phase.as_ref().map(ToString::to_string)),
+        ];
+        self.get(of_set(set, &format!("/clients{}", query(pairs)))).await
+    }
+
+    async fn client(&self, set: &SetName, client: &ClientKey) -> Result<ClientView, Problem> {
+        self.get(of_client(set, client, "")).await
+    }
+
+    async fn explain(&self, set: &SetName, client: &ClientKey, asked: &ExplainQuery) -> Result<ExplainView, Problem> {
+        let labels = asked.labels.iter().map(|(name, value)| (name.as_str(), Some(percent_encode(value.as_bytes()))));
+        let weight = asked.weight.map(|weight| weight.to_string());
+        let pairs = [("client", Some(client.to_string())), ("weight", weight)].into_iter().chain(labels);
+        self.get(of_set(set, &format!("/explain{}", query(pairs)))).await
+    }
+
+    async fn place(&self, set: &SetName, client: &ClientKey, order: &PlaceOrder) -> Result<PlacedView, Problem> {
+        self.change(Method::PUT, of_client(set, client, ""), order).await
+    }
+
+    async fn move_client(&self, set: &SetName, client: &ClientKey, order: &MoveOrder) -> Result<PlacedView, Problem> {
+        self.change(Method::POST, of_client(set, client, "/move"), order).await
+    }
+
+    async fn forget(&self, set: &SetName, client: &ClientKey) -> Result<ForgottenView, Problem> {
+        self.change(Method::DELETE, of_client(set, client, ""), &Nothing {}).await
+    }
+
+    async fn drain(&self, set: &SetName, instance: &InstanceId, order: &DrainOrder) -> Result<StateChange, Problem> {
+        self.change(Method::POST, of_instance(set, instance, "drain"), order).await
+    }
+
+    async fn drain_progress(&self, set: &SetName, instance: &InstanceId) -> Result<DrainView, Problem> {
+        self.get(of_instance(set, instance, "drain")).await
     }
 
     async fn undrain(&self, set: &SetName, instance: &InstanceId) -> Result<StateChange, Problem> {
         self.change(Method::POST, of_instance(set, instance, "undrain"), &Nothing {}).await
+    }
+
+    async fn lost(&self, set: &SetName, instance: &InstanceId) -> Result<StateChange, Problem> {
+        self.change(Method::POST, of_instance(set, instance, "lost"), &Nothing {}).await
+    }
+
+    async fn verify(&self, set: &SetName) -> Result<VerifyView, Problem> {
+        self.get(of_set(set, "/verify")).await
     }
 
     async fn switchover(&self, set: &SetName, to: Option<&InstanceId>) -> Result<SwitchoverOrdered, Problem> {

@@ -1,23 +1,29 @@
 //! Answers and carries out what is asked of the API, over the books of one store.
 
+mod clients;
+mod drain;
+mod explain;
+mod shown;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use steadfast_core::lease::LeaseRecord;
+use steadfast_core::client::ClientKey;
 use steadfast_core::settings::SetSettings;
-use steadfast_core::{Endpoint, InstanceId, SetName};
-use steadfast_host::clock;
+use steadfast_core::{InstanceId, SetName};
 use steadfast_host::http::{Client, StatusCode};
 use steadfast_host::problem::Problem;
-use steadfast_registry::{Error, EventKind, InstanceSeen, LedgerState, Mirror, Registry, Role, Snapshot, Text};
+use steadfast_registry::{Error, EventKind, Mirror, Placer, PlacerBounds, Registry, Snapshot, Text};
 use steadfast_store::Error as StoreError;
 
-use super::probes::{self, Live};
+use self::shown::{instance_view, leader_view, totals};
+use super::probes;
 use super::view::{
-    EventCursor, EventView, Events, GatewayView, InstanceView, Instances, LeaderView, LeaseState, SetView, Sets,
-    SettingsChange, SettingsView, StateChange, StatusView, StoreView, SwitchoverOrdered, Warning,
+    ClientQuery, ClientView, Clients, DrainOrder, DrainView, EventCursor, EventView, Events, ExplainQuery, ExplainView,
+    ForgottenView, GatewayView, Instances, LeaderView, MoveOrder, PlaceOrder, PlacedView, SetView, Sets,
+    SettingsChange, SettingsView, StateChange, StatusView, StoreView, SwitchoverOrdered, VerifyView, Warning,
 };
 use super::{Api, findings};
 use crate::config::{listed, nearest};
@@ -33,8 +39,18 @@ pub struct Service {
     local: Local,
     probes: Client,
     /// Every set that was asked about, followed from then on.
-    mirrors: Mutex<BTreeMap<SetName, Arc<Mirror>>>,
+    followed: Mutex<BTreeMap<SetName, Arc<Followed>>>,
 }
+
+/// A set that is followed.
+struct Followed {
+    mirror: Arc<Mirror>,
+    /// Carries out what operators want of its clients; begun with the first.
+    placer: OnceLock<Placer>,
+}
+
+/// How many orders about clients may wait, and how long one may take.
+const PLACER_BOUNDS: PlacerBounds = PlacerBounds { waiting: 1_024, within: Duration::from_secs(5) };
 
 /// A look at this process' gateway.
 pub type GatewayLook = Box<dyn Fn() -> GatewayView + Send + Sync>;
@@ -53,7 +69,7 @@ pub struct Local {
 impl Service {
     /// The administration over the books of `registry`.
     pub fn new(registry: Registry, local: Local) -> Service {
-        Service { registry, local, probes: Client::default(), mirrors: Mutex::default() }
+        Service { registry, local, probes: Client::default(), followed: Mutex::default() }
     }
 
     /// The books.
@@ -63,7 +79,7 @@ impl Service {
 
     /// Follows these sets from now on, whether or not anybody asks.
     pub fn follow<'s>(&self, sets: impl IntoIterator<Item = &'s SetName>) {
-        sets.into_iter().for_each(|set| drop(self.mirror(set)));
+        sets.into_iter().for_each(|set| drop(self.followed(set)));
     }
 
     /// What this process' gateway sees.
@@ -73,22 +89,32 @@ impl Service {
 
     /// What is known of the sets that are followed, without asking anybody: for metrics.
     pub fn known(&self) -> Vec<Arc<Snapshot>> {
-        let mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
-        mirrors.values().map(|mirror| mirror.snapshot()).collect()
+        let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        followed.values().map(|one| one.mirror.snapshot()).collect()
     }
 
-    fn mirror(&self, set: &SetName) -> Arc<Mirror> {
-        let mut mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
-        mirrors.entry(set.clone()).or_insert_with(|| Arc::new(Mirror::follow(&self.registry, set))).clone()
+    fn followed(&self, set: &SetName) -> Arc<Followed> {
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let begin = || {
+            let mirror = Arc::new(Mirror::follow(&self.registry, set));
+            Arc::new(Followed { mirror, placer: OnceLock::new() })
+        };
+        followed.entry(set.clone()).or_insert_with(begin).clone()
     }
 
-    fn forget(&self, set: &SetName) {
-        self.mirrors.lock().unwrap_or_else(PoisonError::into_inner).remove(set);
+    fn placer(&self, set: &SetName) -> Placer {
+        let followed = self.followed(set);
+        let begin = || Placer::start(&self.registry, followed.mirror.clone(), &self.local.operator, PLACER_BOUNDS);
+        followed.placer.get_or_init(begin).clone()
+    }
+
+    fn unfollow(&self, set: &SetName) {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner).remove(set);
     }
 
     /// What is known of `set`, which is followed from now on; `None` if the store does not know it.
     async fn look(&self, set: &SetName) -> Result<Option<Arc<Snapshot>>, Problem> {
-        let mirror = self.mirror(set);
+        let mirror = self.followed(set).mirror.clone();
         let Some(snapshot) = mirror.complete(FIRST_LOOK_WITHIN).await else {
             let snapshot = mirror.snapshot();
             let why = snapshot.trouble.clone().unwrap_or_else(|| "it does not answer".to_owned());
@@ -96,7 +122,7 @@ impl Service {
         };
         let known = snapshot.settings.is_some() || snapshot.unusable.contains_key(&format!("set/{set}"));
         if !known {
-            self.forget(set);
+            self.unfollow(set);
             return Ok(None);
         }
         Ok(Some(snapshot))
@@ -137,7 +163,7 @@ impl Service {
     /// The names of the sets the store knows, or, while it is away, those that are followed.
     async fn names(&self) -> Result<Vec<SetName>, Problem> {
         let followed =
-            || self.mirrors.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
+            || self.followed.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
         match self.registry.sets().await {
             Ok(sets) => Ok(sets.into_iter().map(|(name, _)| name).collect()),
             // Each of them says itself what is wrong with it, or with the store.
@@ -152,11 +178,16 @@ impl Service {
             // The questions were not asked at one moment: in a switchover the first and the last may both be right.
             live = probes::ask(&self.probes, &snapshot.instances).await;
         }
-        let since = self.leading_since(snapshot).await;
+        let sticky = matches!(snapshot.settings, Some(SetSettings::Sticky(_)));
+        let leader = match sticky {
+            true => None,
+            false => Some(leader_view(snapshot, &live, self.leading_since(snapshot).await)),
+        };
         SetView {
             set: Text(snapshot.set.clone()),
             settings: snapshot.settings.as_ref().map(SettingsView::new),
-            leader: leader_view(snapshot, &live, since),
+            leader,
+            totals: sticky.then(|| totals(snapshot)),
             instances: snapshot.instances.iter().map(|(id, one)| instance_view(id, one, live.get(id))).collect(),
         }
     }
@@ -189,17 +220,6 @@ impl Service {
             (store != file).then(|| findings::file_differs(set, file, store))
         });
         differing.collect()
-    }
-
-    async fn change_state(&self, set: &SetName, id: &InstanceId, now: LedgerState) -> Result<StateChange, Problem> {
-        self.snapshot(set).await?;
-        match self.registry.set_state(set, id, None, now, &self.local.operator).await {
-            Ok(before) => {
-                let before = before.unwrap_or(now);
-                Ok(StateChange { set: Text(set.clone()), instance: Text(id.clone()), before, now })
-            }
-            Err(error) => Err(self.problem(error).await),
-        }
     }
 
     /// An error of the books as the API tells it.
@@ -263,6 +283,11 @@ impl Api for Service {
 
     async fn leader(&self, set: &SetName) -> Result<LeaderView, Problem> {
         let snapshot = self.snapshot(set).await?;
+        if matches!(snapshot.settings, Some(SetSettings::Sticky(_))) {
+            let detail =
+                format!("set {set} is a sticky one: it has homes, not a leader; see `steadfast instances {set}`");
+            return Err(Problem::new(StatusCode::CONFLICT, "not-single", detail));
+        }
         let holder = snapshot.lease.as_ref().map(|lease| lease.observed.record.holder.clone());
         let only = snapshot.instances.iter().filter(|(id, _)| Some(*id) == holder.as_ref());
         let live = probes::ask(&self.probes, &only.map(|(id, one)| (id.clone(), one.clone())).collect()).await;
@@ -293,24 +318,52 @@ impl Api for Service {
         Ok(Events { events, next: Text(next) })
     }
 
-    async fn drain(&self, set: &SetName, instance: &InstanceId) -> Result<StateChange, Problem> {
-        self.change_state(set, instance, LedgerState::Draining).await
+    async fn clients(&self, set: &SetName, query: &ClientQuery) -> Result<Clients, Problem> {
+        self.page_of_clients(set, query).await
+    }
+
+    async fn client(&self, set: &SetName, client: &ClientKey) -> Result<ClientView, Problem> {
+        self.one_client(set, client).await
+    }
+
+    async fn explain(&self, set: &SetName, client: &ClientKey, query: &ExplainQuery) -> Result<ExplainView, Problem> {
+        self.explain_client(set, client, query).await
+    }
+
+    async fn place(&self, set: &SetName, client: &ClientKey, order: &PlaceOrder) -> Result<PlacedView, Problem> {
+        self.place_client(set, client, order).await
+    }
+
+    async fn move_client(&self, set: &SetName, client: &ClientKey, order: &MoveOrder) -> Result<PlacedView, Problem> {
+        self.move_one(set, client, order).await
+    }
+
+    async fn forget(&self, set: &SetName, client: &ClientKey) -> Result<ForgottenView, Problem> {
+        self.forget_client(set, client).await
+    }
+
+    async fn drain(&self, set: &SetName, instance: &InstanceId, order: &DrainOrder) -> Result<StateChange, Problem> {
+        self.drain_instance(set, instance, order).await
+    }
+
+    async fn drain_progress(&self, set: &SetName, instance: &InstanceId) -> Result<DrainView, Problem> {
+        self.progress_of_drain(set, instance).await
     }
 
     async fn undrain(&self, set: &SetName, instance: &InstanceId) -> Result<StateChange, Problem> {
-        self.snapshot(set).await?;
-        // Asked anew: what is followed may not show a drain yet that was ordered just now.
-        let stored = match self.registry.instance(set, instance).await {
-            Ok(stored) => stored,
-            Err(error) => return Err(self.problem(error).await),
-        };
-        let state = stored.ledger.map(|ledger| ledger.record.state);
-        if let Some(state) = state.filter(|state| *state != LedgerState::Draining) {
-            // Opening what is leaving or gone would say that it is there.
-            let (set, instance) = (Text(set.clone()), Text(instance.clone()));
-            return Ok(StateChange { set, instance, before: state, now: state });
+        self.undrain_instance(set, instance).await
+    }
+
+    async fn lost(&self, set: &SetName, instance: &InstanceId) -> Result<StateChange, Problem> {
+        self.lose_instance(set, instance).await
+    }
+
+    async fn verify(&self, set: &SetName) -> Result<VerifyView, Problem> {
+        self.sticky(set).await?;
+        match self.registry.verify(set).await {
+            Ok(found) => Ok(VerifyView::new(set, &found)),
+            Err(error) => Err(self.problem(error).await),
         }
-        self.change_state(set, instance, LedgerState::Open).await
     }
 
     async fn switchover(&self, set: &SetName, to: Option<&InstanceId>) -> Result<SwitchoverOrdered, Problem> {
@@ -349,78 +402,6 @@ fn merged(logs: Vec<VecDeque<EventView>>) -> Vec<EventView> {
             Some(event) => events.push(event),
             None => return events,
         }
-    }
-}
-
-fn leader_view(snapshot: &Snapshot, live: &BTreeMap<InstanceId, Live>, since: Option<String>) -> LeaderView {
-    let none = LeaderView {
-        set: Text(snapshot.set.clone()),
-        instance: None,
-        state: LeaseState::None,
-        epoch: 0,
-        incarnation: None,
-        since: None,
-        ttl_ms: None,
-        valid_for_ms: None,
-    };
-    let Some(seen) = &snapshot.lease else { return none };
-    let record = &seen.observed.record;
-    let silent_for = clock::now().since(seen.received);
-    let state = lease_state(record, live.get(&record.holder), silent_for);
-    let led = matches!(state, LeaseState::Leading | LeaseState::Unconfirmed);
-    let vouched = live.get(&record.holder).and_then(Live::answer).filter(|_| state == LeaseState::Leading);
-    LeaderView {
-        instance: led.then(|| Text(record.holder.clone())),
-        state,
-        epoch: record.epoch.0,
-        incarnation: Some(Text(record.incarnation)),
-        since: since.filter(|_| led),
-        ttl_ms: Some(record.ttl.as_millis()),
-        valid_for_ms: vouched.map(|answer| answer.valid_for_ms),
-        ..none
-    }
-}
-
-/// What is known of a lease whose record was seen `silent_for` ago and not renewed since.
-fn lease_state(record: &LeaseRecord, live: Option<&Live>, silent_for: Duration) -> LeaseState {
-    match live {
-        _ if record.released => LeaseState::Released,
-        Some(Live::Answers(answer)) if answer.incarnation == record.incarnation => {
-            match answer.role {
-                // The probe may be ahead of the mirror; never behind what it vouches for.
-                Role::Leader => LeaseState::Leading,
-                Role::Standby | Role::Member => LeaseState::SteppingDown,
-            }
-        }
-        _ if silent_for > record.ttl.duration() => LeaseState::Expired,
-        _ => LeaseState::Unconfirmed,
-    }
-}
-
-fn instance_view(id: &InstanceId, one: &InstanceSeen, live: Option<&Live>) -> InstanceView {
-    let description = one.description.as_ref();
-    let state = one.ledger.as_ref().map_or(LedgerState::Gone, |ledger| ledger.state);
-    let answer = live.and_then(Live::answer);
-    let reason = match (live, description) {
-        (Some(Live::Answers(answer)), _) => answer.reason.as_str(),
-        (Some(Live::Replaced), _) => "replaced",
-        (_, Some(_)) if state == LedgerState::Gone => "gone",
-        (_, Some(_)) => "silent",
-        (_, None) => "not-registered",
-    };
-    InstanceView {
-        id: Text(id.clone()),
-        incarnation: description.map(|d| Text(d.incarnation)),
-        state,
-        role: answer.map(|answer| answer.role),
-        reason: reason.to_owned(),
-        epoch: answer.map(|answer| answer.epoch),
-        valid_for_ms: answer.map(|answer| answer.valid_for_ms),
-        endpoints: description.map(|d| d.endpoints.clone()).unwrap_or_default(),
-        gate: description.is_some_and(|d| d.gate),
-        probe: description.map(|d| Text(Endpoint::clone(&d.probe.0))),
-        host: description.map(|d| d.host.clone()),
-        since: description.map(|d| d.since.clone()),
     }
 }
 

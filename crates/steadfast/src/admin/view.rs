@@ -6,10 +6,23 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+mod amount;
+mod clients;
+mod explain;
+mod upkeep;
+
 use serde::{Deserialize, Serialize};
 use steadfast_core::settings::{SetSettings, SingleSettings};
 use steadfast_core::{Endpoint, EndpointName, Incarnation, InstanceId, SetName, Span};
 use steadfast_registry::{EventKind, EventRecord, LedgerState, Role, Text, as_text};
+
+pub use self::amount::Amount;
+pub use self::clients::{
+    ClientQuery, ClientView, Clients, ForgottenView, LabelsView, MoveOrder, PlaceOrder, PlacedView, labels_of,
+    labels_view, left_ms,
+};
+pub use self::explain::{CandidateView, ExplainQuery, ExplainView, RefusedView, exclusion_word, rule_word};
+pub use self::upkeep::{DrainOrder, DrainView, FaultView, StuckView, VerifyView};
 
 /// Everything, for one screen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,17 +61,32 @@ pub struct Sets {
     pub next: Option<String>,
 }
 
-/// A set: its settings, its lease, and its instances as their probes answer now.
+/// A set: its settings, its lease or its clients' totals, and its instances as their probes answer now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SetView {
     /// Its name.
     pub set: Text<SetName>,
     /// Its settings; `null` where the store's cannot be used.
     pub settings: Option<SettingsView>,
-    /// Its lease.
-    pub leader: LeaderView,
+    /// Its lease; `null` for a sticky set, which has none.
+    pub leader: Option<LeaderView>,
+    /// What its clients come to; `null` for a single set, which has none.
+    pub totals: Option<TotalsView>,
     /// Its instances, by id.
     pub instances: Vec<InstanceView>,
+}
+
+/// What the clients of a sticky set come to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TotalsView {
+    /// What the instances that take clients can carry together.
+    pub capacity: Amount,
+    /// What clients are charged at all instances together.
+    pub charged: Amount,
+    /// How many clients are known, charged or not.
+    pub clients: u64,
+    /// Which part of the capacity is charged; `null` without a capacity.
+    pub fill: Option<f64>,
 }
 
 /// The settings of a set, as they stand in a file: what `PUT /api/v1/sets/{set}` takes.
@@ -132,7 +160,7 @@ pub struct InstanceView {
     pub id: Text<InstanceId>,
     /// Which life of it is registered.
     pub incarnation: Option<Text<Incarnation>>,
-    /// Whether it takes part: `open`, `draining`, `leaving`, `gone`.
+    /// Whether it takes part: `open`, `draining`, `leaving`, `gone`, `lost`.
     #[serde(with = "as_text")]
     pub state: LedgerState,
     /// Whether it leads, as its probe says; `null` if the probe does not answer.
@@ -153,6 +181,14 @@ pub struct InstanceView {
     pub host: Option<String>,
     /// When it registered, for people.
     pub since: Option<String>,
+    /// What it can carry (sticky sets).
+    pub capacity: Amount,
+    /// What the clients at home there are charged together.
+    pub charged: Amount,
+    /// How many clients are at home there, charged or not.
+    pub clients: u64,
+    /// What it offers to clients that require or prefer it.
+    pub labels: LabelsView,
 }
 
 /// What a gateway sees.

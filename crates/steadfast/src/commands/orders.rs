@@ -10,7 +10,7 @@ use steadfast_registry::{LedgerState, Text};
 use super::print::{err, json, out, out_text};
 use super::reach::api;
 use crate::admin::Api;
-use crate::admin::view::{LeaderView, LeaseState, SettingsChange, StateChange, SwitchoverOrdered};
+use crate::admin::view::{DrainOrder, LeaderView, LeaseState, SettingsChange, StateChange, SwitchoverOrdered};
 use crate::cli;
 use crate::config::{Config, lines};
 use crate::exit::{Exit, Failure, Outcome};
@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const WAIT_FOR: Duration = Duration::from_secs(30);
 
 pub(super) async fn drain(flags: &cli::OfInstance) -> Outcome {
-    let change = api(&flags.reach)?.drain(&flags.set, &flags.instance).await?;
+    let change = api(&flags.reach)?.drain(&flags.set, &flags.instance, &DrainOrder::default()).await?;
     if flags.output.json {
         json(&change)?;
     } else {

@@ -70,7 +70,11 @@ fn screen(paint: Paint, status: &StatusView) -> String {
 fn of_set(paint: Paint, set: &SetView, gateway: Option<&GatewayView>) -> String {
     let name = set.set.0.as_str();
     let kind = set.settings.as_ref().map_or("settings unusable", |settings| settings.kind.as_str());
-    let mut text = format!("{} ({kind})  {}\n", paint.bold(name), lease(paint, &set.leader));
+    let mut text = format!(
+        "{} ({kind})  {}\n",
+        paint.bold(name),
+        set.leader.as_ref().map(|leader| lease(paint, leader)).unwrap_or_default()
+    );
     if set.instances.is_empty() {
         text.push_str("  no instances with agents\n");
     } else {

@@ -1,5 +1,6 @@
 //! The API over HTTP: who may ask what, and which noun answers.
 
+mod clients;
 mod events;
 mod instances;
 mod metrics;
@@ -13,8 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::de::DeserializeOwned;
-use steadfast_core::{InstanceId, SetName};
-use steadfast_host::http::{Answering, Handler, HeaderValue, Method, Request, Response, StatusCode, header};
+use steadfast_core::SetName;
+use steadfast_host::http::{
+    Answering, Handler, HeaderValue, Method, Request, Response, StatusCode, header, percent_decode,
+};
 use steadfast_host::problem::Problem;
 
 use self::rules::Rules;
@@ -52,39 +55,55 @@ impl Admin {
             return Ok(page);
         }
         self.rules.admit(&request)?;
-        let segments =
-            request.segments().ok_or_else(|| Problem::bad_request("bad-path", "the path is badly encoded"))?;
-        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        // Undecoded, as the rules have seen it: a part of a path is decoded by whoever knows what it is.
+        let path = request.path.clone();
+        let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(&path).split('/').collect();
         match segments.as_slice() {
             ["healthz"] => only_get(&request).map(|()| Response::text("ok\n")),
             ["readyz"] => only_get(&request).and_then(|()| self.readiness()),
             ["metrics"] => only_get(&request).map(|()| metrics::answer(&self.service)),
             ["store", ..] => self.mounted_store(request).await,
-            ["api", "v1", rest @ ..] => self.api(rest, &request).await,
+            ["api", "v1", "sets", set, rest @ ..] => self.of_set(&parse(set)?, rest, &request).await,
+            ["api", "v1", rest @ ..] => self.of_all(rest, &request).await,
             _ => Err(unknown(&request)),
         }
     }
 
-    async fn api(&self, rest: &[&str], request: &Request) -> Result<Response, Problem> {
+    async fn of_all(&self, rest: &[&str], request: &Request) -> Result<Response, Problem> {
         let service = &self.service;
         match (verb(request), rest) {
             ("GET", ["status"]) => sets::status(service).await,
             ("GET", ["sets"]) => sets::list(service).await,
             ("GET", ["events"]) => events::answer(service, request).await,
-            ("GET", ["sets", set]) => sets::one(service, &parse(set)?).await,
-            ("PUT", ["sets", set]) => sets::put(service, &parse(set)?, request).await,
-            ("GET", ["sets", set, "leader"]) => sets::leader(service, &parse(set)?).await,
-            ("GET", ["sets", set, "instances"]) => instances::list(service, &parse(set)?).await,
-            ("POST", ["sets", set, "switchover"]) => orders::switchover(service, &parse(set)?, request).await,
-            ("POST", ["sets", set, "instances", id, "drain"]) => {
-                instances::drain(service, &parse::<SetName>(set)?, &parse::<InstanceId>(id)?).await
+            (_, ["status" | "sets" | "events"]) => Err(not_for(request)),
+            _ => Err(unknown(request)),
+        }
+    }
+
+    async fn of_set(&self, set: &SetName, rest: &[&str], request: &Request) -> Result<Response, Problem> {
+        let service = &self.service;
+        match (verb(request), rest) {
+            ("GET", []) => sets::one(service, set).await,
+            ("PUT", []) => sets::put(service, set, request).await,
+            ("GET", ["leader"]) => sets::leader(service, set).await,
+            ("GET", ["instances"]) => instances::list(service, set).await,
+            ("POST", ["switchover"]) => orders::switchover(service, set, request).await,
+            ("GET", ["clients"]) => clients::list(service, set, request).await,
+            ("GET", ["explain"]) => clients::explain(service, set, request).await,
+            ("GET", ["verify"]) => clients::verify(service, set).await,
+            ("GET", ["clients", client]) => clients::one(service, set, &clients::key(client)?).await,
+            ("PUT", ["clients", client]) => clients::put(service, set, &clients::key(client)?, request).await,
+            ("DELETE", ["clients", client]) => clients::delete(service, set, &clients::key(client)?).await,
+            ("POST", ["clients", client, "move"]) => {
+                clients::move_to(service, set, &clients::key(client)?, request).await
             }
-            ("POST", ["sets", set, "instances", id, "undrain"]) => {
-                instances::undrain(service, &parse::<SetName>(set)?, &parse::<InstanceId>(id)?).await
-            }
-            (_, ["status" | "sets" | "events"] | ["sets", _] | ["sets", _, "leader" | "instances" | "switchover"])
-            | (_, ["sets", _, "instances", _, "drain" | "undrain"]) => {
-                Err(Problem::method_not_allowed(format!("{} is not for {}", request.method, request.path)))
+            ("GET", ["instances", id, "drain"]) => instances::drain_progress(service, set, &parse(id)?).await,
+            ("POST", ["instances", id, "drain"]) => instances::drain(service, set, &parse(id)?, request).await,
+            ("POST", ["instances", id, "undrain"]) => instances::undrain(service, set, &parse(id)?).await,
+            ("POST", ["instances", id, "lost"]) => instances::lost(service, set, &parse(id)?).await,
+            (_, [] | ["leader" | "instances" | "switchover" | "clients" | "explain" | "verify"])
+            | (_, ["clients", _] | ["clients", _, "move"] | ["instances", _, "drain" | "undrain" | "lost"]) => {
+                Err(not_for(request))
             }
             _ => Err(unknown(request)),
         }
@@ -135,9 +154,15 @@ fn unknown(request: &Request) -> Problem {
     Problem::not_found(format!("there is nothing at {}; the API begins at /api/v1/status", request.path))
 }
 
-/// A name of a path.
+fn not_for(request: &Request) -> Problem {
+    Problem::method_not_allowed(format!("{} is not for {}", request.method, request.path))
+}
+
+/// A name as it stands in a path.
 fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(segment: &str) -> Result<T, Problem> {
-    segment.parse().map_err(|error| Problem::bad_request("bad-name", format!("{error}")))
+    let text = percent_decode(segment).and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = text.ok_or_else(|| Problem::bad_request("bad-path", "the path is badly encoded"))?;
+    text.parse().map_err(|error| Problem::bad_request("bad-name", format!("{error}")))
 }
 
 /// The body of a change.

@@ -1,15 +1,17 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use steadfast_core::lease::{Attempt, Expect, Hold, Outcome};
+use steadfast_core::lease::{Attempt, Expect, Hold, LeaseRecord, Outcome};
 use steadfast_core::settings::SingleSettings;
-use steadfast_core::{EndpointName, Epoch, Host, Incarnation, Nonce, Span};
+use steadfast_core::{Endpoint, EndpointName, Epoch, Host, Incarnation, Nonce, Span};
+use steadfast_host::clock;
 use steadfast_host::http::{Limits, Request, Response, serve};
 use steadfast_host::net::Listener;
 use steadfast_host::shutdown::Shutdown;
-use steadfast_registry::{InstanceRecord, Leases, ProbeAnswer, ProbeReason, Registration};
+use steadfast_registry::{InstanceRecord, Leases, LedgerState, ProbeAnswer, ProbeReason, Registration, Role};
 
 use super::*;
+use crate::admin::view::LeaseState;
 
 /// Books in memory, with instances whose probes are played.
 struct Books {
@@ -174,7 +176,7 @@ async fn nobody_who_could_lead_is_told_with_what_each_is() {
     let books = Books::new().await;
     books.register("a", 1, books.answer("a", 1, Role::Standby, ProbeReason::Unhealthy)).await;
     let b = books.register("b", 2, books.answer("b", 2, Role::Standby, ProbeReason::Standby)).await;
-    books.service.drain(&books.set, &b).await.unwrap();
+    books.service.drain(&books.set, &b, &DrainOrder::default()).await.unwrap();
     let deadline = clock::now() + Duration::from_secs(20);
     let warning = loop {
         let found = books.service.status().await.unwrap().warnings;
@@ -196,9 +198,11 @@ async fn unknown_names_are_answered_with_those_there_are() {
     let (status, reason, text) = detail(books.service.set(&wbe).await.unwrap_err());
     assert_eq!((status, reason.as_str()), (404, "no-set"));
     assert!(text.ends_with("did you mean \"web\"?"), "{text}");
-    let (_, _, text) = detail(books.service.drain(&wbe, &a).await.unwrap_err());
+    let (_, _, text) = detail(books.service.drain(&wbe, &a, &DrainOrder::default()).await.unwrap_err());
     assert!(text.contains("\"web\""), "{text}");
-    let (_, reason, text) = detail(books.service.drain(&books.set, &"elsewhere".parse().unwrap()).await.unwrap_err());
+    let (_, reason, text) = detail(
+        books.service.drain(&books.set, &"elsewhere".parse().unwrap(), &DrainOrder::default()).await.unwrap_err(),
+    );
     assert_eq!(reason, "no-instance");
     assert!(text.ends_with("it has \"web-1\""), "{text}");
     let (status, reason, _) = detail(books.service.switchover(&books.set, None).await.unwrap_err());
@@ -209,9 +213,9 @@ async fn unknown_names_are_answered_with_those_there_are() {
 async fn only_what_was_drained_is_undrained() {
     let books = Books::new().await;
     let a = books.register("a", 1, None).await;
-    let drained = books.service.drain(&books.set, &a).await.unwrap();
+    let drained = books.service.drain(&books.set, &a, &DrainOrder::default()).await.unwrap();
     assert_eq!((drained.before, drained.now), (LedgerState::Open, LedgerState::Draining));
-    let again = books.service.drain(&books.set, &a).await.unwrap();
+    let again = books.service.drain(&books.set, &a, &DrainOrder::default()).await.unwrap();
     assert_eq!((again.before, again.now), (LedgerState::Draining, LedgerState::Draining));
     let undrained = books.service.undrain(&books.set, &a).await.unwrap();
     assert_eq!((undrained.before, undrained.now), (LedgerState::Draining, LedgerState::Open));
@@ -226,7 +230,7 @@ async fn events_go_on_where_they_were_left() {
     let other: SetName = "db".parse().unwrap();
     books.registry.introduce_set(&other, &SetSettings::Single(SingleSettings::default())).await.unwrap();
     let a = books.register("a", 1, None).await;
-    books.service.drain(&books.set, &a).await.unwrap();
+    books.service.drain(&books.set, &a, &DrainOrder::default()).await.unwrap();
     books.registry.note(&other, EventKind::Settings, "tester").await;
     let first = books.service.events(None, &EventCursor::default()).await.unwrap();
     // Which of two sets comes first is people's time, and both may have the same.

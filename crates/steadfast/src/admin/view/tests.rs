@@ -5,7 +5,10 @@ use super::*;
 
 /// `view` is written as `golden`, and read back as what it was.
 #[track_caller]
-fn check<T: Serialize + for<'de> Deserialize<'de> + PartialEq + fmt::Debug>(view: &T, golden: serde_json::Value) {
+pub(super) fn check<T: Serialize + for<'de> Deserialize<'de> + PartialEq + fmt::Debug>(
+    view: &T,
+    golden: serde_json::Value,
+) {
     let written = serde_json::to_value(view).unwrap();
     assert_eq!(written, golden, "written as\n{written:#}");
     assert_eq!(serde_json::from_value::<T>(golden).unwrap(), *view);
@@ -46,6 +49,10 @@ fn instance() -> InstanceView {
         probe: Some(endpoint("http://10.0.0.4:7401")),
         host: Some("alpha".to_owned()),
         since: Some("2026-01-02T03:04:05.678Z".to_owned()),
+        capacity: Amount::from_milli(100_000),
+        charged: Amount::from_milli(12_500),
+        clients: 3,
+        labels: [(Text("region".parse().unwrap()), "eu".to_owned())].into(),
     }
 }
 
@@ -53,7 +60,8 @@ fn instance_json() -> serde_json::Value {
     json!({
         "id": "web-1", "incarnation": "00000000000000ab", "state": "open", "role": "leader", "reason": "leading",
         "epoch": 7, "valid_for_ms": 2100, "endpoints": {"http": "http://10.0.0.4:8081"}, "gate": false,
-        "probe": "http://10.0.0.4:7401", "host": "alpha", "since": "2026-01-02T03:04:05.678Z"
+        "probe": "http://10.0.0.4:7401", "host": "alpha", "since": "2026-01-02T03:04:05.678Z",
+        "capacity": 100, "charged": 12.5, "clients": 3, "labels": {"region": "eu"}
     })
 }
 
@@ -102,12 +110,27 @@ fn lists_are_objects() {
     let set = SetView {
         set: Text("web".parse().unwrap()),
         settings: Some(settings()),
-        leader: leader(),
+        leader: Some(leader()),
+        totals: None,
         instances: vec![instance()],
     };
-    let set_json =
-        json!({"set": "web", "settings": settings_json(), "leader": leader_json(), "instances": [instance_json()]});
+    let set_json = json!({
+        "set": "web", "settings": settings_json(), "leader": leader_json(), "totals": null,
+        "instances": [instance_json()]
+    });
     check(&set, set_json.clone());
+    let totals = TotalsView {
+        capacity: Amount::from_milli(100_000),
+        charged: Amount::from_milli(12_500),
+        clients: 3,
+        fill: Some(0.125),
+    };
+    let sticky = SetView { leader: None, totals: Some(totals), settings: None, instances: Vec::new(), ..set.clone() };
+    check(
+        &sticky,
+        json!({"set": "web", "settings": null, "leader": null,
+               "totals": {"capacity": 100, "charged": 12.5, "clients": 3, "fill": 0.125}, "instances": []}),
+    );
     check(&Sets { sets: vec![set], next: None }, json!({"sets": [set_json], "next": null}));
 }
 

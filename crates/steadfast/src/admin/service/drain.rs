@@ -1,0 +1,107 @@
+//! Draining: taking an instance out, and how far that has come.
+
+use std::collections::BTreeMap;
+
+use steadfast_core::placement::{Phase, Placement, Tick};
+use steadfast_core::settings::SetSettings;
+use steadfast_core::{InstanceId, SetName};
+use steadfast_host::http::StatusCode;
+use steadfast_host::problem::Problem;
+use steadfast_registry::{Error, LedgerState, Text};
+
+use super::Service;
+use super::clients::READ_AT_ONCE;
+use crate::admin::view::{Amount, DrainOrder, DrainView, StateChange, left_ms};
+
+impl Service {
+    /// Takes an instance out.
+    pub(super) async fn drain_instance(
+        &self,
+        set: &SetName,
+        id: &InstanceId,
+        order: &DrainOrder,
+    ) -> Result<StateChange, Problem> {
+        let snapshot = self.snapshot(set).await?;
+        if order.move_after.is_some() && matches!(snapshot.settings, Some(SetSettings::Single(_))) {
+            let detail = format!("set {set} is a single one: it has no clients to move; drain it without move_after");
+            return Err(Problem::new(StatusCode::CONFLICT, "not-sticky", detail));
+        }
+        let move_at = order.move_after.map(|span| snapshot.tick.after(Some(span.0)));
+        let told = self.registry.drain(set, id, move_at, &self.local.operator).await;
+        self.state_change(set, id, told).await
+    }
+
+    /// Lets a drained instance take part again. One that has stopped is not opened: that would say it is there.
+    pub(super) async fn undrain_instance(&self, set: &SetName, id: &InstanceId) -> Result<StateChange, Problem> {
+        self.snapshot(set).await?;
+        let told = self.registry.undrain(set, id, &self.local.operator).await;
+        self.state_change(set, id, told).await
+    }
+
+    /// Says that an instance is lost.
+    pub(super) async fn lose_instance(&self, set: &SetName, id: &InstanceId) -> Result<StateChange, Problem> {
+        let (snapshot, _) = self.sticky(set).await?;
+        let told = self.registry.declare_lost(set, id, snapshot.tick, &self.local.operator).await;
+        self.state_change(set, id, told).await
+    }
+
+    async fn state_change(
+        &self,
+        set: &SetName,
+        id: &InstanceId,
+        told: Result<(LedgerState, LedgerState), Error>,
+    ) -> Result<StateChange, Problem> {
+        match told {
+            Ok((before, now)) => Ok(StateChange { set: Text(set.clone()), instance: Text(id.clone()), before, now }),
+            Err(error) => Err(self.problem(error).await),
+        }
+    }
+
+    /// How far a drain has come. Reads every client of the set.
+    pub(super) async fn progress_of_drain(&self, set: &SetName, id: &InstanceId) -> Result<DrainView, Problem> {
+        let (snapshot, _) = self.sticky(set).await?;
+        let stored = match self.registry.instance(set, id).await {
+            Ok(stored) => stored,
+            Err(error) => return Err(self.problem(error).await),
+        };
+        let Some(ledger) = stored.ledger.map(|ledger| ledger.record) else {
+            return Err(self.no_instance(set, id).await);
+        };
+        let mut view = DrainView {
+            set: Text(set.clone()),
+            instance: Text(id.clone()),
+            state: ledger.state,
+            charged: Amount::from_milli(ledger.charged_milli),
+            charged_clients: 0,
+            idle_clients: 0,
+            moves_in_ms: ledger.move_at.and_then(|at| left_ms(Tick(at), snapshot.tick)),
+            stuck: BTreeMap::new(),
+            examples: Vec::new(),
+        };
+        if ledger.clients > 0 {
+            self.count_clients(set, id, &mut view).await?;
+        }
+        Ok(view)
+    }
+
+    async fn count_clients(&self, set: &SetName, id: &InstanceId, view: &mut DrainView) -> Result<(), Problem> {
+        let mut after = None;
+        loop {
+            let page = match self.registry.clients(set, after.as_ref(), READ_AT_ONCE).await {
+                Ok(page) => page,
+                Err(error) => return Err(self.problem(error).await),
+            };
+            let here = |placement: &Placement| placement.home == *id;
+            for (_, stored) in page.clients.iter().filter(|(_, stored)| here(&stored.record)) {
+                match stored.record.phase {
+                    Phase::Idle => view.idle_clients += 1,
+                    Phase::Reserved | Phase::Active => view.charged_clients += 1,
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
