@@ -7,7 +7,9 @@ use crate::lease::{Timing, Unsafe};
 
 mod sticky;
 
-pub use sticky::{BadSticky, HomeFull, OnHomeLost, Policy, Presence, ReturnHome, Sticky, StickySettings, WeightRule};
+pub use sticky::{
+    BadSticky, HomeFull, OnHomeLost, Policy, Presence, ReturnHome, Sticky, StickySettings, Value, WeightRule,
+};
 
 /// The settings of a set: what its record in the store says.
 #[derive(Clone, Debug, PartialEq, Eq)]

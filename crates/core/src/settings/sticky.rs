@@ -11,6 +11,10 @@ use crate::id::words;
 use crate::placement::TICK;
 use crate::{Endpoint, Span, Weight};
 
+mod keys;
+
+pub use keys::Value;
+
 const DAY: Span = Span::from_millis(86_400_000);
 
 /// The settings of a sticky set, checked. Reads like [`Sticky`].
@@ -154,6 +158,23 @@ pub enum BadSticky {
         /// What is wrong with it, and what would be right.
         problem: String,
     },
+    /// A text that is not what it should be.
+    #[error("{key}: {problem}")]
+    Text {
+        /// Whose.
+        key: &'static str,
+        /// What it is not, and what would be right.
+        problem: String,
+    },
+}
+
+impl BadSticky {
+    /// The key of the value that is wrong.
+    pub fn key(&self) -> &'static str {
+        match self {
+            BadSticky::Value { key, .. } | BadSticky::Text { key, .. } => key,
+        }
+    }
 }
 
 impl StickySettings {
