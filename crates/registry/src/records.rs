@@ -8,17 +8,18 @@ use serde::{Deserialize, Serialize};
 use steadfast_core::client::{ClientKey, LabelName, Labels};
 use steadfast_core::lease::LeaseRecord;
 use steadfast_core::placement::{Ledger, LedgerState, Tick};
-use steadfast_core::settings::{SetSettings, SingleSettings};
-use steadfast_core::{Endpoint, EndpointName, Epoch, Incarnation, InstanceId, Nonce, SetName, Span, Weight};
+use steadfast_core::{Endpoint, EndpointName, Epoch, Incarnation, InstanceId, Nonce, Span, Weight};
 
 use crate::Error;
 use crate::text::{Text, field};
 
 mod client;
 mod clock;
+mod set;
 
 pub(crate) use client::ClientRecord;
 pub(crate) use clock::ClockRecord;
+pub use set::{SetRecord, setting_from_json, setting_to_json};
 
 /// The format written here, and the highest read.
 pub(crate) const FORMAT: u64 = 1;
@@ -52,54 +53,6 @@ pub(crate) fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, 
         return Err(Error::Newer { key: key.to_owned(), found, known: FORMAT });
     }
     serde_json::from_value(fields.into()).map_err(|e| problem(e.to_string()))
-}
-
-/// `set/<name>`: the settings of a set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SetRecord {
-    /// `single`.
-    pub kind: String,
-    /// How long a lease lasts without renewal.
-    pub lease_ttl: Text<Span>,
-    /// How far two clocks' rates may differ: 0.1 is 10 %.
-    pub clock_drift: f64,
-    /// How long a gateway holds requests while there is no leader.
-    pub park_for: Text<Span>,
-    /// How long a leader's probe says 503 before its lease is released.
-    pub release_after: Text<Span>,
-    #[serde(flatten)]
-    pub(crate) extras: Extras,
-}
-
-impl SetRecord {
-    /// The settings as a record.
-    pub fn new(settings: &SetSettings) -> SetRecord {
-        let SetSettings::Single(single) = settings else { todo!("the configuration's engineer") };
-        let timing = single.timing();
-        SetRecord {
-            kind: settings.kind().to_owned(),
-            lease_ttl: Text(timing.ttl()),
-            clock_drift: f64::from(timing.drift_milli()) / 1000.0,
-            park_for: Text(single.park_for()),
-            release_after: Text(timing.release_after()),
-            extras: Extras::new(),
-        }
-    }
-
-    /// The settings this record of `set` stands for, checked.
-    pub fn settings(&self, set: &SetName) -> Result<SetSettings, Error> {
-        let problem = |problem: String| Error::Record { key: format!("set/{set}"), problem };
-        if self.kind != SingleSettings::KIND {
-            return Err(problem(format!("kind {:?} is not known here: expected \"single\"", self.kind)));
-        }
-        let milli = (self.clock_drift * 1000.0).round();
-        if !(0.0..=1000.0).contains(&milli) {
-            return Err(problem(format!("clock_drift {} is not between 0 and 1", self.clock_drift)));
-        }
-        SingleSettings::new(self.lease_ttl.0, milli as u32, self.release_after.0, self.park_for.0)
-            .map(SetSettings::Single)
-            .map_err(|e| problem(e.to_string()))
-    }
 }
 
 /// `lease/<set>`.

@@ -39,19 +39,23 @@ impl Registry {
         found.into_iter().map(|(name, record)| Ok((parse_name(&name)?, record))).collect()
     }
 
-    /// Makes `set` known with these settings, unless the store knows it already.
+    /// Makes `set` known with these settings, unless the store knows it already; as another kind it is refused.
     pub async fn introduce_set(&self, set: &SetName, settings: &SetSettings) -> Result<SetStanding, Error> {
         self.update(&keys::set(set), |old: Option<&SetRecord>| {
             let Some(record) = old else {
                 return Ok(Decision::Write(SetRecord::new(settings), SetStanding::Created));
             };
             let known = record.settings(set)?;
+            if known.kind() != settings.kind() {
+                return Err(other_kind(set, &known, settings));
+            }
             Ok(Decision::Leave(if known == *settings { SetStanding::Same } else { SetStanding::Differs(known) }))
         })
         .await
     }
 
-    /// Writes these settings over the store's; `by` whom, for the history. Says what was there.
+    /// Writes these settings over the store's; `by` whom, for the history. Says what was there. A set keeps its kind:
+    /// settings of another one are refused.
     pub async fn change_set(
         &self,
         set: &SetName,
@@ -65,8 +69,10 @@ impl Registry {
                 if before.as_ref() == Some(settings) {
                     return Ok(Decision::Leave(before));
                 }
-                let mut record = SetRecord::new(settings);
-                record.extras = old.map(|record| record.extras.clone()).unwrap_or_default();
+                if let Some(before) = before.as_ref().filter(|before| before.kind() != settings.kind()) {
+                    return Err(other_kind(set, before, settings));
+                }
+                let record = old.map_or_else(|| SetRecord::new(settings), |old| old.rewritten(settings));
                 Ok(Decision::Write(record, before))
             })
             .await?;
@@ -74,6 +80,15 @@ impl Registry {
             self.note(set, EventKind::Settings, by).await;
         }
         Ok(before)
+    }
+}
+
+/// What is written of a set (a lease, or who is at home where) means nothing to a set of another kind.
+fn other_kind(set: &SetName, before: &SetSettings, now: &SetSettings) -> Error {
+    let (before, now) = (before.kind(), now.kind());
+    Error::Refused {
+        reason: "other-kind",
+        detail: format!("set {set} is {before} in the store and cannot become {now}: give the {now} set another name"),
     }
 }
 

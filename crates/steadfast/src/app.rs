@@ -126,7 +126,7 @@ fn start_gateway(
 }
 
 fn fixed(name: &SetName, set: &Set) -> Option<FixedSet> {
-    let SetSettings::Single(settings) = &set.settings else { todo!("the gateway's engineer") };
+    let SetSettings::Single(settings) = &set.settings else { return None };
     let instances = set.instances.clone();
     (!instances.is_empty()).then(|| FixedSet { name: name.clone(), settings: *settings, instances })
 }

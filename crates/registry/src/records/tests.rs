@@ -15,21 +15,6 @@ fn golden<T: Serialize + DeserializeOwned + PartialEq + Debug>(record: &T, expec
     assert_eq!(decode::<T>("key", expected.as_bytes()).as_ref(), Ok(record));
 }
 
-fn settings() -> SetSettings {
-    let (lease_ttl, park_for) = (Span::from_millis(3_000), Span::from_millis(10_000));
-    SetSettings::Single(SingleSettings::new(lease_ttl, 100, Span::ZERO, park_for).unwrap())
-}
-
-#[test]
-fn set() {
-    let record = SetRecord::new(&settings());
-    golden(
-        &record,
-        r#"{"v":1,"kind":"single","lease_ttl":"3s","clock_drift":0.1,"park_for":"10s","release_after":"0s"}"#,
-    );
-    assert_eq!(record.settings(&"web".parse().unwrap()), Ok(settings()));
-}
-
 #[test]
 fn lease() {
     let lease = LeaseRecord {
@@ -238,19 +223,4 @@ fn what_cannot_be_used_is_refused_with_the_reason() {
         let error = decode::<BeatRecord>("web/beat/web-1", bytes).unwrap_err().to_string();
         assert!(error.contains("web/beat/web-1") && error.contains(expected), "{error}");
     }
-}
-
-#[test]
-fn a_set_of_another_kind_or_an_unsafe_one_is_refused() {
-    let set = "web".parse().unwrap();
-    let record = |change: fn(&mut SetRecord)| {
-        let mut record = SetRecord::new(&settings());
-        change(&mut record);
-        record.settings(&set).unwrap_err().to_string()
-    };
-    assert!(record(|r| r.kind = "sticky".into()).contains("\"sticky\""));
-    assert!(record(|r| r.clock_drift = f64::NAN).contains("clock_drift"));
-    assert!(record(|r| r.clock_drift = -1.0).contains("clock_drift"));
-    let message = record(|r| r.lease_ttl = Text(Span::from_millis(100)));
-    assert!(message.contains("set/web"), "{message}");
 }

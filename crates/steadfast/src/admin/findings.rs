@@ -82,10 +82,10 @@ pub(super) fn file_differs(set: &SetName, file: &SetSettings, store: &SetSetting
 
 /// Which settings differ: `lease_ttl "3s" in the store, "5s" in the file`.
 pub(crate) fn difference(store: &SetSettings, file: &SetSettings) -> String {
-    let pairs = crate::config::lines(store).into_iter().zip(crate::config::lines(file));
-    let differing = pairs.filter(|((_, before), (_, now))| before != now);
-    let said =
-        differing.map(|((key, before), (_, now))| format!("{key} is {before} in the store and {now} in the file"));
+    let shown = |value: Option<String>| value.unwrap_or_else(|| "not said".to_owned());
+    let said = crate::config::changed_lines(store, file)
+        .into_iter()
+        .map(|(key, before, now)| format!("{key} is {} in the store and {} in the file", shown(before), shown(now)));
     said.collect::<Vec<_>>().join("; ")
 }
 

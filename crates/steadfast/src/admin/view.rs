@@ -12,9 +12,13 @@ mod explain;
 mod upkeep;
 
 use serde::{Deserialize, Serialize};
-use steadfast_core::settings::{SetSettings, SingleSettings};
+use steadfast_core::settings::{SetSettings, SingleSettings, StickySettings};
 use steadfast_core::{Endpoint, EndpointName, Incarnation, InstanceId, SetName, Span};
-use steadfast_registry::{EventKind, EventRecord, LedgerState, Role, Text, as_text};
+use steadfast_registry::{
+    EventKind, EventRecord, LedgerState, Role, Text, as_text, setting_from_json, setting_to_json,
+};
+
+use crate::config::{listed, nearest};
 
 pub use self::amount::Amount;
 pub use self::clients::{
@@ -91,10 +95,18 @@ pub struct TotalsView {
 
 /// The settings of a set, as they stand in a file: what `PUT /api/v1/sets/{set}` takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum SettingsView {
+    /// Exactly one instance may answer.
+    Single(SingleView),
+    /// Each client has one home.
+    Sticky(StickyView),
+}
+
+/// The settings of a single set. All of them are to be said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SettingsView {
-    /// `single`.
-    pub kind: String,
+pub struct SingleView {
     /// How long a lease lasts without renewal.
     pub lease_ttl: Text<Span>,
     /// How far two clocks' rates may differ.
@@ -104,6 +116,11 @@ pub struct SettingsView {
     /// How long a leader's probe says 503 before its lease is released.
     pub release_after: Text<Span>,
 }
+
+/// The settings of a sticky set, by the keys of the file. One that is not said has its default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StickyView(pub BTreeMap<String, serde_json::Value>);
 
 /// `GET …/leader`: the lease of a set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -345,16 +362,31 @@ pub struct SettingsChange {
 }
 
 impl SettingsView {
+    /// The kind, as it stands in the file.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            SettingsView::Single(_) => SingleSettings::KIND,
+            SettingsView::Sticky(_) => StickySettings::KIND,
+        }
+    }
+
     /// These settings as the API shows them.
     pub fn new(settings: &SetSettings) -> SettingsView {
-        let SetSettings::Single(single) = settings else { todo!("the configuration's engineer") };
-        let timing = single.timing();
-        SettingsView {
-            kind: settings.kind().to_owned(),
-            lease_ttl: Text(timing.ttl()),
-            clock_drift: f64::from(timing.drift_milli()) / 1000.0,
-            park_for: Text(single.park_for()),
-            release_after: Text(timing.release_after()),
+        match settings {
+            SetSettings::Single(single) => {
+                let timing = single.timing();
+                SettingsView::Single(SingleView {
+                    lease_ttl: Text(timing.ttl()),
+                    clock_drift: f64::from(timing.drift_milli()) / 1000.0,
+                    park_for: Text(single.park_for()),
+                    release_after: Text(timing.release_after()),
+                })
+            }
+            SetSettings::Sticky(sticky) => {
+                let entries = sticky.entries().into_iter();
+                let fields = entries.map(|(key, value)| (key.to_owned(), setting_to_json(&value)));
+                SettingsView::Sticky(StickyView(fields.collect()))
+            }
         }
     }
 
@@ -363,19 +395,35 @@ impl SettingsView {
     /// # Errors
     /// What is wrong with them, and what would be right.
     pub fn settings(&self) -> Result<SetSettings, String> {
-        if self.kind != SingleSettings::KIND {
-            return Err(format!(
-                "kind {:?} is not known by this version: it knows {:?}",
-                self.kind,
-                SingleSettings::KIND
-            ));
+        match self {
+            SettingsView::Single(view) => view.settings().map(SetSettings::Single),
+            SettingsView::Sticky(view) => view.settings().map(|settings| SetSettings::Sticky(Box::new(settings))),
         }
+    }
+}
+
+impl SingleView {
+    fn settings(&self) -> Result<SingleSettings, String> {
         let milli = (self.clock_drift * 1000.0).round();
         if !(0.0..=1000.0).contains(&milli) {
             return Err(format!("clock_drift {} is not between 0 and 1", self.clock_drift));
         }
         let single = SingleSettings::new(self.lease_ttl.0, milli as u32, self.release_after.0, self.park_for.0);
-        single.map(SetSettings::Single).map_err(|refused| refused.to_string())
+        single.map_err(|refused| refused.to_string())
+    }
+}
+
+impl StickyView {
+    fn settings(&self) -> Result<StickySettings, String> {
+        if let Some(unknown) = self.0.keys().find(|key| !StickySettings::KEYS.contains(&key.as_str())) {
+            let hint = match nearest(unknown, StickySettings::KEYS.iter().copied()) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("a sticky set has {}", listed(StickySettings::KEYS)),
+            };
+            return Err(format!("unknown key {unknown:?}: {hint}"));
+        }
+        let read = StickySettings::read(|key| self.0.get(key).map(setting_from_json));
+        read.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     }
 }
 

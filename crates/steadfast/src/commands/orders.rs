@@ -12,7 +12,7 @@ use super::reach::api;
 use crate::admin::Api;
 use crate::admin::view::{DrainOrder, LeaderView, LeaseState, SettingsChange, StateChange, SwitchoverOrdered};
 use crate::cli;
-use crate::config::{Config, lines};
+use crate::config::{Config, changed_lines, lines};
 use crate::exit::{Exit, Failure, Outcome};
 
 /// How often `switchover --wait` looks for the new leader.
@@ -144,18 +144,18 @@ pub(super) async fn apply(flags: &cli::Apply) -> Outcome {
 /// What a change of settings changed, as lines of a file.
 fn difference(change: &SettingsChange) -> String {
     let set = &change.set.0;
-    let read =
-        |view: &crate::admin::view::SettingsView| view.settings().map(|settings| lines(&settings)).unwrap_or_default();
-    let now = read(&change.now);
-    let Some(before) = change.before.as_ref().map(read) else {
-        let lines: String = now.iter().map(|(key, value)| format!("+ {key} = {value}\n")).collect();
+    let read = |view: &crate::admin::view::SettingsView| view.settings().ok();
+    let Some(now) = read(&change.now) else { return format!("[sets.{set}] is written\n") };
+    let Some(before) = change.before.as_ref().and_then(read) else {
+        let lines: String = lines(&now).iter().map(|(key, value)| format!("+ {key} = {value}\n")).collect();
         return format!("[sets.{set}] is new\n{lines}");
     };
-    let changed: Vec<_> = before.iter().zip(&now).filter(|(before, now)| before != now).collect();
+    let changed = changed_lines(&before, &now);
     if changed.is_empty() {
         return format!("[sets.{set}] is as it was\n");
     }
-    let lines = changed.iter().map(|((key, before), (_, now))| format!("- {key} = {before}\n+ {key} = {now}\n"));
+    let line = |sign, key, value: Option<String>| value.map_or_else(String::new, |is| format!("{sign} {key} = {is}\n"));
+    let lines = changed.into_iter().map(|(key, before, now)| line('-', key, before) + &line('+', key, now));
     format!("[sets.{set}]\n{}", lines.collect::<String>())
 }
 

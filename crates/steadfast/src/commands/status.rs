@@ -69,7 +69,7 @@ fn screen(paint: Paint, status: &StatusView) -> String {
 
 fn of_set(paint: Paint, set: &SetView, gateway: Option<&GatewayView>) -> String {
     let name = set.set.0.as_str();
-    let kind = set.settings.as_ref().map_or("settings unusable", |settings| settings.kind.as_str());
+    let kind = set.settings.as_ref().map_or("settings unusable", |settings| settings.kind());
     let mut text = format!(
         "{} ({kind})  {}\n",
         paint.bold(name),

@@ -7,6 +7,7 @@ mod gateway;
 mod problem;
 mod reader;
 mod sets;
+mod sticky;
 #[cfg(test)]
 mod tests;
 
@@ -27,8 +28,8 @@ use self::problem::Problem;
 pub use self::problem::Problems;
 pub(crate) use self::problem::{listed, nearest};
 use self::reader::{At, Environment, Source, Table};
-pub(crate) use self::sets::lines;
 pub use self::sets::{Set, default_settings};
+pub(crate) use self::sets::{changed_lines, lines};
 
 /// The largest file that is read, in bytes: a configuration is written by hand.
 const LONGEST_FILE_BYTES: u64 = 4 << 20;

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
 
+use steadfast_core::settings::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -214,6 +215,36 @@ impl<'s> Table<'s> {
                 None
             }
         }
+    }
+
+    /// Whatever stands there, with the variables of its strings replaced.
+    pub(super) fn value(&self, key: &'static str) -> Option<At<Value>> {
+        let value = self.get(key)?;
+        Some(At { value: self.value_of(key, value)?, span: value.span() })
+    }
+
+    fn value_of(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Value> {
+        Some(match value.get_ref() {
+            DeValue::String(_) => Value::Text(self.text_of(key, value, "a string in quotes")?.value),
+            DeValue::Integer(whole) => {
+                let number = u64::from_str_radix(whole.as_str(), whole.radix());
+                Value::Number(number.map_or_else(|_| whole.to_string(), |number| number.to_string()))
+            }
+            DeValue::Float(float) => Value::Number(float.as_str().replace('_', "")),
+            DeValue::Boolean(_) => Value::Other("a boolean"),
+            DeValue::Datetime(_) => Value::Other("a date"),
+            DeValue::Array(items) => {
+                let texts = items.iter().map(|item| Some(self.text_of(key, item, "a list of strings")?.value));
+                Value::List(texts.collect::<Option<_>>()?)
+            }
+            DeValue::Table(table) => {
+                let named = table.iter().map(|(name, item)| {
+                    let name = name.get_ref();
+                    Some((name.clone().into_owned(), self.value_of(&format!("{key}.{name}"), item)?))
+                });
+                Value::Table(named.collect::<Option<_>>()?)
+            }
+        })
     }
 
     /// A list of strings.

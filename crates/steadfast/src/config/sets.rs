@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use steadfast_core::health::{BadPolicy, CheckPolicy};
 use steadfast_core::lease::Timing;
-use steadfast_core::settings::{SetSettings, SingleSettings};
+use steadfast_core::settings::{SetSettings, SingleSettings, StickySettings};
 use steadfast_core::{Endpoint, EndpointName, InstanceId, SetName, Span};
 use steadfast_gateway::{FixedCheck, FixedInstance};
 
 use super::gateway::{DEFAULT_ENDPOINT, absolute_path};
 use super::reader::{At, Table};
+use super::sticky;
 
 const DEFAULT_CHECK_PATH: &str = "/";
 /// A set as the file has it.
@@ -39,14 +40,37 @@ pub(super) fn read(root: &Table<'_>) -> BTreeMap<SetName, At<Set>> {
     found
 }
 
+/// What a set can be.
+#[derive(Clone, Copy)]
+enum Kind {
+    Single,
+    Sticky,
+}
+
 fn read_set(table: &Table<'_>) -> Option<Set> {
-    let kind = table.choice("kind", &[("single", ())]);
+    let kind = table.choice("kind", &[(SingleSettings::KIND, Kind::Single), (StickySettings::KIND, Kind::Sticky)]);
+    let kind = table.require("kind", kind, "\"single\" or \"sticky\"");
+    match kind.map(|at| at.value) {
+        Some(Kind::Sticky) => {
+            let settings = sticky::read(table)?;
+            Some(Set { settings: SetSettings::Sticky(Box::new(settings)), instances: Vec::new() })
+        }
+        Some(Kind::Single) => read_single(table),
+        None => {
+            // Whichever it is: what stands in the table is not unknown.
+            read_single(table);
+            sticky::skip(table);
+            None
+        }
+    }
+}
+
+fn read_single(table: &Table<'_>) -> Option<Set> {
     let ttl = table.parsed::<Span>("lease_ttl");
     let drift = table.thousandths("clock_drift");
     let park_for = table.parsed::<Span>("park_for");
     let release_after = table.parsed::<Span>("release_after");
     let instances = read_instances(table);
-    table.require("kind", kind, "\"single\"")?;
     let places = [&ttl, &release_after, &park_for].map(|at| at.as_ref().map(|at| at.span.clone()));
     let place = places.into_iter().flatten().next().or(drift.as_ref().map(|at| at.span.clone()));
     let settings = SingleSettings::new(
@@ -134,15 +158,37 @@ pub(super) fn policy(
     CheckPolicy::new(every, timeout, rise.unwrap_or(default.rise()), fall.unwrap_or(default.fall()))
 }
 
-/// Each key of a set's settings and its value, as they stand in a file.
+/// Each key of a set's settings and its value, as they stand in a file; without those that say nothing.
 pub(crate) fn lines(settings: &SetSettings) -> Vec<(&'static str, String)> {
-    let SetSettings::Single(single) = settings else { todo!("the configuration's engineer") };
-    let timing = single.timing();
-    vec![
-        ("kind", format!("\"{}\"", settings.kind())),
-        ("lease_ttl", format!("\"{}\"", timing.ttl())),
-        ("clock_drift", format!("{}", f64::from(timing.drift_milli()) / 1000.0)),
-        ("park_for", format!("\"{}\"", single.park_for())),
-        ("release_after", format!("\"{}\"", timing.release_after())),
-    ]
+    let mut lines = vec![("kind", format!("\"{}\"", settings.kind()))];
+    match settings {
+        SetSettings::Single(single) => {
+            let timing = single.timing();
+            lines.extend([
+                ("lease_ttl", format!("\"{}\"", timing.ttl())),
+                ("clock_drift", format!("{}", f64::from(timing.drift_milli()) / 1000.0)),
+                ("park_for", format!("\"{}\"", single.park_for())),
+                ("release_after", format!("\"{}\"", timing.release_after())),
+            ]);
+        }
+        SetSettings::Sticky(sticky) => {
+            lines.extend(sticky.entries().into_iter().map(|(key, value)| (key, value.to_string())));
+        }
+    }
+    lines
+}
+
+/// A key, what it was and what it is; `None` where it says nothing.
+pub(crate) type ChangedLine = (&'static str, Option<String>, Option<String>);
+
+/// The lines that differ, in the order of a file.
+pub(crate) fn changed_lines(before: &SetSettings, now: &SetSettings) -> Vec<ChangedLine> {
+    let (before, now) = (lines(before), lines(now));
+    let value = |lines: &[(&str, String)], key: &str| {
+        lines.iter().find(|(known, _)| *known == key).map(|(_, value)| value.clone())
+    };
+    let gone = before.iter().filter(|(key, _)| value(&now, key).is_none());
+    let keys = now.iter().chain(gone).map(|(key, _)| *key);
+    let pairs = keys.map(|key| (key, value(&before, key), value(&now, key)));
+    pairs.filter(|(_, before, now)| before != now).collect()
 }

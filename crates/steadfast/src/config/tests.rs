@@ -95,8 +95,8 @@ fn an_unknown_key_is_told_with_its_place_and_the_nearest() {
 #[test]
 fn what_later_versions_know_is_refused_with_what_this_one_does() {
     check(
-        "[sets.rec]\nkind = \"sticky\"\n",
-        r#"test.toml:2:8: kind = "sticky" is not known by this version: it knows "single""#,
+        "[sets.rec]\nkind = \"mirrored\"\n",
+        r#"test.toml:2:8: kind = "mirrored" is not known by this version: it knows "single" and "sticky""#,
     );
     check(
         "[[listeners]]\nlisten = \"0.0.0.0:80\"\nroutes = [{ set = \"web\", answer = \"redirect\" }]\n",
@@ -130,7 +130,10 @@ fn bad_values_say_what_would_be_right() {
             "[sets.Web]\nkind = \"single\"",
             "test.toml:1:7: in [sets]: \"Web\" is not a set's name: expected 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit",
         ),
-        ("[sets.web]\nlease_ttl = \"3s\"", "test.toml:1:7: [sets.web] needs kind, such as kind = \"single\""),
+        (
+            "[sets.web]\nlease_ttl = \"3s\"",
+            "test.toml:1:7: [sets.web] needs kind, such as kind = \"single\" or \"sticky\"",
+        ),
         (
             "[sets.web]\nkind = \"single\"\npark_for = \"10 s\"",
             "test.toml:3:12: park_for: \"10 s\" is not a span: expected a number and a unit, such as 250ms, 3s, 1m30s, 24h or 30d",

@@ -249,8 +249,12 @@ async fn settings_are_written_over_and_the_change_is_told() {
     let five = Span::from_millis(5_000);
     let settings = SingleSettings::new(five, 100, Span::ZERO, five).unwrap();
     let change = books.service.apply(&books.set, &SetSettings::Single(settings)).await.unwrap();
-    assert_eq!(change.before.map(|before| before.lease_ttl), Some(Text(Span::from_millis(3_000))));
-    assert_eq!(change.now.lease_ttl, Text(five));
+    let ttl = |view: SettingsView| match view {
+        SettingsView::Single(single) => single.lease_ttl.0,
+        SettingsView::Sticky(_) => panic!("it is single"),
+    };
+    assert_eq!(change.before.map(ttl), Some(Span::from_millis(3_000)));
+    assert_eq!(ttl(change.now), five);
     let new = books.service.apply(&"new".parse().unwrap(), &SetSettings::Single(settings)).await.unwrap();
     assert_eq!(new.before, None);
 }

@@ -197,14 +197,54 @@ fn orders_have_their_form() {
 fn settings_are_read_as_they_are_written_and_refused_when_unsafe() {
     let read = settings().settings().unwrap();
     assert_eq!(read, SetSettings::Single(SingleSettings::default()));
-    let wrong = |change: fn(&mut SettingsView)| {
-        let mut view = settings();
+    let wrong = |change: fn(&mut SingleView)| {
+        let SettingsView::Single(mut view) = settings() else { panic!("it is single") };
         change(&mut view);
-        view.settings().unwrap_err()
+        SettingsView::Single(view).settings().unwrap_err()
     };
-    assert!(wrong(|view| view.kind = "sticky".to_owned()).contains("\"single\""));
     assert!(wrong(|view| view.lease_ttl = Text(Span::from_millis(1000))).contains("lease_ttl must be"));
     assert!(wrong(|view| view.clock_drift = f64::NAN).contains("not between 0 and 1"));
+}
+
+#[test]
+fn settings_of_a_sticky_set_are_those_of_its_file() {
+    let few = json!({"kind": "sticky", "client": "query:camera", "weight": 8, "require": {"region": "query:region"}});
+    let view: SettingsView = serde_json::from_value(few).unwrap();
+    let settings = view.settings().unwrap();
+    check(
+        &SettingsView::new(&settings),
+        json!({
+            "kind": "sticky", "client": "query:camera", "weight": 8, "weight_default": 1, "policy": "spread",
+            "admit_below": 1, "presence": "request", "claim_within": "30s", "idle_after": "1d", "forget_after": "30d",
+            "home_wait": "0s", "on_home_lost": "move", "return_home": "never", "home_full": "move",
+            "require": {"region": "query:region"}, "max_clients": 10_000_000, "new_per_source": 1_000
+        }),
+    );
+    assert_eq!(SettingsView::new(&settings).settings(), Ok(settings));
+}
+
+#[test]
+fn settings_that_cannot_be_used_are_refused_with_what_would_be_right() {
+    for (wrong, expected) in [
+        (json!({"kind": "sticky", "cleint": "query:a"}), "unknown key \"cleint\": did you mean \"client\"?"),
+        (
+            json!({"kind": "sticky", "client": "query:a", "park_for": "1s"}),
+            "unknown key \"park_for\": a sticky set has",
+        ),
+        (json!({"kind": "sticky"}), "client is missing: it says where"),
+        (json!({"kind": "sticky", "client": 1, "policy": 1}), "; policy is to be a string, not a number"),
+    ] {
+        let refused = serde_json::from_value::<SettingsView>(wrong).unwrap().settings().unwrap_err();
+        assert!(refused.contains(expected), "{refused}");
+    }
+    for (wrong, expected) in [
+        (json!({"kind": "mirrored"}), "unknown variant `mirrored`, expected `single` or `sticky`"),
+        (json!({"client": "query:a"}), "missing field `kind`"),
+        (json!({"kind": "single", "client": "query:a"}), "unknown field `client`"),
+    ] {
+        let refused = serde_json::from_value::<SettingsView>(wrong).unwrap_err().to_string();
+        assert!(refused.contains(expected), "{refused}");
+    }
 }
 
 #[test]
