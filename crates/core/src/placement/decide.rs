@@ -456,3 +456,6 @@ struct Arrival<'a> {
 fn fits(ledger: &Ledger, weight: Weight) -> bool {
     ledger.charged_milli.saturating_add(weight.as_milli()) <= ledger.capacity.as_milli()
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,20 @@ use crate::InstanceId;
 use super::{Ledger, Members, Phase, Placement};
 
 /// What becomes of a client's record.
+///
+/// ```text
+///            place              claim              expire
+///  no client ─────► reserved ─────────► active ◄──────────► idle
+///      │              │  ▲                │ ▲     return      │
+///      │  place (presence = "request",    │ │                 │
+///      └─ or reported) ───────────────────│─┘                 │
+///                     │  refresh, move    │                   │
+///  no client ◄────────┴───────────────────┴─────── forget ────┘
+///            not claimed in time    by an operator
+/// ```
+///
+/// A move keeps the phase, or ends where a claim or a return would: the client that comes to find its home lost gets
+/// another and is charged there, in one commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Transition {
     /// A new client gets a home.
