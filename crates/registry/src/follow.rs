@@ -99,7 +99,8 @@ impl Follow {
         }
     }
 
-    async fn scan(&self) -> Result<(Cursor, Vec<(Vec<u8>, Record)>), Error> {
+    /// One look at the present, and where it began.
+    pub(crate) async fn scan(&self) -> Result<(Cursor, Vec<(Vec<u8>, Record)>), Error> {
         let mut records = Vec::new();
         let mut first = None;
         for prefix in &self.prefixes {

@@ -11,7 +11,7 @@ use steadfast_core::lease::Observed;
 use steadfast_core::placement::Tick;
 use steadfast_core::settings::SetSettings;
 use steadfast_core::{InstanceId, Moment, SetName};
-use steadfast_store::{Key, Record, Revision};
+use steadfast_store::{Key, Record, Revision, Space};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -92,16 +92,49 @@ impl InstanceSeen {
     }
 }
 
+impl Snapshot {
+    /// Of `set`, before anything was read.
+    fn blank(set: SetName) -> Snapshot {
+        Snapshot {
+            set,
+            complete: false,
+            history: 0,
+            contact: None,
+            trouble: None,
+            settings: None,
+            lease: None,
+            instances: BTreeMap::new(),
+            tick: Tick::default(),
+            switchover: None,
+            unusable: BTreeMap::new(),
+        }
+    }
+
+    /// One look at the books, as a mirror would show them.
+    pub(crate) async fn read(registry: &Registry, set: &SetName) -> Result<Snapshot, Error> {
+        let mut state = State::new(set.clone(), registry.newer.clone());
+        for (part, space, prefixes) in parts(set) {
+            let (store, progress_every) = (registry.store.clone(), PROGRESS_EVERY);
+            let follow = Follow { store, space, prefixes, reading: Reading::Records, progress_every };
+            let (_, records) = follow.scan().await?;
+            state.replace(part, records, false, steadfast_host::clock::now());
+        }
+        Ok(state.snapshot)
+    }
+}
+
+/// Where each part of a set's books lies.
+fn parts(set: &SetName) -> [(Part, Space, Vec<Vec<u8>>); 2] {
+    let mirrored = MIRRORED.iter().map(|prefix| prefix.as_bytes().to_vec()).collect();
+    [(Part::Catalog, keys::catalog(), vec![keys::set(set).name]), (Part::Set, keys::space(set), mirrored)]
+}
+
 impl Mirror {
     /// Starts to follow `set`. Must be called inside a Tokio runtime, on which it then lives.
     pub fn follow(registry: &Registry, set: &SetName) -> Mirror {
         let (facts, incoming) = mpsc::channel(FACTS_WAITING);
         let mut tasks = Vec::new();
-        let parts = [
-            (Part::Catalog, keys::catalog(), vec![keys::set(set).name]),
-            (Part::Set, keys::space(set), MIRRORED.iter().map(|prefix| prefix.as_bytes().to_vec()).collect()),
-        ];
-        for (part, space, prefixes) in parts {
+        for (part, space, prefixes) in parts(set) {
             let (sender, mut receiver) = mpsc::channel(FACTS_WAITING);
             let follow = Follow {
                 store: registry.store.clone(),
@@ -175,19 +208,7 @@ struct State {
 
 impl State {
     fn new(set: SetName, newer: Arc<NewerFields>) -> State {
-        let snapshot = Snapshot {
-            set,
-            complete: false,
-            history: 0,
-            contact: None,
-            trouble: None,
-            settings: None,
-            lease: None,
-            instances: BTreeMap::new(),
-            tick: Tick::default(),
-            switchover: None,
-            unusable: BTreeMap::new(),
-        };
+        let snapshot = Snapshot::blank(set);
         State { snapshot, versions: BTreeMap::new(), heard: BTreeSet::new(), troubles: BTreeMap::new(), newer }
     }
 
