@@ -175,7 +175,7 @@ fn whatever_is_asked_the_books_stay_right() {
     let table: BTreeSet<_> =
         Transition::TABLE.iter().map(|Legal { transition, before, after }| (*transition, *before, *after)).collect();
     assert_eq!(seen, table, "every legal change happens, and no other");
-    assert!(overflows > 100 && overweights > 100, "{overflows} overflows, {overweights} overweights");
+    assert!(overflows > 20 && overweights > 100, "{overflows} overflows, {overweights} overweights");
 }
 
 #[test]
