@@ -14,7 +14,7 @@ pub enum Error {
     Config(String),
     /// The store does not know the set, and the configuration does not introduce it.
     #[error(
-        "the store does not know the set {0}: start the agent with --kind single, or write a file's sets to it with `steadfast apply FILE`"
+        "the store does not know the set {0}: start the agent with --kind single or --kind sticky, or write a file's sets to it with `steadfast apply FILE`"
     )]
     NoSet(SetName),
     /// An address cannot be listened on.

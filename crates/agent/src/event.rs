@@ -48,6 +48,6 @@ pub(crate) enum Event {
     Beaten,
     /// The instance was registered anew, or could not be.
     Registered(Result<(), RegistryError>),
-    /// The instance's state was written to its ledger, or could not be.
-    Announced(LedgerState),
+    /// Our word in the ledger was accepted by the store, or could not be brought there.
+    Said { state: LedgerState, accepted: bool },
 }

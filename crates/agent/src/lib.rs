@@ -4,10 +4,12 @@
 //! [`run`] is the whole surface: `steadfast agent`, `[[agents]]` in a file and a program that embeds this crate
 //! all go through it. What is decided, [`steadfast_core::lease::Machine`] decides; this crate carries it out.
 
+mod api;
 mod application;
 mod books;
 mod check;
 mod config;
+mod contender;
 mod controls;
 mod driver;
 mod endpoints;
@@ -17,8 +19,9 @@ mod event;
 mod gate;
 mod gateways;
 mod lane;
-mod lease;
 mod life;
+mod load;
+mod member;
 mod notes;
 mod probe;
 mod register;

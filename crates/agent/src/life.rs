@@ -23,6 +23,8 @@ const LOCK: &str = "lock";
 const STATE: &str = "agent.json";
 /// The file the application reads the epoch from.
 pub(crate) const EPOCH: &str = "epoch";
+/// The socket of the API for the application.
+const API: &str = "api.sock";
 /// The format of the state file.
 const FORMAT: u64 = 1;
 /// So many former lives of this boot are remembered: those that ended before they could register count too.
@@ -124,6 +126,11 @@ impl Life {
     /// Where the application reads the epoch.
     pub(crate) fn epoch_file(&self) -> PathBuf {
         self.dir.file(EPOCH)
+    }
+
+    /// Where the application finds our API, unless it is said.
+    pub(crate) fn api_socket(&self) -> PathBuf {
+        self.dir.file(API)
     }
 
     /// Writes down what the next life must know about the lease. Blocks until it is on the disk.

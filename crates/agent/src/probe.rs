@@ -5,17 +5,17 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast_core::{Incarnation, InstanceId, Moment, SetName};
+use steadfast_core::Moment;
 use steadfast_host::clock;
 use steadfast_host::http::{self, HeaderName, HeaderValue, Limits, Method, Request, Response, StatusCode, header};
 use steadfast_host::net::{self, Listener, Sharing};
 use steadfast_host::problem::Problem;
-use steadfast_registry::{EPOCH_HEADER, GATEWAY_HEADER, IN_FLIGHT_HEADER, ProbeAnswer, Role};
+use steadfast_registry::{EPOCH_HEADER, GATEWAY_HEADER, IN_FLIGHT_HEADER, Role};
 
 use crate::Error;
 use crate::gateways::Gateways;
 use crate::lane::Lane;
-use crate::standing::Cell;
+use crate::standing::Speaker;
 
 /// Load balancers ask from many addresses, and some keep each connection.
 const CONNECTIONS: usize = 4096;
@@ -23,10 +23,7 @@ const CONNECTIONS: usize = 4096;
 /// Everything an answer is made of.
 #[derive(Debug)]
 pub(crate) struct Probe {
-    pub(crate) set: SetName,
-    pub(crate) instance: InstanceId,
-    pub(crate) incarnation: Incarnation,
-    pub(crate) cell: Cell,
+    pub(crate) speaker: Speaker,
     pub(crate) gateways: Gateways,
 }
 
@@ -65,22 +62,12 @@ impl Probe {
         if !matches!(request.method, Method::GET | Method::HEAD) {
             return Problem::method_not_allowed("the probe is asked by GET or HEAD").into();
         }
-        let posted = self.cell.read();
-        let valid_for = posted.standing.serve_until.since(now);
-        let serves = !valid_for.is_zero();
+        let answer = self.speaker.answer(now);
+        let serves = answer.role != Role::Standby;
         if let Some(name) = request.header(GATEWAY_HEADER) {
             let in_flight = request.header(IN_FLIGHT_HEADER).and_then(|text| text.parse().ok()).unwrap_or(0);
             self.gateways.heard(name, in_flight, now, serves);
         }
-        let answer = ProbeAnswer {
-            set: self.set.clone(),
-            instance: self.instance.clone(),
-            incarnation: self.incarnation,
-            role: if serves { Role::Leader } else { Role::Standby },
-            epoch: posted.standing.epoch.0,
-            valid_for_ms: u64::try_from(valid_for.as_millis()).unwrap_or(u64::MAX),
-            reason: posted.reason_at(now),
-        };
         let status = if serves { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         Response::json(status, &answer)
             .with(HeaderName::from_static(EPOCH_HEADER), HeaderValue::from(answer.epoch))

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use steadfast_core::lease::Timing;
+use steadfast_core::placement::Tick;
 use steadfast_core::settings::SetSettings;
-use steadfast_core::{Incarnation, InstanceId, SetName};
+use steadfast_core::{Incarnation, InstanceId, SetName, Weight};
 use steadfast_host::clock;
 use steadfast_host::http::{Call, Client, Target};
 use steadfast_registry::{
-    Error as RegistryError, InstanceRecord, LedgerState, ProbeAnswer, Registration, Registry, SetStanding, StoreError,
+    Error as RegistryError, InstanceRecord, LedgerState, Mirror, ProbeAnswer, Registration, Registry, SetStanding,
+    StoreError,
 };
 
 use crate::life::Life;
@@ -35,11 +36,64 @@ pub(crate) struct Registered {
     pub(crate) proven_dead: bool,
 }
 
-/// The timing of the set, which is introduced to the store if need be and configured.
-pub(crate) async fn settings(registry: &Registry, config: &AgentConfig) -> Result<Timing, Error> {
+/// How an instance enters the books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// Of a single set: it takes part at once, and serves nobody before it holds the lease.
+    Contender,
+    /// Of a sticky set: with room for clients, which it is given only once its application is healthy.
+    Member {
+        /// What it can carry.
+        capacity: Weight,
+    },
+}
+
+impl Entry {
+    /// How the agent of `config` enters a set with these settings.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where the configuration is not made for such a set.
+    pub(crate) fn of(config: &AgentConfig, settings: &SetSettings) -> Result<Entry, Error> {
+        let AgentConfig { set, instance, .. } = config;
+        let wrong = |what: String| Err(Error::Config(format!("agent {instance} of set {set}: {what}")));
+        match settings {
+            SetSettings::Single(_) => Ok(Entry::Contender),
+            SetSettings::Sticky(_) if !config.gates.is_empty() => wrong(
+                "the set is sticky, and a gate cannot tell whose home this is: leave the gates out".to_owned(),
+            ),
+            SetSettings::Sticky(_) => match config.capacity {
+                Some(capacity) => Ok(Entry::Member { capacity }),
+                None => wrong(
+                    "the set is sticky: say --capacity, what this instance can carry in the unit of its clients' weights"
+                        .to_owned(),
+                ),
+            },
+        }
+    }
+
+    /// Writes it down, in the place of what was `found` there.
+    pub(crate) async fn write(
+        self,
+        registry: &Registry,
+        set: &SetName,
+        instance: &InstanceId,
+        record: &InstanceRecord,
+        tick: Tick,
+        found: &Registration,
+    ) -> Result<(), RegistryError> {
+        match self {
+            Entry::Contender => registry.register(set, instance, record, Weight::ZERO, found).await,
+            Entry::Member { capacity } => registry.register_unready(set, instance, record, capacity, tick, found).await,
+        }
+    }
+}
+
+/// The settings of the set, which is introduced to the store if need be and configured.
+pub(crate) async fn settings(registry: &Registry, config: &AgentConfig) -> Result<SetSettings, Error> {
     let give_up = clock::now() + REACH_WITHIN;
     let known = reached(give_up, || registry.set(&config.set)).await?;
-    let settings = match (known, &config.introduce) {
+    Ok(match (known, &config.introduce) {
         (Some(stored), _) => stored.record.settings(&config.set)?,
         (None, None) => return Err(Error::NoSet(config.set.clone())),
         (None, Some(brought)) => {
@@ -49,9 +103,7 @@ pub(crate) async fn settings(registry: &Registry, config: &AgentConfig) -> Resul
             }
             standing.settings(brought.clone())
         }
-    };
-    let SetSettings::Single(single) = settings else { todo!("the agent's engineer") };
-    Ok(single.timing())
+    })
 }
 
 /// Registers this life under its instance's name.
@@ -60,14 +112,16 @@ pub(crate) async fn register(
     config: &AgentConfig,
     life: &Life,
     record: &InstanceRecord,
+    entry: Entry,
+    mirror: &Mirror,
 ) -> Result<Registered, Error> {
     let AgentConfig { set, instance, .. } = config;
     loop {
         let give_up = clock::now() + REACH_WITHIN;
         let found = reached(give_up, || registry.instance(set, instance)).await?;
         let registered = admit(registry, config, life, &found).await?;
-        match reached(give_up, || registry.register(set, instance, record, steadfast_core::Weight::ZERO, &found)).await
-        {
+        let tick = mirror.complete(REACH_WITHIN).await.ok_or_else(|| unread(set))?.tick;
+        match reached(give_up, || entry.write(registry, set, instance, record, tick, &found)).await {
             Ok(()) => return Ok(registered),
             Err(Error::Registry(RegistryError::Store(StoreError::Conflict(_)))) => {
                 tracing::debug!(%set, %instance, "the name was registered meanwhile; looking again");
@@ -75,6 +129,11 @@ pub(crate) async fn register(
             Err(other) => return Err(other),
         }
     }
+}
+
+fn unread(set: &SetName) -> Error {
+    let why = format!("the books of set {set} could not be read within {REACH_WITHIN:?}");
+    Error::Registry(StoreError::Unavailable(why).into())
 }
 
 /// Whether whoever has the name may be replaced: refused while it lives.
@@ -127,9 +186,8 @@ async fn last_beat(registry: &Registry, config: &AgentConfig) -> Result<Option<(
 async fn answers(set: &SetName, instance: &InstanceId, description: &InstanceRecord) -> bool {
     let target = Target::from(&description.probe.0);
     let Ok(reply) = Client::default().call(&target, Call::get("/"), PROBE_WITHIN).await else { return false };
-    serde_json::from_slice::<ProbeAnswer>(&reply.body).is_ok_and(|answer| {
-        answer.set == *set && answer.instance == *instance && answer.incarnation == description.incarnation
-    })
+    serde_json::from_slice::<ProbeAnswer>(&reply.body)
+        .is_ok_and(|answer| answer.is_of(set, instance, description.incarnation))
 }
 
 /// Asks the store until it answers, or until `give_up`.

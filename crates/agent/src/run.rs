@@ -1,30 +1,34 @@
 //! From a configuration to a running agent, and in order back to nothing.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast_core::lease::{Machine, Timing};
+use steadfast_core::settings::SetSettings;
 use steadfast_core::{Endpoint, EndpointName};
+use steadfast_host::process;
 use steadfast_host::shutdown::Shutdown;
-use steadfast_host::{process, random};
-use steadfast_registry::{InstanceRecord, Leases, Mirror, Registry};
+use steadfast_registry::{InstanceRecord, Mirror, Registry, Text};
+use tokio::task::JoinSet;
 
+use crate::api::{Api, Served};
 use crate::application::Application;
 use crate::books::Books;
 use crate::check::Checks;
-use crate::driver::{Driver, Supervised};
+use crate::contender::Contender;
+use crate::driver::{Agent, Driver, Part, Supervised, Word};
 use crate::endpoints::{Endpoints, advertised};
-use crate::epoch_file::EpochFile;
 use crate::gate::{Bound, Gates};
 use crate::gateways::Gateways;
 use crate::lane::Lane;
 use crate::life::Life;
+use crate::load::Load;
+use crate::member::Member;
 use crate::notes::Notes;
 use crate::probe::{self, Probe};
-use crate::register::{self, Registered};
-use crate::standing::Cell;
+use crate::register::{self, Entry, Registered};
+use crate::standing::{Cell, Speaker};
 use crate::supervise::Supervisor;
 use crate::{AgentConfig, CheckTarget, Controls, Error, Exit};
 
@@ -43,26 +47,61 @@ pub async fn run(config: AgentConfig, registry: Registry, controls: impl Into<Co
     let controls = controls.into();
     let _reaper = Reaper::start();
     let (leave, at_once) = (controls.leave.clone(), controls.at_once.clone());
-    let instance = config.instance.clone();
-    let (driver, lanes) = tokio::select! {
+    let ready = tokio::select! {
         biased;
         () = leave.requested() => return Ok(Exit::Left),
         () = at_once.requested() => return Ok(Exit::Left),
         ready = ready(config, registry, controls) => ready?,
     };
-    let (end, unfinished) = driver.run().await;
-    unfinished.finish(FINISH_WITHIN).await;
+    let Ready { agent, registered, settings, front, api } = ready;
+    match settings {
+        SetSettings::Single(single) => {
+            let Front { gates, gateways, lanes } = front;
+            let part = Contender::new(&agent, single.timing(), registered, gates, gateways);
+            drive(agent, part, api.map(|api| api.serve(None)), lanes).await
+        }
+        SetSettings::Sticky(_) => {
+            let part = Member::new(&agent);
+            let api = api.map(|api| api.serve(Some(part.clients())));
+            drive(agent, part, api, front.lanes).await
+        }
+    }
+}
+
+/// From the first step of the loop to the end of everything that was begun.
+async fn drive<P: Part>(agent: Agent, part: P, api: Option<Served>, lanes: Vec<Lane>) -> Result<Exit, Error> {
+    let (end, agent, part) = Driver::new(agent, part).run().await;
+    tokio::join!(agent.notes.finish(FINISH_WITHIN), part.finish(FINISH_WITHIN));
+    if let Some(api) = api {
+        api.end().await;
+    }
     for lane in lanes {
         lane.end().await;
     }
     if let Ok(exit) = &end {
-        tracing::info!(%instance, code = exit.code(), "left");
+        tracing::info!(instance = %agent.config.instance, code = exit.code(), "left");
     }
     end
 }
 
+/// An agent that is registered, and all that answers on its behalf.
+struct Ready {
+    agent: Agent,
+    registered: Registered,
+    settings: SetSettings,
+    front: Front,
+    api: Option<Api>,
+}
+
+/// What stands in front of the application.
+struct Front {
+    gates: Gates,
+    gateways: Gateways,
+    lanes: Vec<Lane>,
+}
+
 /// Everything up to the first step of the loop. What can be found out on this machine comes first, then the store.
-async fn ready(config: AgentConfig, registry: Registry, controls: Controls) -> Result<(Driver, Vec<Lane>), Error> {
+async fn ready(config: AgentConfig, registry: Registry, controls: Controls) -> Result<Ready, Error> {
     let life = Arc::new(begin_life(&config).await?);
     if let Some(stale) = life.stale()
         && process::end_stale(stale, STALE_WITHIN).await?
@@ -71,52 +110,69 @@ async fn ready(config: AgentConfig, registry: Registry, controls: Controls) -> R
     }
     let endpoints = Endpoints::resolve(&config).await?;
     let target = check_target(&config, &endpoints)?;
-    let supervisor = Supervisor::new(&config, &endpoints, &life, controls.at_once.clone())?;
-    let (listener, probe_address) = probe::bind(config.probe)?;
-    let bound = Bound::all(&config)?;
-    let record = describe(&config, &life, &endpoints, &bound, probe_address)?;
-
-    let (cell, gateways) = (Cell::new(), Gateways::default());
-    let gates = Gates::new(cell.clone(), !config.gates.is_empty() && config.gates.len() == config.endpoints.len());
-    let probe = Probe {
+    let (cell, load) = (Cell::new(), Load::default());
+    let speaker = Speaker {
         set: config.set.clone(),
         instance: config.instance.clone(),
         incarnation: life.incarnation(),
         cell: cell.clone(),
-        gateways: gateways.clone(),
     };
-    let mut lanes = vec![probe.start(listener)?];
-    lanes.extend(gates.open(bound, &endpoints.direct)?);
+    let api = Api::bind(&config, &life, speaker.clone(), load.clone())?;
+    let api_url = api.as_ref().map(Api::url);
+    let supervisor = Supervisor::new(&config, &endpoints, &life, api_url, controls.at_once.clone())?;
+    let (listener, probe_address) = probe::bind(config.probe)?;
+    let bound = Bound::all(&config)?;
+    let record = describe(&config, &life, &endpoints, &bound, probe_address)?;
+    let front = Front::open(&config, speaker, listener, bound, &endpoints)?;
 
-    let timing = register::settings(&registry, &config).await?;
-    let registered = register::register(&registry, &config, &life, &record).await?;
+    let settings = register::settings(&registry, &config).await?;
+    let entry = Entry::of(&config, &settings)?;
+    // Followed from before we register: whoever comes after us is seen to.
+    let mirror = Arc::new(Mirror::follow(&registry, &config.set));
+    let registered = register::register(&registry, &config, &life, &record, entry, &mirror).await?;
     tracing::info!(
         set = %config.set, instance = %config.instance, incarnation = %life.incarnation(), probe = %record.probe.0,
         "registered"
     );
     controls.notify.ready();
-    let driver = Driver {
-        machine: machine(&config, &life, timing, registered),
-        books: Books::new(config.instance.clone(), life.incarnation(), registered.replaced, timing),
-        mirror: Mirror::follow(&registry, &config.set),
-        leases: Arc::new(Leases::new(registry.clone(), config.set.clone())),
+    let agent = Agent {
+        books: Books::new(config.instance.clone(), life.incarnation(), registered.replaced),
+        mirror,
         checks: Checks::new(target, config.check_policy),
         supervised: supervisor
             .map(|supervisor| Supervised { application: Application::new(config.restart), supervisor }),
-        epoch_file: EpochFile::start(Arc::clone(&life)),
         notes: Notes::start(registry.clone(), config.set.clone(), config.instance.clone()),
         config,
         registry,
         life,
         record,
-        timing,
+        entry,
         endpoints,
-        gates,
-        gateways,
         cell,
+        load,
         controls,
+        effects: JoinSet::new(),
+        word: Word::default(),
+        leaving: None,
     };
-    Ok((driver, lanes))
+    Ok(Ready { agent, registered, settings, front, api })
+}
+
+impl Front {
+    fn open(
+        config: &AgentConfig,
+        speaker: Speaker,
+        probe: TcpListener,
+        bound: Vec<Bound>,
+        endpoints: &Endpoints,
+    ) -> Result<Front, Error> {
+        let gateways = Gateways::default();
+        let cover_all = !config.gates.is_empty() && config.gates.len() == config.endpoints.len();
+        let gates = Gates::new(speaker.cell.clone(), cover_all);
+        let mut lanes = vec![Probe { speaker, gateways: gateways.clone() }.start(probe)?];
+        lanes.extend(gates.open(bound, &endpoints.direct)?);
+        Ok(Front { gates, gateways, lanes })
+    }
 }
 
 /// Begins this life, with an empty epoch file. Blocks on the disk, so not here.
@@ -159,15 +215,9 @@ fn describe(
     }
     let probe = endpoint("http", probe_address)?;
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
-    Ok(InstanceRecord::new(life.incarnation(), public, probe, !bound.is_empty(), host))
-}
-
-fn machine(config: &AgentConfig, life: &Life, timing: Timing, registered: Registered) -> Machine {
-    let mut machine = Machine::new(config.instance.clone(), life.incarnation(), timing, life.memory(), random::u64());
-    if let Some(previous) = registered.replaced.filter(|_| registered.proven_dead) {
-        machine.succeed(previous);
-    }
-    machine
+    let mut record = InstanceRecord::new(life.incarnation(), public, probe, !bound.is_empty(), host);
+    record.labels = config.labels.iter().map(|(name, value)| (Text(name.clone()), value.clone())).collect();
+    Ok(record)
 }
 
 /// Reaps orphans where this process is a container's PID 1.

@@ -1,9 +1,10 @@
 //! The supervised application as a process group: starting it, hearing of its end at once, ending all of it.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast_core::{InstanceId, Moment, SetName};
+use steadfast_core::Moment;
 use steadfast_host::process::{Exit, Group, Signal, Spec};
 use steadfast_host::shutdown::Shutdown;
 
@@ -29,13 +30,14 @@ impl Supervisor {
         config: &AgentConfig,
         endpoints: &Endpoints,
         life: &Arc<Life>,
+        api: Option<String>,
         at_once: Shutdown,
     ) -> Result<Option<Supervisor>, Error> {
         let Some(command) = &config.command else { return Ok(None) };
         let filled: Result<Vec<String>, Error> =
             command.iter().map(|word| Template::new(word).fill(|name| endpoints.port_of(name))).collect();
         let mut spec = Spec::new(filled?);
-        spec.env = environment(&config.set, &config.instance, endpoints, life);
+        spec.env = environment(config, endpoints, life, api);
         spec.check()?;
         let stop_within = config.stop_within.duration();
         Ok(Some(Supervisor { spec, stop_within, at_once, life: Arc::clone(life), running: None }))
@@ -123,15 +125,18 @@ pub(crate) fn code(exit: Exit) -> u8 {
 }
 
 fn environment(
-    set: &SetName,
-    instance: &InstanceId,
+    config: &AgentConfig,
     endpoints: &Endpoints,
     life: &Life,
-) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
+    api: Option<String>,
+) -> Vec<(OsString, OsString)> {
     let port = |name: &str| format!("STEADFAST_PORT_{}", name.to_uppercase().replace('-', "_"));
     let ports = endpoints.direct.iter().map(|(name, endpoint)| (port(name.as_str()), endpoint.port().to_string()));
-    let named =
-        [("STEADFAST_SET".to_owned(), set.to_string()), ("STEADFAST_INSTANCE".to_owned(), instance.to_string())];
-    let texts = named.into_iter().chain(ports).map(|(name, value)| (name.into(), value.into()));
+    let named = [
+        ("STEADFAST_SET".to_owned(), config.set.to_string()),
+        ("STEADFAST_INSTANCE".to_owned(), config.instance.to_string()),
+    ];
+    let api = api.map(|url| ("STEADFAST_API".to_owned(), url));
+    let texts = named.into_iter().chain(ports).chain(api).map(|(name, value)| (name.into(), value.into()));
     texts.chain([("STEADFAST_EPOCH_FILE".into(), life.epoch_file().into())]).collect()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use steadfast_core::{Incarnation, Moment};
 use steadfast_registry::{BeatRecord, Error as RegistryError, Snapshot};
 
-use super::Loop;
+use super::{Driver, Part};
 use crate::Error;
 use crate::books::{Presence, Trouble};
 use crate::event::Event;
@@ -37,52 +37,42 @@ impl Beats {
     }
 }
 
-impl Loop {
+impl<P: Part> Driver<P> {
     pub(super) fn read_books(&mut self, now: Moment, snapshot: &Snapshot) {
-        let news = self.parts.books.learn(snapshot);
-        let set = self.parts.config.set.clone();
-        match news.trouble {
+        let set = self.agent.config.set.clone();
+        match self.agent.books.learn(snapshot) {
             Some(Trouble::Began(why)) => tracing::warn!(%set, %why, "the store cannot be followed"),
             Some(Trouble::Ended) => tracing::info!(%set, "the store can be followed again"),
             None => {}
         }
-        self.report.see(snapshot, &self.parts.config.instance);
-        for event in news.lease {
-            if let steadfast_core::lease::Event::Retune(timing) = &event {
-                tracing::info!(%set, ttl = %timing.ttl(), "the set's settings changed");
-                self.parts.timing = *timing;
-            }
-            self.tell(now, event);
+        self.part.learn(&mut self.agent, now, snapshot);
+        if let Presence::Replaced { place } = self.agent.books.presence() {
+            let (instance, place) = (self.agent.config.instance.clone(), place.clone());
+            self.agent.leave(Err(Error::Replaced { set, instance, place }));
         }
-        if let Presence::Replaced { place } = self.parts.books.presence() {
-            let place = place.clone();
-            let (set, instance) = (self.parts.config.set.clone(), self.parts.config.instance.clone());
-            self.leave(now, Err(Error::Replaced { set, instance, place }));
-        }
-        self.post();
     }
 
     /// Shows that we are there; where the store has forgotten us, tells it anew.
     pub(super) fn beat_or_register(&mut self, now: Moment) {
-        if self.leaving.is_some() || self.beats.due().is_none_or(|due| due > now) {
+        if self.agent.leaving.is_some() || self.beats.due().is_none_or(|due| due > now) {
             return;
         }
         self.beats.under_way = true;
-        if *self.parts.books.presence() == Presence::Missing {
+        if *self.agent.books.presence() == Presence::Missing {
             self.beats.due = now + REGISTER_EVERY;
             self.register_again();
         } else {
             self.beats.due = now + BEAT_EVERY;
-            self.beat();
+            self.beat(now);
         }
     }
 
-    fn beat(&mut self) {
+    fn beat(&mut self, now: Moment) {
         self.beats.number += 1;
-        let beat = BeatRecord::new(self.parts.life.incarnation(), self.beats.number);
-        let (registry, set, id) =
-            (self.parts.registry.clone(), self.parts.config.set.clone(), self.parts.config.instance.clone());
-        self.effects.spawn(async move {
+        let mut beat = BeatRecord::new(self.agent.life.incarnation(), self.beats.number);
+        beat.load_milli = self.agent.load.at(now);
+        let (registry, set, id) = self.agent.address();
+        self.agent.effects.spawn(async move {
             if let Err(error) = registry.beat(&set, &id, &beat).await {
                 tracing::debug!(instance = %id, %error, "presence could not be shown");
             }
@@ -91,17 +81,17 @@ impl Loop {
     }
 
     fn register_again(&mut self) {
-        let (registry, set, id) =
-            (self.parts.registry.clone(), self.parts.config.set.clone(), self.parts.config.instance.clone());
-        let (record, replaced) = (self.parts.record.clone(), self.parts.books.replaced());
-        self.effects.spawn(async move {
+        let (registry, set, id) = self.agent.address();
+        let (record, replaced) = (self.agent.record.clone(), self.agent.books.replaced());
+        let (entry, tick) = (self.agent.entry, self.agent.mirror.snapshot().tick);
+        self.agent.effects.spawn(async move {
             let again = async {
                 let found = registry.instance(&set, &id).await?;
                 let there = found.description.as_ref().map(|stored| stored.record.incarnation);
                 let ours = |life: Incarnation| life == record.incarnation || Some(life) == replaced;
                 // Whoever else has the name, the mirror shows us.
                 if there.is_none_or(ours) {
-                    registry.register(&set, &id, &record, steadfast_core::Weight::ZERO, &found).await
+                    entry.write(&registry, &set, &id, &record, tick, &found).await
                 } else {
                     Ok(())
                 }
@@ -112,7 +102,8 @@ impl Loop {
 
     pub(super) fn registered_again(&mut self, result: Result<(), RegistryError>) {
         self.beats.ended();
-        let (set, instance) = (&self.parts.config.set, &self.parts.config.instance);
+        let (set, instance) = (&self.agent.config.set, &self.agent.config.instance);
+        self.agent.word.forget();
         match result {
             Ok(()) => tracing::warn!(%set, %instance, "the store had forgotten this instance: registered it again"),
             Err(error) => tracing::warn!(%set, %instance, %error, "the store has forgotten this instance"),

@@ -1,14 +1,12 @@
-//! Leaving: hand over, stop the application, release, say good-bye; bounded at every step that needs the store.
+//! Leaving: let go of what is held, stop the application, say good-bye; bounded at every step that needs the store.
 
 use std::time::Duration;
 
 use steadfast_core::Moment;
-use steadfast_core::lease::Phase;
 use steadfast_registry::LedgerState;
 
-use super::Loop;
+use super::{Agent, Driver, Part};
 use crate::application::Why;
-use crate::event::Event;
 use crate::{Error, Exit};
 
 /// How long the release and the good-bye may take together, once the application has stopped: a store that is away
@@ -17,12 +15,12 @@ const STORE_WITHIN: Duration = Duration::from_secs(3);
 
 /// An agent that is about to end.
 #[derive(Debug)]
-pub(super) struct Leaving {
+pub(crate) struct Leaving {
     outcome: Result<Exit, Error>,
     /// Nobody is to be waited for.
     pub(super) at_once: bool,
-    /// An announcement is on its way to the ledger.
-    announcing: bool,
+    /// It was said that we are leaving.
+    announced: bool,
     /// When the store is waited for no longer; known once the application has stopped.
     give_up: Option<Moment>,
     said_good_bye: bool,
@@ -34,73 +32,60 @@ impl Leaving {
     }
 }
 
-impl Loop {
+impl Agent {
     /// Begins to leave, with this end in mind. The first reason counts.
-    pub(super) fn leave(&mut self, now: Moment, outcome: Result<Exit, Error>) {
+    pub(crate) fn leave(&mut self, outcome: Result<Exit, Error>) {
         if self.leaving.is_some() {
             return;
         }
         match &outcome {
-            Ok(_) => tracing::info!(instance = %self.parts.config.instance, "leaving"),
-            Err(error) => tracing::error!(instance = %self.parts.config.instance, %error, "leaving"),
+            Ok(_) => tracing::info!(instance = %self.config.instance, "leaving"),
+            Err(error) => tracing::error!(instance = %self.config.instance, %error, "leaving"),
         }
-        self.parts.controls.notify.stopping();
-        self.leaving =
-            Some(Leaving { outcome, at_once: false, announcing: false, give_up: None, said_good_bye: false });
-        self.announce(LedgerState::Leaving);
-        self.judge_fitness(now);
+        self.controls.notify.stopping();
+        self.leaving = Some(Leaving { outcome, at_once: false, announced: false, give_up: None, said_good_bye: false });
     }
 
-    pub(super) fn leave_at_once(&mut self, now: Moment) {
-        self.leave(now, Ok(Exit::Left));
+    pub(super) fn leave_at_once(&mut self) {
+        self.leave(Ok(Exit::Left));
         if let Some(leaving) = &mut self.leaving {
             leaving.at_once = true;
         }
     }
+}
 
+impl<P: Part> Driver<P> {
     /// Does the next step of leaving. Says how it ended, when it has.
     pub(super) fn go_on_leaving(&mut self, now: Moment) -> Option<Result<Exit, Error>> {
-        self.leaving.as_ref()?;
-        let phase = self.parts.machine.standing().phase;
-        if !self.is_stopping() && phase != Phase::Leading {
-            self.stop_application(Why::Leaving);
+        let Driver { agent, part, .. } = self;
+        agent.leaving.as_ref()?;
+        let bound = part.is_bound();
+        if !part.is_stopping() && !bound {
+            agent.stop_application(Why::Leaving);
         }
-        let stopped = self.parts.supervised.as_ref().is_none_or(|supervised| supervised.application.is_empty());
-        // What cannot be released is left to expire.
-        let released = matches!(phase, Phase::Idle | Phase::Watching) || self.is_lapsing();
-        let leaving = self.leaving.as_mut()?;
-        if stopped && leaving.give_up.is_none() && phase != Phase::Leading {
-            // Load balancers are given their time to notice before others may lead.
-            leaving.give_up = Some(now + self.parts.timing.release_after().duration() + STORE_WITHIN);
+        let stopped = agent.supervised.as_ref().is_none_or(|supervised| supervised.application.is_empty());
+        let leaving = agent.leaving.as_mut()?;
+        if stopped && leaving.give_up.is_none() && !bound {
+            leaving.give_up = Some(now + part.notice() + STORE_WITHIN);
         }
         let out_of_patience = leaving.give_up.is_some_and(|give_up| give_up <= now);
         if (leaving.said_good_bye || out_of_patience) && stopped {
-            let outcome = std::mem::replace(&mut leaving.outcome, Ok(Exit::Left));
-            return Some(outcome);
+            return Some(std::mem::replace(&mut leaving.outcome, Ok(Exit::Left)));
         }
-        if stopped && released && !leaving.announcing {
-            self.announce(LedgerState::Gone);
+        if agent.word.is_free() {
+            if !std::mem::replace(&mut leaving.announced, true) {
+                agent.say(LedgerState::Leaving);
+            } else if stopped && part.is_released() {
+                agent.say(LedgerState::Gone);
+            }
         }
         None
     }
 
-    fn announce(&mut self, state: LedgerState) {
-        let Some(leaving) = &mut self.leaving else { return };
-        leaving.announcing = true;
-        let (registry, set, id) =
-            (self.parts.registry.clone(), self.parts.config.set.clone(), self.parts.config.instance.clone());
-        let only = Some(self.parts.life.incarnation());
-        self.effects.spawn(async move {
-            if let Err(error) = registry.set_state(&set, &id, only, state, id.as_str()).await {
-                tracing::warn!(instance = %id, %error, state = state.as_str(), "the state could not be written");
-            }
-            Event::Announced(state)
-        });
-    }
-
-    pub(super) fn announced(&mut self, state: LedgerState) {
-        if let Some(leaving) = &mut self.leaving {
-            leaving.announcing = false;
+    /// Our word was brought to the store, or could not be.
+    pub(super) fn said(&mut self, now: Moment, state: LedgerState, accepted: bool) {
+        self.agent.word.ended(now, state, accepted);
+        if let Some(leaving) = &mut self.agent.leaving {
             leaving.said_good_bye |= state == LedgerState::Gone;
         }
     }

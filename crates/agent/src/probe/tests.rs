@@ -1,11 +1,11 @@
-use steadfast_core::Epoch;
 use steadfast_core::lease::{Phase, Standing};
+use steadfast_core::{Epoch, Incarnation};
 use steadfast_host::http::HeaderMap;
 use steadfast_host::net::Peer;
-use steadfast_registry::ProbeReason;
+use steadfast_registry::{ProbeAnswer, ProbeReason};
 
 use super::*;
-use crate::standing::Posted;
+use crate::standing::{Cell, Posted, Serving};
 
 fn at(ms: u64) -> Moment {
     Moment::from_nanos(ms * 1_000_000)
@@ -14,14 +14,11 @@ fn at(ms: u64) -> Moment {
 fn leading_until(serve_until: Moment) -> Probe {
     let cell = Cell::new();
     let standing = Standing { phase: Phase::Leading, epoch: Epoch(7), serve_until, ..Standing::NEW };
-    cell.post(Posted { standing, carry_until: serve_until, reason: ProbeReason::Standby });
-    Probe {
-        set: "web".parse().unwrap(),
-        instance: "web-1".parse().unwrap(),
-        incarnation: Incarnation(0xa1),
-        cell,
-        gateways: Gateways::default(),
-    }
+    let serving = Serving::Leased { standing, carry_until: serve_until };
+    cell.post(Posted { serving, reason: ProbeReason::Standby });
+    let (set, instance) = ("web".parse().unwrap(), "web-1".parse().unwrap());
+    let speaker = Speaker { set, instance, incarnation: Incarnation(0xa1), cell };
+    Probe { speaker, gateways: Gateways::default() }
 }
 
 fn request(method: Method, headers: &[(&'static str, &'static str)]) -> Request {

@@ -5,8 +5,9 @@ use steadfast_core::{Epoch, InstanceId, Moment};
 use steadfast_host::clock;
 use steadfast_registry::{Error as RegistryError, EventKind, Snapshot};
 
-use super::Loop;
+use super::Contender;
 use super::stop::Reason;
+use crate::driver::Agent;
 
 /// What was said last.
 #[derive(Debug, Default)]
@@ -74,9 +75,9 @@ impl Report {
     }
 }
 
-impl Loop {
+impl Contender {
     /// Says where we stand, when that changed.
-    pub(super) fn report_standing(&mut self, standing: &Standing) {
+    pub(super) fn report_standing(&mut self, agent: &Agent, standing: &Standing) {
         let before = self.report.phase.replace(standing.phase);
         if before == Some(standing.phase) {
             return;
@@ -85,11 +86,11 @@ impl Loop {
         if leads {
             self.report.lost = false;
             self.report.led_at = standing.epoch;
-            self.report_leading(standing);
+            self.report_leading(agent, standing);
         } else if before == Some(Phase::Leading) {
-            self.parts.epoch_file.tell(None);
+            self.epoch_file.tell(None);
         }
-        let notify = &self.parts.controls.notify;
+        let notify = &agent.controls.notify;
         if leads {
             notify.status(&format!("leading, epoch {}", standing.epoch));
         } else if before.is_none() || before == Some(Phase::Leading) {
@@ -97,15 +98,15 @@ impl Loop {
         }
     }
 
-    fn report_leading(&self, standing: &Standing) {
+    fn report_leading(&self, agent: &Agent, standing: &Standing) {
         let taking = self.report.taking.clone().unwrap_or(Taking { from: None, reason: "first", since: None });
-        let (set, instance) = (&self.parts.config.set, &self.parts.config.instance);
+        let (set, instance) = (&agent.config.set, &agent.config.instance);
         let epoch = standing.epoch;
         let from = taking.from.as_ref().map_or("nobody", |id| id.as_str());
         let unchanged_ms = taking.since.map_or(0, |since| clock::now().since(since).as_millis());
         tracing::info!(%set, %instance, %epoch, from, reason = taking.reason, unchanged_ms, "leading");
-        self.parts.epoch_file.tell(Some(epoch));
-        self.parts.notes.note(EventKind::Leading {
+        self.epoch_file.tell(Some(epoch));
+        agent.notes.note(EventKind::Leading {
             instance: instance.clone().into(),
             epoch: epoch.0,
             from: taking.from.map(Into::into),
@@ -114,12 +115,12 @@ impl Loop {
     }
 
     /// Says why we stop.
-    pub(super) fn report_stop(&mut self, reason: Reason) {
-        let (set, instance) = (&self.parts.config.set, &self.parts.config.instance);
+    pub(super) fn report_stop(&mut self, agent: &Agent, reason: Reason) {
+        let (set, instance) = (&agent.config.set, &agent.config.instance);
         let epoch = self.report.led_at;
         tracing::info!(%set, %instance, %epoch, reason = reason.as_str(), "stopped leading");
         self.report.lost = reason == Reason::Lost;
-        self.parts.notes.note(EventKind::Stopped {
+        agent.notes.note(EventKind::Stopped {
             instance: instance.clone().into(),
             epoch: epoch.0,
             reason: reason.as_str().to_owned(),

@@ -14,7 +14,7 @@ use crate::life::Life;
 const WRITE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Sends one attempt, once.
-pub(crate) async fn attempt(leases: Arc<Leases>, attempt: Attempt) -> Event {
+pub(super) async fn attempt(leases: Arc<Leases>, attempt: Attempt) -> Event {
     let ended = send(&leases, &attempt).await;
     match attempt.hold {
         Hold::Renew => tracing::trace!(epoch = %attempt.record.epoch, ?ended, "renewing the lease"),
@@ -35,7 +35,7 @@ async fn send(leases: &Leases, attempt: &Attempt) -> Event {
 }
 
 /// Reads the lease.
-pub(crate) async fn read(leases: Arc<Leases>, within: Duration) -> Event {
+pub(super) async fn read(leases: Arc<Leases>, within: Duration) -> Event {
     match tokio::time::timeout(within, leases.read(within)).await {
         Ok(Ok(seen)) => Event::Read(Some(seen)),
         Ok(Err(error)) => {
@@ -47,7 +47,7 @@ pub(crate) async fn read(leases: Arc<Leases>, within: Duration) -> Event {
 }
 
 /// Writes the epoch down, as often as it takes: without it the lease is not taken.
-pub(crate) async fn remember(life: Arc<Life>, memory: Memory) -> Event {
+pub(super) async fn remember(life: Arc<Life>, memory: Memory) -> Event {
     loop {
         let writer = Arc::clone(&life);
         match tokio::task::spawn_blocking(move || writer.remember(memory)).await {

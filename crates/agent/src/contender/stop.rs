@@ -8,8 +8,9 @@ use steadfast_core::lease::{self, StopCause};
 use steadfast_host::clock;
 use steadfast_registry::LedgerState;
 
-use super::Loop;
+use super::Contender;
 use crate::application::Why;
+use crate::driver::Agent;
 use crate::event::Event;
 use crate::gateways;
 
@@ -60,47 +61,54 @@ impl Reason {
     }
 }
 
-impl Loop {
+impl Stop {
+    /// Whether what serves could not be stopped.
+    pub(super) fn is_lapsing(self) -> bool {
+        self.stage == Stage::Lapsing
+    }
+}
+
+impl Contender {
     /// The machine wants what serves to be stopped.
-    pub(super) fn stop(&mut self, cause: StopCause) {
-        let reason = self.reason_of(cause);
-        self.report_stop(reason);
+    pub(super) fn stop(&mut self, agent: &mut Agent, cause: StopCause) {
+        let reason = self.reason_of(agent, cause);
+        self.report_stop(agent, reason);
         match reason {
             Reason::Lost => {
                 // Whoever was waited for has no more time; an application on its way down goes on.
                 self.stop = self.stop.filter(|stop| stop.stage == Stage::Ending);
-                self.cut();
+                self.cut(agent);
             }
-            Reason::Died => self.end(reason),
+            Reason::Died => self.end(agent, reason),
             Reason::HandOver | Reason::Draining | Reason::Leaving | Reason::Unhealthy => {
                 self.stop = Some(Stop { reason, stage: Stage::Grace });
-                self.begin_grace(reason);
+                self.begin_grace(agent, reason);
             }
         }
     }
 
-    fn reason_of(&self, cause: StopCause) -> Reason {
-        let healthy = self.parts.checks.verdict() == Verdict::Healthy;
+    fn reason_of(&self, agent: &Agent, cause: StopCause) -> Reason {
+        let healthy = agent.checks.verdict() == Verdict::Healthy;
         match cause {
             StopCause::HandOver => Reason::HandOver,
             StopCause::Died => Reason::Died,
             StopCause::Lost => Reason::Lost,
-            StopCause::Unfit if self.leaving.is_some() => Reason::Leaving,
-            StopCause::Unfit if self.parts.books.state() != Some(LedgerState::Open) => Reason::Draining,
+            StopCause::Unfit if agent.leaving.is_some() => Reason::Leaving,
+            StopCause::Unfit if agent.books.state() != Some(LedgerState::Open) => Reason::Draining,
             StopCause::Unfit if healthy => Reason::HandOver,
             StopCause::Unfit => Reason::Unhealthy,
         }
     }
 
     /// Waits until gateways and gates have let go. The probe says no by now, and the gates take on nothing.
-    fn begin_grace(&mut self, reason: Reason) {
+    fn begin_grace(&mut self, agent: &mut Agent, reason: Reason) {
         let now = clock::now();
         let bound = if reason == Reason::Unhealthy { GRACE_UNHEALTHY } else { GRACE };
-        let bound = bound.min(self.parts.config.stop_within.duration());
-        let window = gateways::window(self.parts.timing.ttl().duration() - self.parts.timing.margin());
-        let (gateways, gates) = (self.parts.gateways.clone(), self.parts.gates.clone());
-        let at_once = self.parts.controls.at_once.clone();
-        self.effects.spawn(async move {
+        let bound = bound.min(agent.config.stop_within.duration());
+        let window = gateways::window(self.timing.ttl().duration() - self.timing.margin());
+        let (gateways, gates) = (self.gateways.clone(), self.gates.clone());
+        let at_once = agent.controls.at_once.clone();
+        agent.effects.spawn(async move {
             let patient = async {
                 let (holding, ()) =
                     tokio::join!(gateways.let_go(now - window, now + bound), gates.at_rest(now + bound));
@@ -117,42 +125,37 @@ impl Loop {
     }
 
     /// Time is up, or nobody is left.
-    pub(super) fn let_go(&mut self) {
+    pub(super) fn let_go(&mut self, agent: &mut Agent) {
         let Some(stop) = self.stop.filter(|stop| stop.stage == Stage::Grace) else { return };
-        tracing::debug!(instance = %self.parts.config.instance, "those who used the instance have let go");
-        self.end(stop.reason);
+        tracing::debug!(instance = %agent.config.instance, "those who used the instance have let go");
+        self.end(agent, stop.reason);
         match stop.reason {
-            Reason::Unhealthy => self.stop_application(Why::Unhealthy),
-            Reason::Leaving => self.stop_application(Why::Leaving),
+            Reason::Unhealthy => agent.stop_application(Why::Unhealthy),
+            Reason::Leaving => agent.stop_application(Why::Leaving),
             // Behind its gates the application may stay.
-            _ if self.parts.gates.cover_all() => {}
-            _ => self.stop_application(Why::HandOver),
+            _ if self.gates.cover_all() => {}
+            _ => agent.stop_application(Why::HandOver),
         }
     }
 
     /// Tells the machine when nothing serves any more.
-    pub(super) fn go_on_stopping(&mut self, now: Moment) {
+    pub(super) fn go_on_stopping(&mut self, agent: &mut Agent, now: Moment) {
         let Some(stop) = self.stop.filter(|stop| stop.stage == Stage::Ending) else { return };
         // A gate's own thread may still be passing on what it was permitted to a moment ago.
-        if !self.parts.gates.is_empty() {
+        if !self.gates.is_empty() {
             return;
         }
-        let behind_gates = self.parts.gates.cover_all();
-        let answer = match &self.parts.supervised {
+        let behind_gates = self.gates.cover_all();
+        let answer = match &agent.supervised {
             _ if behind_gates => lease::Event::Stopped,
             Some(supervised) if supervised.application.is_empty() => lease::Event::Stopped,
             Some(_) => return,
             None => lease::Event::CannotStop,
         };
-        tracing::debug!(instance = %self.parts.config.instance, ?answer, "what served has ended");
+        tracing::debug!(instance = %agent.config.instance, ?answer, "what served has ended");
         let lapses = answer == lease::Event::CannotStop;
         self.stop = lapses.then_some(Stop { stage: Stage::Lapsing, ..stop });
-        self.tell(now, answer);
-    }
-
-    /// Whether a step-down is under way that ends by our doing.
-    pub(super) fn is_stopping(&self) -> bool {
-        self.stop.is_some_and(|stop| stop.stage != Stage::Lapsing)
+        self.tell(agent, now, answer);
     }
 
     /// Whether those who use the instance are being waited for.
@@ -160,27 +163,22 @@ impl Loop {
         self.stop.is_some_and(|stop| stop.stage == Stage::Grace)
     }
 
-    /// Whether what served could not be stopped.
-    pub(super) fn is_lapsing(&self) -> bool {
-        self.stop.is_some_and(|stop| stop.stage == Stage::Lapsing)
-    }
-
     /// From here on nobody is waited for any more: what the gates carry is reset, and the loop told once it is.
-    fn end(&mut self, reason: Reason) {
+    fn end(&mut self, agent: &mut Agent, reason: Reason) {
         // First, as posting while those who use the instance may finish would let the gates carry on.
         self.stop = Some(Stop { reason, stage: Stage::Ending });
-        self.cut();
-        let gates = self.parts.gates.clone();
-        self.effects.spawn(async move {
+        self.cut(agent);
+        let gates = self.gates.clone();
+        agent.effects.spawn(async move {
             gates.emptied().await;
             Event::Emptied
         });
     }
 
     /// Ends everything the gates carry, now.
-    fn cut(&mut self) {
+    fn cut(&mut self, agent: &Agent) {
         self.carry_until = Moment::ZERO;
-        self.post();
-        self.parts.gates.cut();
+        self.post(agent);
+        self.gates.cut();
     }
 }

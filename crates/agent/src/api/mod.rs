@@ -1,0 +1,202 @@
+//! The agent's own API, for its application: which epoch it leads at, which clients are here, how much it carries.
+//!
+//! ```text
+//! GET    /v1/epoch             where the instance stands: what the probe says, always 200
+//! PUT    /v1/clients/{client}  this client is connected here   {"weight": 8}, or nothing
+//! DELETE /v1/clients/{client}  its last connection closed
+//! PUT    /v1/load              {"used": 12.5}
+//! GET    /metrics  /healthz
+//! ```
+//!
+//! It is a Unix socket of this user alone, or a loopback port if that is wished for; there is no token.
+
+mod clients;
+mod metrics;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use steadfast_core::Weight;
+use steadfast_core::client::ClientKey;
+use steadfast_host::clock;
+use steadfast_host::http::{self, Limits, Method, Request, Response, StatusCode};
+use steadfast_host::net::{BindError, Listener};
+use steadfast_host::problem::Problem;
+use steadfast_host::shutdown::Shutdown;
+use tokio::task::JoinHandle;
+
+use crate::life::Life;
+use crate::load::Load;
+use crate::member::Clients;
+use crate::standing::Speaker;
+use crate::{AgentConfig, ApiAddress, Error};
+
+/// Connections at once: an application needs one, or one a thread.
+const CONNECTIONS: usize = 1024;
+/// Bytes of a request's body.
+const BODY_BYTES: usize = 4 * 1024;
+
+/// The API, listening and not answering yet.
+#[derive(Debug)]
+pub(crate) struct Api {
+    listener: Listener,
+    url: String,
+    speaker: Speaker,
+    load: Load,
+}
+
+/// The API at work.
+#[derive(Debug)]
+pub(crate) struct Served {
+    shutdown: Shutdown,
+    server: JoinHandle<()>,
+}
+
+/// Everything an answer is made of.
+struct Desk {
+    speaker: Speaker,
+    load: Load,
+    /// None in a single set.
+    clients: Option<Clients>,
+}
+
+impl Api {
+    /// Listens where `config` says. `None` where nothing is said and the usual place cannot be had.
+    pub(crate) fn bind(config: &AgentConfig, life: &Life, speaker: Speaker, load: Load) -> Result<Option<Api>, Error> {
+        let failed = |cause| Error::Listen { what: "the application's API".to_owned(), cause };
+        let bound = match &config.api {
+            Some(ApiAddress::Unix(path)) => unix(path),
+            Some(ApiAddress::Loopback(address)) => Listener::tcp(*address).map(|listener| {
+                let url = listener.local_addr().map(|address| format!("http://{address}")).unwrap_or_default();
+                (listener, url)
+            }),
+            None => match unix(&life.api_socket()) {
+                Err(cause) if cause.source.kind() == std::io::ErrorKind::InvalidInput => {
+                    tracing::warn!(instance = %config.instance, %cause, "there is no API for the application");
+                    return Ok(None);
+                }
+                bound => bound,
+            },
+        };
+        let (listener, url) = bound.map_err(failed)?;
+        Ok(Some(Api { listener, url, speaker, load }))
+    }
+
+    /// What the application is told: `unix:/path`, or `http://address:port`.
+    pub(crate) fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// Answers from now on; about clients only where there are `clients`.
+    pub(crate) fn serve(self, clients: Option<Clients>) -> Served {
+        let limits = Limits {
+            connections: CONNECTIONS,
+            body_bytes: BODY_BYTES,
+            drain: Duration::from_secs(1),
+            ..Limits::default()
+        };
+        let desk = Arc::new(Desk { speaker: self.speaker, load: self.load, clients });
+        let handler = move |request: Request| {
+            let desk = Arc::clone(&desk);
+            async move { desk.answer(request).await.unwrap_or_else(Response::from) }
+        };
+        let shutdown = Shutdown::new();
+        let server = tokio::spawn(http::serve(self.listener, Arc::new(handler), limits, shutdown.clone()));
+        Served { shutdown, server }
+    }
+}
+
+impl Served {
+    /// Ends it, once what is under way is answered.
+    pub(crate) async fn end(mut self) {
+        self.shutdown.begin();
+        if (&mut self.server).await.is_err() {
+            tracing::error!("the application's API ended by a panic: this is a bug in Steadfast");
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn unix(path: &std::path::Path) -> Result<(Listener, String), BindError> {
+    Ok((Listener::unix(path)?, format!("unix:{}", path.display())))
+}
+
+impl Desk {
+    async fn answer(&self, request: Request) -> Result<Response, Problem> {
+        match request.path.as_str() {
+            "/healthz" => get(&request).map(|()| Response::text("ok\n")),
+            "/metrics" => get(&request).map(|()| metrics::page(self, clock::now())),
+            "/v1/epoch" => get(&request).map(|()| Response::json(StatusCode::OK, &self.speaker.answer(clock::now()))),
+            "/v1/load" => self.load(&request),
+            path => match path.strip_prefix("/v1/clients/") {
+                Some(client) => {
+                    let client = client.parse().map_err(|bad| not_a_client(&bad))?;
+                    self.client(&request, client).await
+                }
+                None => Err(Problem::not_found(
+                    "there are /v1/epoch, /v1/clients/{client}, /v1/load, /metrics and /healthz",
+                )),
+            },
+        }
+    }
+
+    fn load(&self, request: &Request) -> Result<Response, Problem> {
+        self.of_sticky_set()?;
+        if request.method != Method::PUT {
+            return Err(Problem::method_not_allowed("the load is told by PUT"));
+        }
+        self.load.report(used(&request.body)?, clock::now());
+        Ok(Response::new(StatusCode::NO_CONTENT))
+    }
+
+    async fn client(&self, request: &Request, client: ClientKey) -> Result<Response, Problem> {
+        let clients = self.of_sticky_set()?;
+        match request.method {
+            Method::PUT => clients.put(client, &request.body).await,
+            Method::DELETE => clients.delete(client).await,
+            _ => Err(Problem::method_not_allowed("a client is told by PUT, and its leaving by DELETE")),
+        }
+    }
+
+    fn of_sticky_set(&self) -> Result<&Clients, Problem> {
+        self.clients.as_ref().ok_or_else(|| {
+            let detail = format!("the set {} is single: it has no clients, and no load is asked", self.speaker.set);
+            Problem::new(StatusCode::CONFLICT, "single-set", detail)
+        })
+    }
+}
+
+/// How much the application carries, as the body of a report says it.
+fn used(body: &[u8]) -> Result<Weight, Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        used: f64,
+    }
+    let bad = |why: String| Problem::bad_request("bad-load", format!(r#"expected {{"used": 12.5}}: {why}"#));
+    let Body { used } = serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?;
+    // A measured number may have any number of places. What is too large for an integer stays too large as one.
+    let milli = (used * 1000.0).round();
+    let weight = if milli >= 0.0 { Weight::from_milli(milli as u64) } else { None };
+    weight.ok_or_else(|| bad(format!("used is a number from 0 to {}", Weight::MAX)))
+}
+
+fn get(request: &Request) -> Result<(), Problem> {
+    match request.method {
+        Method::GET | Method::HEAD => Ok(()),
+        _ => Err(Problem::method_not_allowed("this is only read, by GET")),
+    }
+}
+
+fn not_a_client(bad: &impl std::fmt::Display) -> Problem {
+    Problem::bad_request("bad-client", format!("{bad}; in the path it is percent-encoded"))
+}
+
+#[cfg(test)]
+mod tests;
