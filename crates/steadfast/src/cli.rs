@@ -2,6 +2,8 @@
 //!
 //! Every flag can be given as `STEADFAST_<FLAG>` too. Secrets never stand on a command line: they come from files.
 
+mod clients;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -12,14 +14,19 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use steadfast_agent::Restart;
 use steadfast_core::{Host, InstanceId, SetName, Span};
 
+pub use self::clients::{Clients, Drain, Explain, Forget, Move, Place, Verify};
+
 /// Where a command finds the API where nothing else is said.
 pub const DEFAULT_ADMIN_URL: &str = "http://127.0.0.1:7400";
 
 /// Steadfast keeps stateful services available that an ordinary load balancer would break.
 ///
-/// Several copies of an application run and exactly one answers. An agent beside each copy contends for a lease; only
-/// its holder's health probe says 200. When it stops, another one takes over: behind any load balancer, or behind
-/// Steadfast's own gateway without a failed request.
+/// Single sets: several copies of an application run and exactly one answers. An agent beside each copy contends for a
+/// lease; only its holder's health probe says 200. When it stops, another one takes over: behind any load balancer, or
+/// behind Steadfast's own gateway without a failed request.
+///
+/// Sticky sets: each client has one home among the copies, chosen by the work it brings and the room there is, written
+/// down, and kept. The gateway redirects it there, forwards it, or tells it where to go.
 #[derive(Debug, Parser)]
 #[command(
     name = "steadfast",
@@ -28,7 +35,7 @@ pub const DEFAULT_ADMIN_URL: &str = "http://127.0.0.1:7400";
     arg_required_else_help = true,
     after_help = "Begin here:
   steadfast demo                                  three copies under load on this machine; kill one and look
-  steadfast init single                           a commented file to start from
+  steadfast init single                           a commented file to start from; or: init sticky
   steadfast agent --set web --kind single -- ./app    one copy of your own application
 
 Exit codes: 0 yes, 1 no or failed, 2 usage or configuration, 3 unreachable, 4 refused with a reason."
@@ -69,7 +76,14 @@ impl Command {
             Command::Status(flags) => Some(&mut flags.reach),
             Command::Instances(flags) | Command::Leader(flags) => Some(&mut flags.reach),
             Command::Events(flags) => Some(&mut flags.reach),
-            Command::Drain(flags) | Command::Undrain(flags) => Some(&mut flags.reach),
+            Command::Clients(flags) => Some(&mut flags.reach),
+            Command::Explain(flags) => Some(&mut flags.reach),
+            Command::Place(flags) => Some(&mut flags.reach),
+            Command::Move(flags) => Some(&mut flags.reach),
+            Command::Forget(flags) => Some(&mut flags.reach),
+            Command::Drain(flags) => Some(&mut flags.reach),
+            Command::Undrain(flags) => Some(&mut flags.reach),
+            Command::Verify(flags) => Some(&mut flags.reach),
             Command::Switchover(flags) => Some(&mut flags.reach),
             Command::Apply(flags) => Some(&mut flags.reach),
             _ => None,
@@ -138,20 +152,32 @@ pub enum Command {
     Watch(Watch),
     /// Write a commented configuration file to start from.
     Init(Init),
-    /// One screen: every set, who leads it, how its instances are, and what is wrong.
+    /// One screen: every set, who leads it or how full it is, how its instances are, and what is wrong.
     Status(Status),
     /// The instances of a set.
     Instances(OfSet),
-    /// The leader of a set; exit code 1 if it has none.
+    /// The leader of a single set; exit code 1 if it has none.
     Leader(OfSet),
-    /// What happened: leaders, drains, switchovers.
+    /// The clients of a sticky set: who is or was there, where, why, since when.
+    Clients(Clients),
+    /// Why a client is where it is, and where it would go now.
+    Explain(Explain),
+    /// What happened: leaders, losses, drains, clients moved by hand.
     Events(Events),
-    /// Take an instance out: a leader hands over and does not lead again until `undrain`.
-    Drain(OfInstance),
+    /// Give a client a home before it comes.
+    Place(Place),
+    /// Move a client to another home.
+    Move(Move),
+    /// Forget a client.
+    Forget(Forget),
+    /// Take an instance out: no new clients; a leader hands over and does not lead again until `undrain`.
+    Drain(Drain),
     /// Let a drained instance take part again.
     Undrain(OfInstance),
     /// Hand the lease of a set over, to whom you name or to whoever is ready.
     Switchover(Switchover),
+    /// Check that the books of sticky sets agree: what instances are charged, and what their clients weigh.
+    Verify(Verify),
     /// Write the settings of a file's sets over the store's, showing the difference.
     Apply(Apply),
     /// Check a configuration file and say what is wrong with it.
@@ -361,7 +387,7 @@ pub struct Status {
 /// A command about a set.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  steadfast instances web
+  steadfast instances recorder
   steadfast leader web --json
   [ \"$(steadfast leader web)\" = web-1 ] && echo web-1 leads")]
 pub struct OfSet {
@@ -401,8 +427,8 @@ pub struct Events {
 /// A command about an instance.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  steadfast drain web web-1
-  steadfast undrain web web-1")]
+  steadfast undrain web web-1
+  steadfast undrain recorder rec-1 --json")]
 pub struct OfInstance {
     /// The set
     pub set: SetName,

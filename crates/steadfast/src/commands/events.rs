@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use steadfast_core::InstanceId;
 use steadfast_registry::EventKind;
 
-use super::print::{Paint, err, json, out, when};
+use super::print::{Paint, count, err, json, out, when};
 use super::reach::api;
 use crate::admin::view::{EventCursor, EventView};
 use crate::cli;
@@ -73,28 +74,46 @@ fn sentence(kind: &EventKind) -> String {
         EventKind::State { instance, state } => format!("{} is {}", instance.0, state.as_str()),
         EventKind::Switchover { epoch, to: Some(to) } => format!("epoch {epoch} shall end, and {} shall lead", to.0),
         EventKind::Switchover { epoch, to: None } => format!("epoch {epoch} shall end: a switchover was ordered"),
+        EventKind::Settings => "the settings were changed".to_owned(),
+        EventKind::InstanceLost { instance, clients: 0 } => {
+            format!("{} is lost: nobody heard of it, and no client was at home there", instance.0)
+        }
         EventKind::InstanceLost { instance, clients } => {
-            format!("{} is lost: nobody heard of it; {clients} clients are at home there", instance.0)
+            format!("{} is lost: nobody heard of it; {} at home there", instance.0, homes(*clients))
         }
         EventKind::InstanceBack { instance } => format!("{} is back: it had been taken for lost", instance.0),
-        EventKind::Drained { instance } => format!("{} is empty: it is drained", instance.0),
-        EventKind::DrainWaits { instance, connected, no_room } => format!(
-            "{} is past its deadline: {connected} connected clients cannot be made to leave, for {no_room} there is no room",
-            instance.0
-        ),
+        EventKind::Drained { instance } => format!("{} is drained: no client is charged there any more", instance.0),
+        EventKind::DrainWaits { instance, connected, no_room } => drain_waits(&instance.0, *connected, *no_room),
         EventKind::ClientMoved { client, from: Some(from), to } => {
-            format!("client {} was moved from {} to {}", client.0, from.0, to.0)
+            format!("client {} was moved by hand from {} to {}", client.0, from.0, to.0)
         }
-        EventKind::ClientMoved { client, from: None, to } => format!("client {} was moved to {}", client.0, to.0),
-        EventKind::ClientForgotten { client } => format!("client {} was forgotten", client.0),
-        EventKind::ClientOverweight { client, declared, charged } => format!(
-            "client {} says it weighs {} and stays charged {}: its home has no more room",
-            client.0, declared.0, charged.0
-        ),
+        EventKind::ClientMoved { client, from: None, to } => {
+            format!("client {} was moved by hand to {}", client.0, to.0)
+        }
+        EventKind::ClientForgotten { client } => format!("client {} was forgotten by hand", client.0),
+        EventKind::ClientOverweight { client, declared, charged } => {
+            format!(
+                "client {} says it weighs {}, which its home has no room for: it stays charged {}",
+                client.0, declared.0, charged.0
+            )
+        }
         EventKind::ClientOverflow { client, home } => {
-            format!("client {} was charged above the capacity of {}", client.0, home.0)
+            format!("client {} was charged to {} above its capacity, as the set wants it", client.0, home.0)
         }
-        EventKind::Settings => "the settings were changed".to_owned(),
         EventKind::Other => "something a newer version wrote down".to_owned(),
     }
 }
+
+fn homes(clients: u64) -> String {
+    if clients == 1 { "1 client is".to_owned() } else { format!("{} clients are", count(clients)) }
+}
+
+/// A drain whose deadline has passed, and why clients are left.
+fn drain_waits(instance: &InstanceId, connected: u64, no_room: u64) -> String {
+    let why = [(connected, "connected and cannot be made to leave"), (no_room, "without room elsewhere")];
+    let why = why.iter().filter(|(number, _)| *number > 0).map(|(number, why)| format!("{} {why}", homes(*number)));
+    format!("{instance} is past the deadline of its drain: {}", why.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,16 @@
 //! The commands: each reads its flags, asks the [`Api`](crate::admin::Api), and prints for people or as JSON.
 
+mod clients;
+mod drain;
 mod events;
+mod explain;
 mod files;
 mod orders;
 pub(crate) mod print;
 pub(crate) mod reach;
 mod sets;
 mod status;
+mod verify;
 
 use std::io::ErrorKind;
 
@@ -41,8 +45,14 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Instances(flags) => sets::instances(&flags).await,
         Command::Leader(flags) => sets::leader(&flags).await,
         Command::Events(flags) => events::run(&flags).await,
-        Command::Drain(flags) => orders::drain(&flags).await,
-        Command::Undrain(flags) => orders::undrain(&flags).await,
+        Command::Clients(flags) => clients::list(&flags).await,
+        Command::Explain(flags) => explain::run(&flags).await,
+        Command::Place(flags) => clients::place(&flags).await,
+        Command::Move(flags) => clients::move_to(&flags).await,
+        Command::Forget(flags) => clients::forget(&flags).await,
+        Command::Drain(flags) => drain::drain(&flags).await,
+        Command::Undrain(flags) => drain::undrain(&flags).await,
+        Command::Verify(flags) => verify::run(&flags).await,
         Command::Switchover(flags) => orders::switchover(&flags).await,
         Command::Apply(flags) => orders::apply(&flags).await,
     }

@@ -1,16 +1,16 @@
-//! What changes something: `drain`, `undrain`, `switchover`, `apply`.
+//! What changes something of a set as a whole: `switchover`, `apply`.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use steadfast_core::{InstanceId, SetName};
 use steadfast_host::clock;
-use steadfast_registry::{LedgerState, Text};
+use steadfast_registry::Text;
 
 use super::print::{err, json, out, out_text};
 use super::reach::api;
 use crate::admin::Api;
-use crate::admin::view::{DrainOrder, LeaderView, LeaseState, SettingsChange, StateChange, SwitchoverOrdered};
+use crate::admin::view::{LeaderView, LeaseState, SettingsChange, SwitchoverOrdered};
 use crate::cli;
 use crate::config::{Config, changed_lines, lines};
 use crate::exit::{Exit, Failure, Outcome};
@@ -19,47 +19,6 @@ use crate::exit::{Exit, Failure, Outcome};
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long it does.
 const WAIT_FOR: Duration = Duration::from_secs(30);
-
-pub(super) async fn drain(flags: &cli::OfInstance) -> Outcome {
-    let change = api(&flags.reach)?.drain(&flags.set, &flags.instance, &DrainOrder::default()).await?;
-    if flags.output.json {
-        json(&change)?;
-    } else {
-        out(drained(&change))?;
-    }
-    Ok(Exit::Yes)
-}
-
-fn drained(change: &StateChange) -> String {
-    let (instance, set) = (&change.instance.0, &change.set.0);
-    match change.before {
-        LedgerState::Draining => format!("{instance} of set {set} was drained already"),
-        _ => format!("{instance} of set {set} is drained: it does not lead until `steadfast undrain {set} {instance}`"),
-    }
-}
-
-pub(super) async fn undrain(flags: &cli::OfInstance) -> Outcome {
-    let change = api(&flags.reach)?.undrain(&flags.set, &flags.instance).await?;
-    if flags.output.json {
-        json(&change)?;
-    } else {
-        out(format_args!("{}", undrained(&change)))?;
-    }
-    Ok(Exit::Yes)
-}
-
-fn undrained(change: &StateChange) -> String {
-    let (instance, set) = (&change.instance.0, &change.set.0);
-    match change.before {
-        LedgerState::Draining => format!("{instance} of set {set} takes part again"),
-        LedgerState::Open => format!("{instance} of set {set} was not drained"),
-        LedgerState::Leaving | LedgerState::Gone | LedgerState::Lost => {
-            format!(
-                "{instance} of set {set} was not drained: its agent has stopped, and takes part when it starts again"
-            )
-        }
-    }
-}
 
 /// How a switchover that was waited for ended.
 #[derive(Serialize)]
@@ -158,6 +117,3 @@ fn difference(change: &SettingsChange) -> String {
     let lines = changed.into_iter().map(|(key, before, now)| line('-', key, before) + &line('+', key, now));
     format!("[sets.{set}]\n{}", lines.collect::<String>())
 }
-
-#[cfg(test)]
-mod tests;

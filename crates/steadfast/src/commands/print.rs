@@ -19,6 +19,12 @@ impl Paint {
         Paint(io::stdout().is_terminal() && !unwanted)
     }
 
+    /// For tests: nothing is painted.
+    #[cfg(test)]
+    pub(crate) fn plain() -> Paint {
+        Paint(false)
+    }
+
     pub(crate) fn bold(self, text: &str) -> String {
         self.with("1", text)
     }
@@ -70,27 +76,80 @@ pub(crate) fn err(line: impl fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
+/// How something that takes a while is going: one line on standard error that is rewritten where a person looks on, and
+/// told anew when it has changed where not.
+pub(crate) struct Live {
+    silent: bool,
+    terminal: bool,
+    shown: String,
+}
+
+impl Live {
+    /// For standard error as it is; with `silent` nothing is shown.
+    pub(crate) fn detect(silent: bool) -> Live {
+        Live { silent, terminal: io::stderr().is_terminal(), shown: String::new() }
+    }
+
+    pub(crate) fn show(&mut self, line: &str) {
+        if self.silent || self.shown == line {
+            return;
+        }
+        line.clone_into(&mut self.shown);
+        if self.terminal {
+            let _ = write!(io::stderr().lock(), "{CLEAR_LINE}{line}");
+        } else {
+            err(line);
+        }
+    }
+
+    /// Takes the line back: what comes next says how it ended.
+    pub(crate) fn end(&mut self) {
+        if self.terminal && !self.shown.is_empty() {
+            let _ = write!(io::stderr().lock(), "{CLEAR_LINE}");
+        }
+    }
+}
+
 /// Rows under a heading, the columns as wide as their widest cell; no spaces at the ends of lines.
 pub(crate) fn table(paint: Paint, indent: &str, heading: &[&str], rows: &[Vec<Cell>]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.chars().count());
-        cells.chain([heading[column].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
-    let heads: Vec<Cell> = heading.iter().map(|text| Cell::dim(*text)).collect();
-    let mut text = String::new();
-    for row in std::iter::once(&heads).chain(rows) {
-        let mut line = indent.to_owned();
-        for (index, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let last = index + 1 == row.len();
-            let pad = if last { 0 } else { width.saturating_sub(cell.text.chars().count()) + 2 };
-            line.push_str(&cell.painted(paint));
-            line.push_str(&" ".repeat(pad));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
+    Columns::new(heading).rows(paint, indent, rows)
+}
+
+/// A table that is shown in parts, as they become known. A column is as wide as the widest cell so far.
+pub(crate) struct Columns {
+    heading: Vec<Cell>,
+    widths: Vec<usize>,
+    begun: bool,
+}
+
+impl Columns {
+    pub(crate) fn new(heading: &[&str]) -> Columns {
+        let widths = heading.iter().map(|text| text.chars().count()).collect();
+        Columns { heading: heading.iter().map(|text| Cell::dim(*text)).collect(), widths, begun: false }
     }
-    text
+
+    /// The next rows, under the heading if they are the first.
+    pub(crate) fn rows(&mut self, paint: Paint, indent: &str, rows: &[Vec<Cell>]) -> String {
+        for row in rows {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.text.chars().count());
+            }
+        }
+        let heading = (!std::mem::replace(&mut self.begun, true)).then_some(&self.heading);
+        let mut text = String::new();
+        for row in heading.into_iter().chain(rows) {
+            let mut line = indent.to_owned();
+            for (index, (cell, width)) in row.iter().zip(&self.widths).enumerate() {
+                let last = index + 1 == row.len();
+                let pad = if last { 0 } else { width.saturating_sub(cell.text.chars().count()) + 2 };
+                line.push_str(&cell.painted(paint));
+                line.push_str(&" ".repeat(pad));
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
 }
 
 /// A cell of a table.
@@ -141,6 +200,47 @@ impl Cell {
     }
 }
 
+/// Draws how full something is, in the finest marks that are surely shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bar {
+    /// In eighths of a character.
+    Fine,
+    /// In whole characters, where the terminal may know no others.
+    Plain,
+}
+
+/// So many characters long is a full bar.
+const BAR_CELLS: usize = 10;
+/// A character filled by one to seven eighths.
+const EIGHTHS: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+
+impl Bar {
+    /// As the locale says what is shown.
+    pub(crate) fn detect() -> Bar {
+        let set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(|name| set(&name));
+        let locale = locale.and_then(|name| std::env::var(name).ok()).unwrap_or_default().to_ascii_lowercase();
+        if locale.contains("utf-8") || locale.contains("utf8") { Bar::Fine } else { Bar::Plain }
+    }
+
+    /// A bar for this part; more than the whole is drawn as the whole. Something is never drawn as nothing.
+    pub(crate) fn of(self, part: f64) -> String {
+        let eighths = (part.clamp(0.0, 1.0) * (BAR_CELLS * 8) as f64).round() as usize;
+        let eighths = if part > 0.0 { eighths.max(1) } else { eighths };
+        match self {
+            Bar::Fine => {
+                let mut text = "█".repeat(eighths / 8);
+                text.extend((eighths % 8).checked_sub(1).map(|index| EIGHTHS[index]));
+                text
+            }
+            Bar::Plain => {
+                let full = eighths.div_ceil(8);
+                format!("{}{}", "#".repeat(full), ".".repeat(BAR_CELLS - full))
+            }
+        }
+    }
+}
+
 /// A number with its thousands apart: `4 212`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -158,13 +258,18 @@ pub(crate) fn count(number: u64) -> String {
 pub(crate) fn ago(at: &str) -> Option<String> {
     let at: WallTime = at.parse().ok()?;
     let ms = clock::wall().unix_millis() - at.unix_millis();
-    let seconds = u64::try_from(ms).ok()? / 1000;
-    Some(match seconds {
+    Some(rough_span(u64::try_from(ms).ok()?))
+}
+
+/// A span for people: `2 min`.
+pub(crate) fn rough_span(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match seconds {
         0..=119 => format!("{seconds} s"),
         120..=7_199 => format!("{} min", seconds / 60),
         7_200..=172_799 => format!("{} h", seconds / 3_600),
         _ => format!("{} d", seconds / 86_400),
-    })
+    }
 }
 
 /// A time of the books as people read it: date and time apart, without the zone, which is UTC.

@@ -3,21 +3,27 @@
 use steadfast_core::EndpointName;
 use steadfast_registry::{LedgerState, Role, Text};
 
-use super::print::{Cell, Paint, err, json, out, out_text, table};
+use super::print::{Bar, Cell, Paint, count, err, json, out, out_text, table};
 use super::reach::api;
-use crate::admin::view::{InstanceView, LeaderView, LeaseState};
+use crate::admin::percent;
+use crate::admin::view::{InstanceView, LeaderView, LeaseState, SetView};
 use crate::cli::OfSet;
 use crate::exit::{Exit, Outcome};
 
+/// From here on an instance is shown as full.
+const FULL: f64 = 0.9;
+
 pub(super) async fn instances(flags: &OfSet) -> Outcome {
     let api = api(&flags.reach)?;
-    let found = api.instances(&flags.set).await?;
     if flags.output.json {
-        json(&found)?;
-    } else if found.instances.is_empty() {
+        json(&api.instances(&flags.set).await?)?;
+        return Ok(Exit::Yes);
+    }
+    let set = api.set(&flags.set).await?;
+    if set.instances.is_empty() {
         out(format_args!("set {} has no instances", flags.set))?;
     } else {
-        out_text(as_table(Paint::detect(), "", &found.instances))?;
+        out_text(of_set(Paint::detect(), "", &set))?;
     }
     Ok(Exit::Yes)
 }
@@ -56,10 +62,49 @@ pub(super) fn why_none(leader: &LeaderView) -> &'static str {
     }
 }
 
-/// Instances as a table.
-pub(super) fn as_table(paint: Paint, indent: &str, instances: &[InstanceView]) -> String {
-    let rows: Vec<Vec<Cell>> = instances.iter().map(row).collect();
-    table(paint, indent, &["INSTANCE", "STATE", "ROLE", "REASON", "EPOCH", "ENDPOINT", "PROBE", "HOST"], &rows)
+/// The instances of a set as a table.
+pub(super) fn of_set(paint: Paint, indent: &str, set: &SetView) -> String {
+    if set.leader.is_some() {
+        let rows: Vec<Vec<Cell>> = set.instances.iter().map(row).collect();
+        let heading = ["INSTANCE", "STATE", "ROLE", "REASON", "EPOCH", "ENDPOINT", "PROBE", "HOST"];
+        return table(paint, indent, &heading, &rows);
+    }
+    let rows: Vec<Vec<Cell>> = set.instances.iter().map(|one| sticky_row(one, Bar::detect())).collect();
+    let heading = ["INSTANCE", "STATE", "REASON", "FILL", "", "CHARGED", "OF", "CLIENTS", "ENDPOINT", "HOST"];
+    table(paint, indent, &heading, &rows)
+}
+
+fn sticky_row(one: &InstanceView, bar: Bar) -> Vec<Cell> {
+    let state = match one.state {
+        LedgerState::Open => Cell::plain(one.state.as_str()),
+        LedgerState::Lost => Cell::bad(one.state.as_str()),
+        LedgerState::Gone => Cell::dim(one.state.as_str()),
+        LedgerState::Draining | LedgerState::Leaving => Cell::unsure(one.state.as_str()),
+    };
+    let reason = match one.role {
+        Some(_) => Cell::plain(one.reason.clone()),
+        None if one.state.is_lost() => Cell::dim(one.reason.clone()),
+        None => Cell::bad(one.reason.clone()),
+    };
+    let fill = one.charged.part_of(one.capacity);
+    let text = fill.map_or_else(|| "-".to_owned(), percent);
+    let text = match fill {
+        Some(fill) if fill > 1.0 => Cell::bad(text),
+        Some(fill) if fill >= FULL => Cell::unsure(text),
+        _ => Cell::plain(text),
+    };
+    vec![
+        Cell::plain(one.id.0.as_str()),
+        state,
+        reason,
+        Cell::plain(fill.map(|fill| bar.of(fill)).unwrap_or_default()),
+        text,
+        Cell::plain(one.charged.to_string()),
+        Cell::plain(one.capacity.to_string()),
+        Cell::plain(count(one.clients)),
+        Cell::plain(endpoint(one)),
+        Cell::plain(one.host.clone().unwrap_or_else(|| "-".to_owned())),
+    ]
 }
 
 fn row(one: &InstanceView) -> Vec<Cell> {

@@ -2,22 +2,32 @@
 
 use super::print::{Paint, ago, count, json, out_text, when};
 use super::reach::api;
-use super::sets::{as_table, why_none};
-use crate::admin::Api;
-use crate::admin::view::{GatewaySetView, GatewayView, LeaderView, LeaseState, SetView, StatusView, Warning};
+use super::sets::{self, why_none};
+use crate::admin::view::{
+    GatewaySetView, GatewayView, LeaderView, LeaseState, SetView, StatusView, TotalsView, Warning,
+};
+use crate::admin::{Api, percent};
 use crate::cli::Status;
 use crate::exit::{Exit, Outcome};
 
 /// These say that something is wrong now; others, that something could be better.
-const GRAVE: [&str; 6] =
-    ["two-leaders", "no-candidates", "no-instances", "no-leader", "store-unavailable", "record-unusable"];
+const GRAVE: [&str; 8] = [
+    "two-leaders",
+    "no-candidates",
+    "no-instances",
+    "no-open-instance",
+    "no-keeper",
+    "no-leader",
+    "store-unavailable",
+    "record-unusable",
+];
 
 pub(super) async fn run(flags: &Status) -> Outcome {
     let api: Box<dyn Api> = api(&flags.reach)?;
     let mut status = api.status().await?;
     if let Some(only) = &flags.set {
         // Unknown names are explained by whoever knows the names.
-        api.leader(only).await?;
+        api.set(only).await?;
         status.sets.retain(|set| set.set.0 == *only);
         status.warnings.retain(|warning| warning.set.as_ref().is_none_or(|set| set.0 == *only));
     }
@@ -70,21 +80,30 @@ fn screen(paint: Paint, status: &StatusView) -> String {
 fn of_set(paint: Paint, set: &SetView, gateway: Option<&GatewayView>) -> String {
     let name = set.set.0.as_str();
     let kind = set.settings.as_ref().map_or("settings unusable", |settings| settings.kind());
-    let mut text = format!(
-        "{} ({kind})  {}\n",
-        paint.bold(name),
-        set.leader.as_ref().map(|leader| lease(paint, leader)).unwrap_or_default()
-    );
+    let sum = match (&set.leader, &set.totals) {
+        (Some(leader), _) => lease(paint, leader),
+        (None, Some(totals)) => filled(totals),
+        (None, None) => String::new(),
+    };
+    let mut text = format!("{} ({kind})  {sum}\n", paint.bold(name));
     if set.instances.is_empty() {
         text.push_str("  no instances with agents\n");
     } else {
-        text.push_str(&as_table(paint, "  ", &set.instances));
+        text.push_str(&sets::of_set(paint, "  ", set));
     }
     let seen = gateway.and_then(|gateway| gateway.sets.iter().find(|seen| seen.set == set.set));
     if let Some(seen) = seen {
         text.push_str(&format!("  {}\n", through_gateway(seen)));
     }
     text
+}
+
+/// What the clients of a sticky set come to.
+fn filled(totals: &TotalsView) -> String {
+    let clients =
+        if totals.clients == 1 { "1 client".to_owned() } else { format!("{} clients", count(totals.clients)) };
+    let fill = totals.fill.map(|fill| format!(" ({})", percent(fill))).unwrap_or_default();
+    format!("{clients} known, charged {} of {}{fill}", totals.charged, totals.capacity)
 }
 
 fn lease(paint: Paint, leader: &LeaderView) -> String {

@@ -16,3 +16,11 @@ fn numbers_are_read_at_a_glance() {
         assert_eq!(count(number), text);
     }
 }
+
+#[test]
+fn a_bar_is_as_long_as_something_is_full() {
+    let fine = [0.0, 0.001, 0.45, 1.0, 1.7].map(|part| Bar::Fine.of(part));
+    assert_eq!(fine, ["", "▏", "████▌", "██████████", "██████████"]);
+    let plain = [0.0, 0.001, 0.45, 1.0].map(|part| Bar::Plain.of(part));
+    assert_eq!(plain, ["..........", "#.........", "#####.....", "##########"]);
+}
