@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use steadfast_core::Moment;
+pub use steadfast_core::Moment;
 
 use crate::sys;
 

@@ -21,5 +21,5 @@ pub use http::Http;
 pub use memory::Memory;
 pub use page::{PAGE_BYTES, PAGE_RECORDS};
 pub use rules::{BEAT, LEASE, WATCH_PREFIXES};
-pub use sqlite::Sqlite;
+pub use sqlite::{FoldBound, Sqlite};
 pub use url::{URLS, open};

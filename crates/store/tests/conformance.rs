@@ -9,7 +9,7 @@ use steadfast_host::shutdown::Shutdown;
 use steadfast_store::conformance::Fixture;
 use steadfast_store::faulty::{Faulty, Plan};
 use steadfast_store::http::{BODY_BYTES, Service};
-use steadfast_store::{Http, LogBound, Memory, Sqlite, Store};
+use steadfast_store::{FoldBound, Http, LogBound, Memory, Sqlite, Store};
 
 /// A log short enough to outgrow in a test.
 const SHORT_LOG: LogBound = LogBound { commits: 256, bytes: 64 << 20 };
@@ -54,6 +54,13 @@ async fn sqlite(serving: usize, calling: usize) -> Fixture {
     Fixture { keep: Box::new((server, directory)), ..fixture(stores) }
 }
 
+/// One handle whose table of records is brought up to the log so.
+async fn sqlite_folding(fold: FoldBound) -> Fixture {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = Sqlite::with_bounds(directory.path().join("state.db"), SHORT_LOG, fold).expect("a store");
+    Fixture { keep: Box::new(directory), ..fixture(vec![Arc::new(store)]) }
+}
+
 /// A store in memory behind a server on loopback.
 async fn http() -> Fixture {
     let listener = Listener::tcp(([127, 0, 0, 1], 0).into()).expect("a port");
@@ -73,6 +80,18 @@ steadfast_store::conformance!(in_memory_through_faults, || async {
     through_faults(memory().await, Duration::from_millis(20))
 });
 steadfast_store::conformance!(in_sqlite, || sqlite(1, 0));
+steadfast_store::conformance!(in_sqlite_folding_all_the_time, || sqlite_folding(FoldBound {
+    few: 0,
+    changes: 3,
+    bytes: 1 << 20,
+    after: Duration::from_millis(1)
+}));
+steadfast_store::conformance!(in_sqlite_from_the_log_alone, || sqlite_folding(FoldBound {
+    few: 0,
+    changes: usize::MAX,
+    bytes: usize::MAX,
+    after: Duration::from_secs(3600)
+}));
 steadfast_store::conformance!(in_sqlite_of_another, || sqlite(0, 2));
 steadfast_store::conformance!(in_sqlite_from_both_sides, || sqlite(1, 2));
 steadfast_store::conformance!(in_sqlite_through_faults, || async {

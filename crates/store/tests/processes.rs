@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use steadfast_host::{clock, random};
 use steadfast_store::{
-    Batch, Cursor, Error, Expect, Key, LogBound, Named, Notice, Revision, Space, Sqlite, Store, Write,
+    Batch, Cursor, Error, Expect, FoldBound, Key, LogBound, Named, Notice, Revision, Space, Sqlite, Store, Write,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
@@ -56,8 +56,11 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Folding is always under way, or about to begin.
+const EAGER_FOLD: FoldBound = FoldBound { few: 1, changes: 40, bytes: 1 << 20, after: Duration::from_millis(20) };
+
 fn open(file: &Path) -> Sqlite {
-    Sqlite::with_log(file, LONG_LOG).unwrap_or_else(|e| panic!("open {}: {e}", file.display()))
+    Sqlite::with_bounds(file, LONG_LOG, EAGER_FOLD).unwrap_or_else(|e| panic!("open {}: {e}", file.display()))
 }
 
 fn space() -> Space {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steadfast_store::{
-    Batch, Cursor, Error, Expect, Key, LogBound, Notice, Revision, Space, Sqlite, Store, Watch, Write,
+    Batch, Cursor, Error, Expect, FoldBound, Key, LogBound, Notice, Revision, Space, Sqlite, Store, Watch, Write,
 };
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -134,6 +134,92 @@ async fn the_log_stays_bounded_across_restarts() {
         assert_eq!(resumed.is_ok(), there, "{from_end} from the end");
         assert!(there || matches!(resumed, Err(Error::Compacted(..))));
     }
+}
+
+/// Never of its own accord.
+const NO_FOLD: FoldBound =
+    FoldBound { few: 0, changes: usize::MAX, bytes: usize::MAX, after: Duration::from_secs(3600) };
+
+fn count(place: &Place, sql: &str) -> i64 {
+    let file = rusqlite::Connection::open(place.file()).expect("the file");
+    file.query_row(sql, [], |row| row.get(0)).expect("a count")
+}
+
+#[tokio::test]
+async fn what_is_in_the_log_alone_is_there_after_a_kill() {
+    const COMMITS: usize = 200;
+    let (place, copy) = (Place::new(), Place::new());
+    // Watches may go back four commits; what is not folded is kept all the same.
+    let store = Sqlite::with_bounds(place.file(), LogBound { commits: 4, bytes: 1 << 20 }, NO_FOLD).expect("a store");
+    for n in 0..COMMITS {
+        write(&store, &format!("n/{}", n % 50), &n.to_string()).await;
+    }
+    let last = write(&store, "gone", "x").await;
+    store
+        .commit(Batch::one(key("gone"), Expect::Version(last.revision), Write::Delete), WITHIN)
+        .await
+        .expect("a delete");
+    assert_eq!(count(&place, "SELECT count(*) FROM record"), 0);
+    // What a kill leaves: the files as they are now.
+    for suffix in ["", "-wal"] {
+        fs::copy(place.beside(suffix), copy.beside(suffix)).expect("a copy");
+    }
+    drop(store);
+    for place in [place, copy] {
+        let store = place.open();
+        for n in 0..50 {
+            let value = (COMMITS - 50 + n).to_string();
+            assert_eq!(read(&store, &format!("n/{n}")).await, Some(value));
+        }
+        assert_eq!(read(&store, "gone").await, None);
+        let page = store.scan(&space(), b"n/", None, 100, WITHIN).await.expect("a page");
+        assert_eq!((page.records.len(), page.cursor.revision), (50, Revision(last.revision.0 + 1)));
+        assert!(store.watch(&space(), &[b""], last.clone(), WITHIN).await.is_ok());
+        let next = write(&store, "n/0", "next").await;
+        assert_eq!(next.revision, Revision(last.revision.0 + 2), "a version was used again");
+        drop(store);
+        assert_eq!(count(&place, "SELECT count(*) FROM record"), 50);
+        assert_eq!(count(&place, "SELECT revision - folded FROM space"), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_closed_store_leaves_a_table_that_can_be_read() {
+    let place = Place::new();
+    let store = Sqlite::with_bounds(place.file(), LogBound::default(), NO_FOLD).expect("a store");
+    write(&store, "client/cam-1", "1").await;
+    assert_eq!(count(&place, "SELECT count(*) FROM readable"), 0);
+    drop(store);
+    assert_eq!(count(&place, "SELECT count(*) FROM readable"), 1);
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_format_is_brought_up_to_date() {
+    let place = Place::new();
+    let old = rusqlite::Connection::open(place.file()).expect("a file");
+    let made = "
+        CREATE TABLE space (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, revision INTEGER NOT NULL,
+            mark BLOB NOT NULL, base INTEGER NOT NULL);
+        CREATE TABLE record (space INTEGER NOT NULL, name BLOB NOT NULL, version INTEGER NOT NULL,
+            value BLOB NOT NULL, PRIMARY KEY (space, name)) WITHOUT ROWID;
+        CREATE TABLE log (space INTEGER NOT NULL, revision INTEGER NOT NULL, mark BLOB NOT NULL,
+            changes BLOB NOT NULL, PRIMARY KEY (space, revision)) WITHOUT ROWID;
+        CREATE VIEW readable AS SELECT 1;
+        INSERT INTO space VALUES (1, 'web', 2, x'02', 0);
+        INSERT INTO record VALUES (1, x'61', 2, x'74776f');
+        INSERT INTO log VALUES (1, 1, x'01', x'0100000061030000006f6e65'),
+            (1, 2, x'02', x'01000000610300000074776f');
+        PRAGMA application_id = 1400136806;
+        PRAGMA user_version = 1;
+    ";
+    old.execute_batch(made).expect("a file of the first format");
+    drop(old);
+    for expected in ["two", "three"] {
+        let store = place.open();
+        assert_eq!(read(&store, "a").await.as_deref(), Some(expected));
+        write(&store, "a", "three").await;
+    }
+    assert_eq!(count(&place, "SELECT user_version FROM pragma_user_version"), 2);
 }
 
 #[tokio::test]
@@ -263,9 +349,9 @@ async fn what_cannot_be_a_store_is_refused_with_words() {
 
     let newer = |place: &Place| {
         drop(place.open());
-        sql(place, "PRAGMA user_version = 2");
+        sql(place, "PRAGMA user_version = 3");
     };
-    check(&newer, corrupt, &["state.db", "written by a newer Steadfast: format 2, this one knows 1"]);
+    check(&newer, corrupt, &["state.db", "written by a newer Steadfast: format 3, this one knows 2"]);
     check(&|place| sql(place, "CREATE TABLE t (x)"), config, &["another program's SQLite database"]);
     check(
         &|place| fs::write(place.file(), "no database, but long enough ".repeat(40)).expect("a file"),
@@ -281,7 +367,7 @@ async fn what_cannot_be_a_store_is_refused_with_words() {
     check(
         &|place| {
             drop(place.open());
-            sql(place, "INSERT INTO space (name, revision, mark, base) VALUES ('a/b', 1, x'', 0)");
+            sql(place, "INSERT INTO space (name, revision, mark, base, folded) VALUES ('a/b', 1, x'', 0, 1)");
         },
         corrupt,
         &["space `a/b`"],

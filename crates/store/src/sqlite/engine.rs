@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::failure::Failure;
 use super::file::File;
+use super::fold::FoldBound;
 use super::place::{Lock, Place};
 use super::queue::{Call, Queue, Reply, Scan, answer};
 use super::transaction::Transaction;
@@ -24,6 +25,14 @@ use crate::{
     Batch, Cursor, Description, Error, Key, Limits, LogBound, Page, PageToken, Record, Revision, Space, Store, Watch,
     rules,
 };
+
+/// Without a call for so long, what waits in the log is folded, in slices of so many changed records: a call that comes
+/// meanwhile waits for one slice.
+const QUIET: Duration = Duration::from_millis(20);
+const SLICE_CHANGES: usize = 1024;
+
+/// How many slices are folded when the store is closed; whoever serves next does the rest.
+const SLICES_AT_THE_END: usize = 16;
 
 /// The store, served by a thread of this process.
 #[derive(Debug)]
@@ -36,6 +45,7 @@ pub(super) struct Engine {
 struct Shared {
     place: Place,
     bound: LogBound,
+    fold: FoldBound,
     queue: Queue,
     histories: Mutex<HashMap<Space, Arc<History>>>,
 }
@@ -47,9 +57,10 @@ impl Engine {
         place: Place,
         lock: Lock,
         bound: LogBound,
+        fold: FoldBound,
         ended: oneshot::Sender<Error>,
     ) -> Result<Engine, Error> {
-        let shared = Arc::new(Shared { place, bound, queue: Queue::default(), histories: Mutex::default() });
+        let shared = Arc::new(Shared { place, bound, fold, queue: Queue::default(), histories: Mutex::default() });
         let file = shared.open()?;
         let mut owner =
             Owner { shared: Arc::clone(&shared), file: Some(file), failing: None, ended: Some(ended), lock };
@@ -83,7 +94,7 @@ fn closed() -> Error {
 impl Shared {
     /// Opens the file and takes over where it stands. Watches of spaces that stand where they stood go on.
     fn open(&self) -> Result<File, Error> {
-        let mut file = File::open(&self.place.file)?;
+        let mut file = File::open(&self.place.file, self.fold)?;
         let mut found = file.histories(self.bound)?;
         let mut histories = locked(&self.histories);
         histories.retain(|space, history| {
@@ -136,7 +147,7 @@ impl Drop for Owner {
 
 impl Owner {
     fn run(&mut self) {
-        while let Some(calls) = self.shared.queue.take() {
+        while let Some(calls) = self.shared.queue.take(self.patience()) {
             if let Err(lost) = self.lock.guards(&self.shared.place) {
                 calls.into_iter().for_each(|call| call.refuse(lost.clone()));
                 self.shared.end(&lost);
@@ -146,8 +157,42 @@ impl Owner {
                 return;
             }
             match self.reopen() {
+                Ok(()) if calls.is_empty() => self.fold(),
                 Ok(()) => self.serve(calls),
                 Err(error) => calls.into_iter().for_each(|call| call.refuse(error.clone())),
+            }
+        }
+        self.leave();
+    }
+
+    /// How long calls are waited for before there is other work. After a failure there is none until somebody calls.
+    fn patience(&self) -> Option<Duration> {
+        Some(self.file.as_ref()?.rest()?.max(QUIET))
+    }
+
+    /// While nobody calls: brings what the log holds into the table, a slice at a time.
+    fn fold(&mut self) {
+        while self.file.as_ref().and_then(File::rest) == Some(Duration::ZERO) && !self.shared.queue.has_calls() {
+            self.fold_slice();
+        }
+    }
+
+    fn fold_slice(&mut self) {
+        let Some(file) = &mut self.file else { return };
+        if let Err(failure) = file.begin().and_then(|()| file.fold(SLICE_CHANGES)).and_then(|()| file.commit()) {
+            // The log has it all. What is not folded now is folded when the file has been opened anew.
+            self.failed(Failure { passing: false, ..failure });
+        }
+    }
+
+    /// At the end: leaves a table that people can read, as far as that does not take long. The log has the rest.
+    fn leave(&mut self) {
+        if let Some(file) = &mut self.file {
+            file.fold_all_soon();
+        }
+        for _ in 0..SLICES_AT_THE_END {
+            if self.file.as_ref().is_some_and(|file| file.rest().is_some()) {
+                self.fold_slice();
             }
         }
     }
@@ -226,7 +271,7 @@ impl Owner {
         file.begin()?;
         let written =
             transaction.write(file, |space| self.shared.history(space), batches).and_then(|()| transaction.stand(file));
-        if written.is_err() && file.roll_back().is_err() {
+        if written.is_err() {
             self.file = None;
         }
         written

@@ -2,11 +2,11 @@
 //! but the disk, and nothing is shared.
 //!
 //! ```text
-//! space (id, name, revision, mark, base)     where each space stands; its log begins after `base`
-//! record(space, name, version, value)        what there is
-//! log   (space, revision, mark, changes)     the recent commits, for watches
+//! space (id, name, revision, mark, base, folded)   where each space stands; its log begins after `base`
+//! record(space, name, version, value)              what there is, but for what the log says after `folded`
+//! log   (space, revision, mark, changes)           the recent commits, for watches and for [`fold`](super::fold)
 //! ```
-//! The view `readable` shows the records as text, for `sqlite3`.
+//! The view `readable` shows the records as text, for `sqlite3`; in a burst of writes it is a few seconds behind.
 
 use std::collections::HashMap;
 use std::fs::{File as Plain, OpenOptions};
@@ -19,6 +19,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::failure::{Failure, cannot_open, explain};
+use super::fold::{FoldBound, Now, Unfolded};
 use super::log;
 use crate::history::History;
 use crate::page::PageBuilder;
@@ -30,7 +31,7 @@ use crate::{
 const APPLICATION: i32 = 0x5374_6466;
 
 /// The format this build writes, in SQLite's `user_version`.
-const FORMAT: i32 = 1;
+const FORMAT: i32 = 2;
 
 /// How long another program that reads or writes the file is waited for.
 const BUSY_WITHIN: Duration = Duration::from_secs(1);
@@ -38,7 +39,7 @@ const BUSY_WITHIN: Duration = Duration::from_secs(1);
 /// What each connection is set to. `FULL`: a commit returns when it is on the disk.
 const SETTINGS: &str = "
     PRAGMA synchronous = FULL;
-    PRAGMA wal_autocheckpoint = 1000;
+    PRAGMA wal_autocheckpoint = 4000;
     PRAGMA journal_size_limit = 67108864;
     PRAGMA cache_size = -65536;
     PRAGMA temp_store = MEMORY;
@@ -51,7 +52,8 @@ const SCHEMA: &str = "
         name     TEXT    NOT NULL UNIQUE,
         revision INTEGER NOT NULL,
         mark     BLOB    NOT NULL,
-        base     INTEGER NOT NULL
+        base     INTEGER NOT NULL,
+        folded   INTEGER NOT NULL
     );
     CREATE TABLE record (
         space   INTEGER NOT NULL,
@@ -72,6 +74,12 @@ const SCHEMA: &str = "
         FROM record JOIN space ON space.id = record.space;
 ";
 
+/// Makes a file of format 1, which folded each commit at once, one of format 2.
+const FROM_FORMAT_1: &str = "
+    ALTER TABLE space ADD COLUMN folded INTEGER NOT NULL DEFAULT 0;
+    UPDATE space SET folded = revision;
+";
+
 /// An open store file.
 #[derive(Debug)]
 pub(super) struct File {
@@ -79,19 +87,29 @@ pub(super) struct File {
     db: Connection,
     /// The rows of `space`.
     ids: HashMap<Space, i64>,
-    /// Those of them that this transaction made.
-    made: Vec<Space>,
+    /// What the log holds and the table does not.
+    unfolded: Unfolded,
     /// The journal as it was found is on the disk for certain.
     settled: bool,
 }
 
+/// A row of `space`.
+struct Standing {
+    id: i64,
+    name: String,
+    base: Revision,
+    folded: Revision,
+    head: Cursor,
+}
+
 impl File {
     /// Opens the file at `path`, making it if there is none.
-    pub(super) fn open(path: &Path) -> Result<File, Error> {
+    pub(super) fn open(path: &Path, fold: FoldBound) -> Result<File, Error> {
         create(path).map_err(|e| cannot_open(path, &e))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags).map_err(|e| explain(path, &e).error)?;
-        let mut file = File { path: path.to_owned(), db, ids: HashMap::new(), made: Vec::new(), settled: false };
+        let unfolded = Unfolded::new(fold);
+        let mut file = File { path: path.to_owned(), db, ids: HashMap::new(), unfolded, settled: false };
         file.prepare()?;
         Ok(file)
     }
@@ -102,7 +120,7 @@ impl File {
             return Err(cannot_open(&self.path, &refused));
         }
         self.db.busy_timeout(BUSY_WITHIN).map_err(|e| self.explain(&e))?;
-        let fresh = self.check_format()?;
+        let found = self.check_format()?;
         let journal: String =
             self.db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(|e| self.explain(&e))?;
         if journal != "wal" {
@@ -112,9 +130,14 @@ impl File {
             )));
         }
         self.db.execute_batch(SETTINGS).map_err(|e| self.explain(&e))?;
-        if fresh {
+        let make = match found {
+            0 => SCHEMA,
+            1 => FROM_FORMAT_1,
+            _ => "",
+        };
+        if !make.is_empty() {
             let make = format!(
-                "BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT"
+                "BEGIN IMMEDIATE; {make} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT"
             );
             self.db.execute_batch(&make).map_err(|e| self.explain(&e))?;
         }
@@ -135,16 +158,16 @@ impl File {
         Ok(())
     }
 
-    /// Whether the file is empty; an error if it is neither empty nor of our format.
-    fn check_format(&self) -> Result<bool, Error> {
+    /// The file's format, 0 of an empty one; an error if it is neither empty nor of ours.
+    fn check_format(&self) -> Result<i32, Error> {
         let number = |sql: &str| self.db.query_row(sql, [], |row| row.get::<_, i32>(0)).map_err(|e| self.explain(&e));
         let application = number("PRAGMA application_id")?;
         let format = number("PRAGMA user_version")?;
         let tables = number("SELECT count(*) FROM sqlite_schema")?;
         let place = self.path.display();
         match (application, format) {
-            (0, 0) if tables == 0 => Ok(true),
-            (APPLICATION, FORMAT) => Ok(false),
+            (0, 0) if tables == 0 => Ok(0),
+            (APPLICATION, 1..=FORMAT) => Ok(format),
             (APPLICATION, newer) if newer > FORMAT => Err(Error::Corrupt(format!(
                 "{place} was written by a newer Steadfast: format {newer}, this one knows {FORMAT}; \
                  run that version, or start with another file"
@@ -156,11 +179,11 @@ impl File {
         }
     }
 
-    /// Where every space stands and what its log holds.
+    /// Where every space stands and what its log holds; what of it is not folded yet is taken up again.
     pub(super) fn histories(&mut self, bound: LogBound) -> Result<HashMap<Space, History>, Error> {
         let spaces = self.spaces().map_err(|e| self.explain(&e))?;
         let mut histories = HashMap::with_capacity(spaces.len());
-        for (id, name, base, head) in spaces {
+        for Standing { id, name, base, folded, head } in spaces {
             let broken = |what: &str| Error::Corrupt(format!("{}: space `{name}` {what}", self.path.display()));
             let space = Space::new(&name).ok_or_else(|| broken("has a name no space can have"))?;
             let rows = self.log(id).map_err(|e| self.explain(&e))?;
@@ -169,29 +192,36 @@ impl File {
                 let revision = cursor.revision;
                 let changes = log::decode(&changes, revision)
                     .ok_or_else(|| broken(&format!("has a damaged log at revision {revision}")))?;
-                log.push(Committed { cursor, changes });
+                let commit = Committed { cursor, changes };
+                if revision > folded {
+                    self.unfolded.add(id, &commit);
+                }
+                log.push(commit);
             }
             if log.last().is_some_and(|last| last.cursor.mark != head.mark || last.cursor.revision > head.revision) {
                 return Err(broken("has a log that does not lead to where it stands"));
             }
+            // What was kept for folding alone is no part of what watches may ask for.
+            log.retain(|commit| commit.cursor.revision > base);
             self.ids.insert(space.clone(), id);
             histories.insert(space, History::restore(bound, base, head, log));
         }
         Ok(histories)
     }
 
-    fn spaces(&self) -> rusqlite::Result<Vec<(i64, String, Revision, Cursor)>> {
-        let mut select = self.db.prepare("SELECT id, name, base, revision, mark FROM space")?;
+    fn spaces(&self) -> rusqlite::Result<Vec<Standing>> {
+        let mut select = self.db.prepare("SELECT id, name, base, folded, revision, mark FROM space")?;
         let rows = select.query_map([], |row| {
-            let head = Cursor { revision: Revision(row.get(3)?), mark: row.get(4)? };
-            Ok((row.get(0)?, row.get(1)?, Revision(row.get(2)?), head))
+            let head = Cursor { revision: Revision(row.get(4)?), mark: row.get(5)? };
+            let (base, folded) = (Revision(row.get(2)?), Revision(row.get(3)?));
+            Ok(Standing { id: row.get(0)?, name: row.get(1)?, base, folded, head })
         })?;
         rows.collect()
     }
 
     fn log(&self, id: i64) -> rusqlite::Result<Vec<(Cursor, Vec<u8>)>> {
         let sql = "SELECT log.revision, log.mark, changes FROM log JOIN space ON space.id = log.space
-                   WHERE space = ?1 AND log.revision > base ORDER BY log.revision";
+                   WHERE space = ?1 AND log.revision > min(base, folded) ORDER BY log.revision";
         let mut select = self.db.prepare(sql)?;
         let rows = select
             .query_map([id], |row| Ok((Cursor { revision: Revision(row.get(0)?), mark: row.get(1)? }, row.get(2)?)))?;
@@ -207,13 +237,11 @@ impl File {
     }
 
     fn record(&self, id: i64, name: &[u8]) -> rusqlite::Result<Option<Record>> {
+        if let Some(now) = self.unfolded.get(id, name) {
+            return Ok(now.clone());
+        }
         let mut select = self.db.prepare_cached("SELECT version, value FROM record WHERE space = ?1 AND name = ?2")?;
         select.query_row(params![id, name], |row| Ok(record(row.get(0)?, row.get(1)?))).optional()
-    }
-
-    fn version(&self, id: i64, name: &[u8]) -> rusqlite::Result<Option<Revision>> {
-        let mut select = self.db.prepare_cached("SELECT version FROM record WHERE space = ?1 AND name = ?2")?;
-        select.query_row(params![id, name], |row| Ok(Revision(row.get(0)?))).optional()
     }
 
     /// A page of the names under `prefix`; `head` is where the space stands.
@@ -242,38 +270,40 @@ impl File {
         let sql = "SELECT name, version, value FROM record WHERE space = ?1 AND name >= ?2 ORDER BY name";
         let mut select = self.db.prepare_cached(sql)?;
         let mut rows = select.query(params![id, start])?;
-        while let Some(row) = rows.next()? {
-            let name = row.get_ref(0)?.as_blob()?;
+        let mut unfolded = self.unfolded.from(id, start).peekable();
+        let mut row = rows.next()?;
+        loop {
+            let in_table = row.map(|row| row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)).transpose()?;
+            // What is not folded yet comes before what the table has under the same name, and instead of it.
+            let newer = unfolded.next_if(|(name, _)| in_table.is_none_or(|in_table| *name <= in_table));
+            let Some(name) = newer.map(|(name, _)| name).or(in_table) else { break };
             if !name.starts_with(prefix) || page.is_full() {
                 break;
             }
-            page.add(name, record(row.get(1)?, row.get(2)?));
+            match (newer, row) {
+                (Some((name, now)), _) => now.iter().for_each(|now| page.add(name, now.clone())),
+                (None, Some(row)) => page.add(name, record(row.get(1)?, row.get(2)?)),
+                (None, None) => {}
+            }
+            if in_table == Some(name) {
+                row = rows.next()?;
+            }
         }
         Ok(())
     }
 
-    /// Begins a transaction that may write: nothing is built upon what is not on the disk.
+    /// Begins a transaction that may write: nothing is built upon what is not on the disk. If it fails later, the file
+    /// must be opened anew: what it knows of the transaction in memory is not taken back.
     pub(super) fn begin(&mut self) -> Result<(), Failure> {
         self.settle()?;
         self.run("BEGIN IMMEDIATE")
-    }
-
-    /// Gives the transaction up: nothing of it happened.
-    pub(super) fn roll_back(&mut self) -> Result<(), Failure> {
-        for space in self.made.drain(..) {
-            self.ids.remove(&space);
-        }
-        // SQLite may have done so by itself.
-        if self.db.is_autocommit() { Ok(()) } else { self.run("ROLLBACK") }
     }
 
     /// Ends the transaction; it is on the disk when this returns. After an error nobody knows.
     pub(super) fn commit(&mut self) -> Result<(), Failure> {
         #[cfg(test)]
         sabotage::commit(self)?;
-        self.run("COMMIT")?;
-        self.made.clear();
-        Ok(())
+        self.run("COMMIT")
     }
 
     fn run(&self, sql: &str) -> Result<(), Failure> {
@@ -285,13 +315,22 @@ impl File {
     pub(super) fn conflicts(&self, batch: &Batch) -> Result<Vec<Named>, Failure> {
         // In a space that is not there no row has this id.
         let id = self.ids.get(&batch.space).copied().unwrap_or_default();
-        let differing = |change: &Change| -> rusqlite::Result<Option<Named>> {
-            let holds = change.expect.holds(self.version(id, &change.name)?);
-            if holds { Ok(None) } else { Ok(Some((change.name.clone(), self.record(id, &change.name)?))) }
-        };
-        let conflicts: rusqlite::Result<Vec<_>> =
-            batch.changes.iter().filter_map(|change| differing(change).transpose()).collect();
-        conflicts.map_err(|e| explain(&self.path, &e))
+        self.differing(id, &batch.changes).map_err(|e| explain(&self.path, &e))
+    }
+
+    fn differing(&self, id: i64, changes: &[Change]) -> rusqlite::Result<Vec<Named>> {
+        let mut select = self.db.prepare_cached("SELECT version FROM record WHERE space = ?1 AND name = ?2")?;
+        let mut differing = Vec::new();
+        for Change { name, expect, .. } in changes {
+            let version = match self.unfolded.get(id, name) {
+                Some(now) => now.as_ref().map(|record| record.version),
+                None => select.query_row(params![id, name], |row| Ok(Revision(row.get(0)?))).optional()?,
+            };
+            if !expect.holds(version) {
+                differing.push((name.clone(), self.record(id, name)?));
+            }
+        }
+        Ok(differing)
     }
 
     /// Writes what the batch writes, as of `cursor`; returns what it changed. A beat is not logged.
@@ -301,31 +340,62 @@ impl File {
 
     fn write(&mut self, batch: Batch, cursor: Cursor) -> rusqlite::Result<Committed> {
         let id = self.id(&batch.space)?;
-        let logged = !batch.is_beat();
+        let beat = batch.is_beat();
         let version = cursor.revision;
         let mut changes = Vec::with_capacity(batch.changes.len());
         for Change { name, write, .. } in batch.changes {
-            let record = match write {
-                Write::Put(value, _) => {
-                    let sql = "INSERT INTO record (space, name, version, value) VALUES (?1, ?2, ?3, ?4)
-                               ON CONFLICT DO UPDATE SET version = excluded.version, value = excluded.value";
-                    self.db.prepare_cached(sql)?.execute(params![id, name, version.0, &value[..]])?;
-                    Some(Record { version, value })
-                }
-                Write::Delete => {
-                    let sql = "DELETE FROM record WHERE space = ?1 AND name = ?2";
-                    self.db.prepare_cached(sql)?.execute(params![id, name])?;
-                    None
-                }
-                Write::Nothing => continue,
-            };
-            changes.push((name, record));
+            match write {
+                Write::Put(value, _) => changes.push((name, Some(Record { version, value }))),
+                Write::Delete => changes.push((name, None)),
+                Write::Nothing => {}
+            }
         }
-        if logged {
+        let commit = Committed { cursor, changes };
+        if beat {
+            self.put(commit.changes.iter().map(|(name, now)| (id, name, now)))?;
+        } else {
             let sql = "INSERT INTO log (space, revision, mark, changes) VALUES (?1, ?2, ?3, ?4)";
-            self.db.prepare_cached(sql)?.execute(params![id, version.0, cursor.mark, log::encode(&changes)])?;
+            let row = params![id, version.0, commit.cursor.mark, log::encode(&commit.changes)];
+            self.db.prepare_cached(sql)?.execute(row)?;
+            self.unfolded.add(id, &commit);
         }
-        Ok(Committed { cursor, changes })
+        Ok(commit)
+    }
+
+    /// Brings records into the table as they are now.
+    fn put<'a>(&self, records: impl Iterator<Item = (i64, &'a Vec<u8>, &'a Now)>) -> rusqlite::Result<()> {
+        let sql = "INSERT INTO record (space, name, version, value) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT DO UPDATE SET version = excluded.version, value = excluded.value";
+        let mut put = self.db.prepare_cached(sql)?;
+        let mut delete = self.db.prepare_cached("DELETE FROM record WHERE space = ?1 AND name = ?2")?;
+        for (id, name, now) in records {
+            match now {
+                Some(record) => put.execute(params![id, name, record.version.0, &record.value[..]])?,
+                None => delete.execute(params![id, name])?,
+            };
+        }
+        Ok(())
+    }
+
+    /// Within a transaction that adds `changes`: brings its share of what was not folded yet into the table.
+    pub(super) fn fold(&mut self, changes: usize) -> Result<(), Failure> {
+        let slice = self.unfolded.next(self.unfolded.share(changes));
+        let write = || {
+            self.put(slice.records.iter().map(|(id, name, now)| (*id, name, now)))?;
+            let mut folded = self.db.prepare_cached("UPDATE space SET folded = ?2 WHERE id = ?1")?;
+            slice.folded.iter().try_for_each(|(id, upto)| folded.execute(params![id, upto.0]).map(drop))
+        };
+        write().map_err(|e| explain(&self.path, &e))
+    }
+
+    /// From now on nothing waits for more.
+    pub(super) fn fold_all_soon(&mut self) {
+        self.unfolded.hurry();
+    }
+
+    /// How long from now there is nothing to fold if nothing else comes; `None`: for ever.
+    pub(super) fn rest(&self) -> Option<Duration> {
+        self.unfolded.rest()
     }
 
     /// Writes where a space stands, and after which revision its log counts from now on.
@@ -338,10 +408,11 @@ impl File {
         stand().map_err(|e| explain(&self.path, &e))
     }
 
-    /// Deletes the rows of a space's log up to `base`.
+    /// Deletes the rows of a space's log up to `base`, but none that is still to be folded.
     pub(super) fn trim(&self, space: &Space, base: Revision) -> Result<(), Failure> {
         let trim = || {
-            let sql = "DELETE FROM log WHERE space = ?1 AND revision <= ?2";
+            let sql = "DELETE FROM log WHERE space = ?1
+                       AND revision <= min(?2, (SELECT folded FROM space WHERE id = ?1))";
             self.db.prepare_cached(sql)?.execute(params![self.ids.get(space), base.0]).map(drop)
         };
         trim().map_err(|e| explain(&self.path, &e))
@@ -352,11 +423,10 @@ impl File {
         if let Some(id) = self.ids.get(space) {
             return Ok(*id);
         }
-        let sql = "INSERT INTO space (name, revision, mark, base) VALUES (?1, 0, x'', 0)
+        let sql = "INSERT INTO space (name, revision, mark, base, folded) VALUES (?1, 0, x'', 0, 0)
                    RETURNING id";
         let id = self.db.prepare_cached(sql)?.query_row([space.as_str()], |row| row.get(0))?;
         self.ids.insert(space.clone(), id);
-        self.made.push(space.clone());
         Ok(id)
     }
 

@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::engine::Engine;
+use super::fold::FoldBound;
 use super::keeper::Keeper;
 use super::place::Place;
 use super::socket::Address;
@@ -73,11 +74,19 @@ impl Sqlite {
     /// # Errors
     /// As [`Sqlite::open`].
     pub fn with_log(path: impl AsRef<Path>, bound: LogBound) -> Result<Sqlite, Error> {
+        Sqlite::with_bounds(path, bound, FoldBound::default())
+    }
+
+    /// The same, with a table of records that is brought up to the log when this bound says so.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open`].
+    pub fn with_bounds(path: impl AsRef<Path>, bound: LogBound, fold: FoldBound) -> Result<Sqlite, Error> {
         let place = Place::of(path.as_ref())?;
         let address = Address::of(&place.socket)?;
         let (tell, role) = watch::channel(Role::Away(Error::Unavailable("the store is being opened".to_owned())));
         let stop = Shutdown::new();
-        let keeper = Keeper { place: place.clone(), bound, address, tell, stop: stop.clone() };
+        let keeper = Keeper { place: place.clone(), bound, fold, address, tell, stop: stop.clone() };
         let (opened, first) = mpsc::channel();
         let spawned = Builder::new().name("store-keeper".to_owned()).spawn(move || keeper.run(&opened));
         let keeper = spawned.map_err(|e| Error::Unavailable(format!("start the store's keeper: {e}")))?;

@@ -19,6 +19,7 @@ use tokio::time::sleep;
 
 use super::engine::Engine;
 use super::failure::cannot_open;
+use super::fold::FoldBound;
 use super::handle::Role;
 use super::place::{Lock, Place};
 use super::socket::Address;
@@ -45,6 +46,7 @@ const IDLE: Duration = Duration::from_secs(3600);
 pub(super) struct Keeper {
     pub(super) place: Place,
     pub(super) bound: LogBound,
+    pub(super) fold: FoldBound,
     pub(super) address: Address,
     /// Where the role is told.
     pub(super) tell: watch::Sender<Role>,
@@ -160,7 +162,7 @@ impl Serving {
             Err(e) => return Err(cannot_open(&keeper.place.socket, &e.source)),
         };
         let (tell, ended) = oneshot::channel();
-        let engine = Arc::new(Engine::start(keeper.place.clone(), lock, keeper.bound, tell)?);
+        let engine = Arc::new(Engine::start(keeper.place.clone(), lock, keeper.bound, keeper.fold, tell)?);
         keeper.tell.send_replace(Role::Serving(Arc::clone(&engine)));
         tracing::info!(file = %keeper.place.file.display(), "serving the store");
         Ok(Some(Serving { engine, listener, ended }))

@@ -162,11 +162,17 @@ impl Queue {
         call.refuse(refused);
     }
 
-    /// What waits, up to a group; waits itself until there is something. `None`: the queue was closed.
-    pub(super) fn take(&self) -> Option<Vec<Call>> {
+    /// What waits, up to a group; waits itself until there is something, with nothing to show for it after `patience`
+    /// (`None`: it is endless). `None`: the queue was closed.
+    pub(super) fn take(&self, patience: Option<Duration>) -> Option<Vec<Call>> {
         let waiting = locked(&self.waiting);
         let idle = |waiting: &mut Waiting| waiting.calls.is_empty() && waiting.closed.is_none();
-        let mut waiting = self.news.wait_while(waiting, idle).unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = match patience {
+            None => self.news.wait_while(waiting, idle).unwrap_or_else(PoisonError::into_inner),
+            Some(patience) => {
+                self.news.wait_timeout_while(waiting, patience, idle).unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
         if waiting.closed.is_some() {
             return None;
         }
@@ -180,6 +186,12 @@ impl Queue {
         }
         waiting.bytes -= bytes;
         Some(group)
+    }
+
+    /// Whether something waits, or the queue was closed.
+    pub(super) fn has_calls(&self) -> bool {
+        let waiting = locked(&self.waiting);
+        !waiting.calls.is_empty() || waiting.closed.is_some()
     }
 
     /// Takes nothing from now on, and refuses what waits: none of it was begun.

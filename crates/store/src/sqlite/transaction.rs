@@ -10,7 +10,7 @@ use crate::history::{History, fresh_mark};
 use crate::{Batch, Committed, Cursor, Error, Space, Write};
 
 /// Rows the log has outgrown are deleted once in so many revisions: not at each, and never far from the bound.
-const TRIM_EVERY: u64 = 256;
+const TRIM_EVERY: u64 = 32;
 
 /// A batch that was judged, and what came of it.
 type Judged = (Reply<Cursor>, Result<Cursor, Error>);
@@ -23,6 +23,8 @@ pub(super) struct Transaction {
     commits: Vec<(Arc<History>, Committed, bool)>,
     /// Where the spaces will stand.
     pub(super) heads: HashMap<Space, (Arc<History>, Cursor)>,
+    /// Records it changes.
+    changes: usize,
 }
 
 impl Transaction {
@@ -75,13 +77,15 @@ impl Transaction {
         let mark = if beat { head.mark } else { fresh_mark() };
         let cursor = Cursor { revision: head.revision.next(), mark };
         let commit = file.apply(batch, cursor.clone())?;
+        self.changes += commit.changes.len();
         self.heads.insert(space, (Arc::clone(&history), cursor.clone()));
         self.commits.push((history, commit, beat));
         Ok(Ok(cursor))
     }
 
-    /// Writes where the spaces stand.
+    /// Writes where the spaces stand, and folds its share of what the log holds.
     pub(super) fn stand(&self, file: &mut File) -> Result<(), Failure> {
+        file.fold(self.changes)?;
         for (space, (history, head)) in &self.heads {
             let base = history.base();
             file.stand(space, head, base)?;

@@ -1,8 +1,10 @@
 use tempfile::TempDir;
 
 use super::super::file::sabotage;
+use steadfast_host::clock;
+
 use super::*;
-use crate::{Expect, Notice, Write};
+use crate::{Change, Expect, Notice, Write};
 
 const WITHIN: Duration = Duration::from_secs(5);
 
@@ -13,16 +15,25 @@ struct Disk {
 
 impl Disk {
     fn new() -> Disk {
+        Disk::folding(FoldBound::default())
+    }
+
+    fn folding(fold: FoldBound) -> Disk {
         let directory = tempfile::tempdir().unwrap();
         let place = Place::of(&directory.path().join("state.db")).unwrap();
         let lock = place.lock().unwrap().unwrap();
         let (ended, _) = oneshot::channel();
-        Disk { engine: Engine::start(place, lock, LogBound::default(), ended).unwrap(), directory }
+        Disk { engine: Engine::start(place, lock, LogBound::default(), fold, ended).unwrap(), directory }
     }
 
     /// The next commit fails.
     fn fail(&self, when: &str) {
         std::fs::write(self.directory.path().join("state.fail"), when).unwrap();
+    }
+
+    /// What an order to fail left: it was met, or is still to come.
+    fn failed(&self) -> bool {
+        !self.directory.path().join("state.fail").exists()
     }
 
     async fn put(&self, name: &str) -> Result<Cursor, Error> {
@@ -114,4 +125,48 @@ async fn a_stopped_engine_refuses_and_ends_its_watches() {
     assert!(matches!(disk.put("b").await, Err(Error::Unavailable(_))));
     assert!(matches!(watch.next().await, Err(Error::Unavailable(_))));
     assert!(disk.engine.watch(&key("").space, &[b""], first, WITHIN).await.is_err());
+}
+
+/// Everything waits for an hour to be folded, and then is: by the call, or while nobody calls.
+#[tokio::test]
+async fn a_fold_that_failed_is_made_again() {
+    for when in [sabotage::BEFORE, sabotage::AFTER] {
+        let disk =
+            Disk::folding(FoldBound { few: 0, changes: 4, after: Duration::from_secs(3600), ..FoldBound::default() });
+        for name in ["a", "b", "c"] {
+            disk.put(name).await.unwrap();
+        }
+        disk.fail(when);
+        // The fourth makes folding due, and what this transaction leaves of it is folded alone.
+        let fourth = disk.put("d").await;
+        assert!(fourth.is_err() && disk.failed());
+        for name in ["a", "b", "c"] {
+            assert!(disk.has(name).await, "{name} was acknowledged");
+        }
+        let e = disk.put("e").await.unwrap();
+        assert_eq!(e.revision.0, 4 + u64::from(when == sabotage::AFTER));
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_asks_for_is_folded_all_the_same() {
+    let disk = Disk::folding(FoldBound { few: 0, after: Duration::ZERO, ..FoldBound::default() });
+    let changes = (0..3000).map(|n| Change {
+        name: format!("n/{n:04}").into_bytes(),
+        expect: Expect::Absent,
+        write: Write::Put("x".into(), None),
+    });
+    let changes: Vec<_> = changes.collect();
+    for changes in changes.chunks(1000) {
+        disk.engine.commit(Batch { space: key("").space, changes: changes.to_vec() }, WITHIN).await.unwrap();
+    }
+    let file = rusqlite::Connection::open(disk.directory.path().join("state.db")).unwrap();
+    let count = |sql: &str| file.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    let deadline = clock::now() + WITHIN;
+    while count("SELECT count(*) FROM record") < 3000 {
+        assert!(clock::now() < deadline, "it was not folded");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(count("SELECT revision - folded FROM space"), 0);
+    assert!(disk.has("n/0000").await && disk.has("n/2999").await && !disk.has("n/3000").await);
 }

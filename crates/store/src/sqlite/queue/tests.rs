@@ -16,7 +16,7 @@ async fn a_call_given_up_before_it_began_never_begins() {
     let (call, answer) = commit(1);
     queue.push(call);
     assert!(matches!(answer.wait(SHORT, Error::OutcomeUnknown).await, Err(Error::Unavailable(_))));
-    let Some(Call::Commit(_, reply)) = queue.take().unwrap().pop() else { panic!("no call") };
+    let Some(Call::Commit(_, reply)) = queue.take(None).unwrap().pop() else { panic!("no call") };
     assert!(!reply.begin());
 }
 
@@ -25,7 +25,7 @@ async fn a_call_given_up_after_it_began_may_have_happened() {
     let queue = Queue::default();
     let (call, answer) = commit(1);
     queue.push(call);
-    let Some(Call::Commit(_, reply)) = queue.take().unwrap().pop() else { panic!("no call") };
+    let Some(Call::Commit(_, reply)) = queue.take(None).unwrap().pop() else { panic!("no call") };
     assert!(reply.begin());
     assert!(matches!(answer.wait(SHORT, Error::OutcomeUnknown).await, Err(Error::OutcomeUnknown(_))));
 }
@@ -64,13 +64,13 @@ async fn the_queue_is_bounded_in_calls_and_in_bytes() {
         let (call, answer) = commit(size);
         queue.push(call);
         assert!(matches!(answer.wait(SHORT, Error::OutcomeUnknown).await, Err(Error::Unavailable(_))));
-        let group = queue.take().unwrap();
+        let group = queue.take(None).unwrap();
         assert!(group.len() <= GROUP_CHANGES && group.iter().map(Call::bytes).sum::<usize>() < GROUP_BYTES + (2 << 20));
         let (call, _answer) = commit(size);
         queue.push(call);
         let mut left = fit + 1 - group.len();
         while left > 0 {
-            left -= queue.take().unwrap().len();
+            left -= queue.take(None).unwrap().len();
         }
         drop(waiting);
     }
@@ -88,5 +88,5 @@ async fn a_closed_queue_refuses_what_waits_and_what_comes() {
         let ended = answer.wait(Duration::from_secs(9), Error::OutcomeUnknown).await;
         assert_eq!(ended, Err(Error::Unavailable("closed".to_owned())));
     }
-    assert!(queue.take().is_none());
+    assert!(queue.take(None).is_none());
 }

@@ -1,0 +1,202 @@
+//! What the log holds and the table of records does not yet. A commit is on the disk with its row of the log; its
+//! records come into the table later, many at once and in the order of names, so that each page of the table is
+//! written once for many of them. Until then they are here, and whoever reads looks here first.
+//!
+//! ```text
+//!   commit ──▶ log row (durable) ──▶ fresh ──freeze──▶ folding ──a slice a transaction──▶ record table
+//!                                      read: fresh, then folding, then the table
+//! ```
+//! What is here is made anew from the log when the file is opened: rows after `space.folded`, which moves only in the
+//! transaction that brings the last of `folding` into the table. A row folded twice leaves what it left the first time.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Range;
+use std::iter::Peekable;
+use std::ops::Bound;
+use std::time::Duration;
+
+use steadfast_host::clock::{self, Moment};
+
+use crate::{Committed, Record, Revision};
+
+/// When the table of records is brought up to what the log says.
+#[derive(Clone, Copy, Debug)]
+pub struct FoldBound {
+    /// So few changed records are not worth waiting for more: they go into the table with the commit itself.
+    pub few: usize,
+    /// So many wait at most before folding begins; while they are folded, as many again may come.
+    pub changes: usize,
+    /// The same in bytes of names and values.
+    pub bytes: usize,
+    /// Nothing waits longer than this before folding begins.
+    pub after: Duration,
+}
+
+impl Default for FoldBound {
+    fn default() -> FoldBound {
+        FoldBound { few: 64, changes: 131_072, bytes: 48 << 20, after: Duration::from_secs(2) }
+    }
+}
+
+/// A record as it is now; `None`: it was deleted.
+pub(super) type Now = Option<Record>;
+
+/// The changes that are in the log alone, by the number of their space.
+#[derive(Debug)]
+pub(super) struct Unfolded {
+    bound: FoldBound,
+    fresh: Layer,
+    folding: Layer,
+}
+
+#[derive(Debug, Default)]
+struct Layer {
+    spaces: BTreeMap<i64, BTreeMap<Vec<u8>, Now>>,
+    /// The last commit of each space that is in here.
+    upto: BTreeMap<i64, Revision>,
+    changes: usize,
+    bytes: usize,
+    /// When the first of it came.
+    since: Option<Moment>,
+}
+
+/// What a step of folding writes.
+#[derive(Debug, Default)]
+pub(super) struct Slice {
+    /// Records for the table, in the order of names.
+    pub(super) records: Vec<(i64, Vec<u8>, Now)>,
+    /// The spaces whose table now holds all up to this revision.
+    pub(super) folded: Vec<(i64, Revision)>,
+}
+
+impl Unfolded {
+    pub(super) fn new(bound: FoldBound) -> Unfolded {
+        Unfolded { bound, fresh: Layer::default(), folding: Layer::default() }
+    }
+
+    /// A commit that is in the log, or will be when this transaction is.
+    pub(super) fn add(&mut self, space: i64, commit: &Committed) {
+        let layer = &mut self.fresh;
+        layer.since.get_or_insert_with(clock::now);
+        layer.upto.insert(space, commit.cursor.revision);
+        let names = layer.spaces.entry(space).or_default();
+        for (name, now) in &commit.changes {
+            layer.bytes += name.len() + value_bytes(now);
+            match names.insert(name.clone(), now.clone()) {
+                Some(before) => layer.bytes -= name.len() + value_bytes(&before),
+                None => layer.changes += 1,
+            }
+        }
+    }
+
+    /// What is known here of a record; `None`: the table has it as it is.
+    pub(super) fn get(&self, space: i64, name: &[u8]) -> Option<&Now> {
+        self.fresh.get(space, name).or_else(|| self.folding.get(space, name))
+    }
+
+    /// What is known here of the names from `start` on, in their order.
+    pub(super) fn from(&self, space: i64, start: &[u8]) -> Names<'_> {
+        Names { fresh: self.fresh.from(space, start), folding: self.folding.from(space, start) }
+    }
+
+    /// What is to be folded next, `most` records of it, and forgotten here: the caller writes it into the table, or
+    /// opens the file anew.
+    pub(super) fn next(&mut self, most: usize) -> Slice {
+        let mut slice = Slice::default();
+        while slice.records.len() < most {
+            if self.folding.is_empty() {
+                if !self.is_due() {
+                    break;
+                }
+                self.folding = std::mem::take(&mut self.fresh);
+            }
+            self.folding.take(most - slice.records.len(), &mut slice.records);
+            if self.folding.changes == 0 {
+                slice.folded.extend(std::mem::take(&mut self.folding).upto);
+            }
+        }
+        slice
+    }
+
+    /// From now on nothing waits for more.
+    pub(super) fn hurry(&mut self) {
+        self.bound = FoldBound { changes: 0, ..self.bound };
+    }
+
+    /// How long from now there is nothing to fold if nothing else comes; `None`: for ever.
+    pub(super) fn rest(&self) -> Option<Duration> {
+        let since = self.fresh.since.filter(|_| self.folding.is_empty());
+        let rest = since.map(|since| (since + self.bound.after).since(clock::now()));
+        rest.or_else(|| self.folding.since.map(|_| Duration::ZERO))
+    }
+
+    fn is_due(&self) -> bool {
+        let Layer { changes, bytes, since, .. } = self.fresh;
+        let old = |since| clock::now() >= since + self.bound.after;
+        let many = changes >= self.bound.changes || bytes >= self.bound.bytes;
+        since.is_some_and(|since| changes <= self.bound.few || many || old(since))
+    }
+
+    /// How much of it a transaction folds that itself adds `changes`: what is being folded is done before as much
+    /// waits again.
+    pub(super) fn share(&self, changes: usize) -> usize {
+        changes + self.bound.few
+    }
+}
+
+impl Layer {
+    fn is_empty(&self) -> bool {
+        self.since.is_none()
+    }
+
+    fn get(&self, space: i64, name: &[u8]) -> Option<&Now> {
+        self.spaces.get(&space)?.get(name)
+    }
+
+    fn from(&self, space: i64, start: &[u8]) -> Option<OfLayer<'_>> {
+        let bounds = (Bound::Included(start), Bound::Unbounded);
+        Some(self.spaces.get(&space)?.range::<[u8], _>(bounds).peekable())
+    }
+
+    /// Takes up to `most` records out, in the order of names.
+    fn take(&mut self, most: usize, into: &mut Vec<(i64, Vec<u8>, Now)>) {
+        let mut left = most;
+        for (space, names) in &mut self.spaces {
+            while left > 0 {
+                let Some((name, now)) = names.pop_first() else { break };
+                into.push((*space, name, now));
+                self.changes -= 1;
+                left -= 1;
+            }
+        }
+    }
+}
+
+fn value_bytes(now: &Now) -> usize {
+    now.as_ref().map_or(0, |record| record.value.len())
+}
+
+type OfLayer<'a> = Peekable<Range<'a, Vec<u8>, Now>>;
+
+/// Names and what is known of them, in order.
+pub(super) struct Names<'a> {
+    fresh: Option<OfLayer<'a>>,
+    folding: Option<OfLayer<'a>>,
+}
+
+impl<'a> Iterator for Names<'a> {
+    type Item = (&'a [u8], &'a Now);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let name = |names: &mut Option<OfLayer<'a>>| Some(names.as_mut()?.peek()?.0.as_slice());
+        let (fresh, folding) = (name(&mut self.fresh), name(&mut self.folding));
+        let older_first = fresh.is_none_or(|fresh| folding.is_some_and(|folding| folding < fresh));
+        // Of the same name the newer counts, and the older is passed over.
+        let older = if older_first || fresh == folding { self.folding.as_mut().and_then(Iterator::next) } else { None };
+        let next = if older_first { older } else { self.fresh.as_mut().and_then(Iterator::next) };
+        next.map(|(name, now)| (name.as_slice(), now))
+    }
+}
+
+#[cfg(test)]
+mod tests;
