@@ -53,7 +53,7 @@ impl Registry {
     ) -> Result<(), Error> {
         let ledger = next_ledger(id, record, believed);
         let ledger = ledger.standing(LedgerState::Open, Tick::default(), id.as_str());
-        self.write_registration(set, id, record, LedgerRecord { capacity: Text(capacity), ..ledger }, believed).await
+        self.write_registration(set, id, record, ledger.of_capacity(capacity), believed).await
     }
 
     /// The same for an instance that cannot serve anybody yet: it is lost, since `tick` if it was not before, until its
@@ -68,7 +68,7 @@ impl Registry {
         believed: &Registration,
     ) -> Result<(), Error> {
         let ledger = next_ledger(id, record, believed).standing(LedgerState::Lost, tick, id.as_str());
-        self.write_registration(set, id, record, LedgerRecord { capacity: Text(capacity), ..ledger }, believed).await
+        self.write_registration(set, id, record, ledger.of_capacity(capacity), believed).await
     }
 
     async fn write_registration(
@@ -153,6 +153,12 @@ pub(crate) fn parse_id(id: &str) -> Result<InstanceId, Error> {
 }
 
 impl LedgerRecord {
+    /// With this capacity. A lower one moves nobody, it admits nobody.
+    fn of_capacity(self, capacity: Weight) -> LedgerRecord {
+        let lowered = self.charged_milli > capacity.as_milli() && (self.lowered || capacity < self.capacity.0);
+        LedgerRecord { capacity: Text(capacity), lowered, ..self }
+    }
+
     /// A ledger for one life of an instance.
     pub fn new(incarnation: Incarnation, state: LedgerState, by: &str) -> LedgerRecord {
         let since = steadfast_host::clock::wall().to_string();
@@ -160,6 +166,7 @@ impl LedgerRecord {
             incarnation,
             state,
             capacity: Text(Weight::ZERO),
+            lowered: false,
             charged_milli: 0,
             clients: 0,
             lost_at: None,

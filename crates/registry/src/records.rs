@@ -164,6 +164,9 @@ pub struct LedgerRecord {
     /// What it can carry (sticky sets).
     #[serde(default, skip_serializing_if = "is_default")]
     pub capacity: Text<Weight>,
+    /// It was charged more than this when it came to be this: that moves nobody, and is no fault.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lowered: bool,
     /// What its charged clients weigh together, in thousandths.
     #[serde(default, skip_serializing_if = "is_default")]
     pub charged_milli: u64,
@@ -208,7 +211,8 @@ impl LedgerRecord {
     /// instance is nothing that a client changes.
     pub(crate) fn with_clients(&self, decided: &Ledger, nonce: Nonce) -> LedgerRecord {
         let Ledger { charged_milli, clients, .. } = *decided;
-        LedgerRecord { charged_milli, clients, nonce: Some(Text(nonce)), ..self.clone() }
+        let lowered = self.lowered && charged_milli > self.capacity.0.as_milli();
+        LedgerRecord { charged_milli, clients, lowered, nonce: Some(Text(nonce)), ..self.clone() }
     }
 }
 

@@ -1,0 +1,136 @@
+//! A sticky set in a store, placers over it, and asks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use steadfast_core::client::{ClientKey, Labels, Source, Sources};
+use steadfast_core::placement::{Placement, Reason, Wish};
+use steadfast_core::settings::{SetSettings, Sticky, StickySettings};
+use steadfast_core::{Endpoint, Incarnation, InstanceId, SetName, Weight};
+use steadfast_registry::{InstanceRecord, Mirror, PlaceError, Placed, Placer, PlacerBounds, Registration, Registry};
+use steadfast_store::faulty::{Control, Faulty};
+use steadfast_store::{Memory, Space, Store};
+
+/// Longer than anything here takes on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(crate) const BOUNDS: PlacerBounds = PlacerBounds { waiting: 100_000, within: SOON };
+
+#[derive(Clone)]
+pub(crate) struct Ground {
+    /// The books as those under test reach them: with faults.
+    pub(crate) registry: Registry,
+    /// The same books, with none.
+    pub(crate) truth: Registry,
+    pub(crate) control: Control,
+    pub(crate) set: SetName,
+}
+
+pub(crate) fn key(text: &str) -> ClientKey {
+    text.parse().unwrap()
+}
+
+pub(crate) fn id(text: &str) -> InstanceId {
+    text.parse().unwrap()
+}
+
+pub(crate) fn weight(text: &str) -> Weight {
+    text.parse().unwrap()
+}
+
+pub(crate) fn arrive(said: &str) -> Wish {
+    Wish::Arrive { weight: Some(weight(said)), labels: Labels::new(), present: false }
+}
+
+pub(crate) fn move_by_operator(to: Option<&str>) -> Wish {
+    Wish::Move { to: to.map(id), reason: Reason::MovedByOperator, certain_to_leave: true }
+}
+
+/// A set `recorder` in `store`, with instances of these capacities.
+pub(crate) async fn ground(store: Arc<dyn Store>, capacities: &[(&str, &str)]) -> Ground {
+    ground_with(store, capacities, |_| {}).await
+}
+
+pub(crate) async fn ground_with(
+    store: Arc<dyn Store>,
+    capacities: &[(&str, &str)],
+    change: impl FnOnce(&mut Sticky),
+) -> Ground {
+    let truth = Registry::new(store.clone());
+    let faulty = Faulty::new(store);
+    let control = faulty.control();
+    let registry = Registry::new(Arc::new(faulty));
+    let set: SetName = "recorder".parse().unwrap();
+    let mut sticky = Sticky { client: Sources(vec![Source::Query("camera".into())]), ..Sticky::default() };
+    change(&mut sticky);
+    let settings = SetSettings::Sticky(Box::new(StickySettings::new(sticky).unwrap()));
+    registry.introduce_set(&set, &settings).await.unwrap();
+    let ground = Ground { registry, truth, control, set };
+    for (instance, capacity) in capacities {
+        ground.register(instance, capacity, 1).await;
+    }
+    ground
+}
+
+pub(crate) async fn in_memory(capacities: &[(&str, &str)]) -> Ground {
+    ground(Arc::new(Memory::new()), capacities).await
+}
+
+impl Ground {
+    pub(crate) async fn register(&self, instance: &str, capacity: &str, life: u64) {
+        let endpoint = |text: &str| text.parse::<Endpoint>().unwrap();
+        let endpoints = [("http".parse().unwrap(), endpoint("http://127.0.0.1:9"))].into();
+        let probe = endpoint("http://127.0.0.1:9");
+        let record = InstanceRecord::new(Incarnation(life), endpoints, probe, false, "here".into());
+        let believed: Registration = self.registry.instance(&self.set, &id(instance)).await.unwrap();
+        self.registry.register(&self.set, &id(instance), &record, weight(capacity), &believed).await.unwrap();
+    }
+
+    /// A placer with a mirror of its own, as another process has one.
+    pub(crate) fn placer(&self, by: &str) -> Placer {
+        self.placer_with(by, BOUNDS)
+    }
+
+    pub(crate) fn placer_with(&self, by: &str, bounds: PlacerBounds) -> Placer {
+        let mirror = Arc::new(Mirror::follow(&self.registry, &self.set));
+        Placer::start(&self.registry, mirror, by, bounds)
+    }
+
+    pub(crate) fn space(&self) -> Space {
+        Space::new(self.set.as_str()).unwrap()
+    }
+
+    /// The books agree, and hold so many clients.
+    pub(crate) async fn agrees(&self, clients: u64) {
+        let verified = self.truth.verify(&self.set).await.unwrap();
+        assert_eq!((verified.faults.as_slice(), verified.clients), (&[][..], clients));
+    }
+
+    pub(crate) async fn client(&self, client: &str) -> Option<Placement> {
+        self.truth.client(&self.set, &key(client)).await.unwrap().map(|stored| stored.record)
+    }
+}
+
+/// Everybody asks at once.
+pub(crate) async fn ask_all(asks: Vec<(Placer, ClientKey, Wish)>) -> Vec<(ClientKey, Result<Placed, PlaceError>)> {
+    let tasks: Vec<_> = asks
+        .into_iter()
+        .map(|(placer, client, wish)| tokio::spawn(async move { (client.clone(), placer.ask(client, wish).await) }))
+        .collect();
+    let mut answers = Vec::new();
+    for task in tasks {
+        answers.push(task.await.unwrap());
+    }
+    answers
+}
+
+/// Where each client was said to be at home: one place each, whoever was asked.
+pub(crate) fn homes(answers: &[(ClientKey, Result<Placed, PlaceError>)]) -> BTreeMap<ClientKey, InstanceId> {
+    let mut homes = BTreeMap::new();
+    for (client, answer) in answers {
+        let home = answer.as_ref().unwrap().client.as_ref().unwrap().record.home.clone();
+        let known = homes.entry(client.clone()).or_insert_with(|| home.clone());
+        assert_eq!(*known, home, "{client} was told two homes");
+    }
+    homes
+}
