@@ -31,6 +31,9 @@ const INTRODUCE_WITHIN: Duration = Duration::from_secs(2);
 /// `steadfast run`.
 pub(crate) async fn run(flags: &cli::Run) -> Outcome {
     let config = Config::load(&flags.config).map_err(Failure::usage)?;
+    for warning in config.warnings.lines() {
+        tracing::warn!("{warning}");
+    }
     let ground = Ground::open(config.state_dir.clone(), config.store.as_deref(), config.store_token_file.as_deref())?;
     let mut signals = shutdown::signals()?;
     let (leave, at_once) = (Shutdown::new(), Shutdown::new());

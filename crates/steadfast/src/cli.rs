@@ -11,8 +11,9 @@ use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use steadfast_agent::Restart;
-use steadfast_core::{Host, InstanceId, SetName, Span};
+use steadfast_agent::{ApiAddress, Restart};
+use steadfast_core::settings::Presence;
+use steadfast_core::{Host, InstanceId, SetName, Span, Weight};
 
 pub use self::clients::{Clients, Drain, Explain, Forget, Move, Place, Verify};
 
@@ -228,6 +229,8 @@ pub struct Run {
       --check http://127.0.0.1:8081/ --probe 127.0.0.1:7401 -- python3 -m http.server 8081
   steadfast agent --store http://10.0.0.9:7400 --token-file token --set web --endpoint http=auto --ports 20000-20099 \\
       --check 'http://127.0.0.1:{http.port}/healthz' --probe 0.0.0.0:7401 -- ./app --port '{http.port}'
+  steadfast agent --set recorder --kind sticky --client query:camera --weight query:mbps --capacity 100 \\
+      --endpoint http=http://10.0.0.4:8081 --label region=eu -- ./recorder --port 8081
   steadfast agent --set db --endpoint http=exec:/usr/local/bin/public-address --check tcp://127.0.0.1:5432
 
 The application is told STEADFAST_SET, STEADFAST_INSTANCE, STEADFAST_PORT_HTTP and STEADFAST_EPOCH_FILE.
@@ -236,9 +239,19 @@ pub struct Agent {
     /// The set this copy belongs to
     #[arg(long, env = "STEADFAST_SET")]
     pub set: SetName,
-    /// Make the set known to the store, with default settings, if it is not yet
+    /// Make the set known to the store, with default settings, if it is not yet; a sticky one needs --client
     #[arg(long, value_name = "KIND", env = "STEADFAST_KIND")]
     pub kind: Option<Kind>,
+    /// With --kind sticky: where a request says who its client is: query:NAME, header:NAME, cookie:NAME, path:{NAME},
+    /// source-ip; of several the first that is there
+    #[arg(long, value_name = "PLACE", env = "STEADFAST_CLIENT", value_delimiter = ',')]
+    pub client: Vec<String>,
+    /// With --kind sticky: what a client weighs, a number or where a request says it: query:NAME [default: 1]
+    #[arg(long, value_name = "PLACE", env = "STEADFAST_WEIGHT", value_delimiter = ',')]
+    pub weight: Vec<String>,
+    /// With --kind sticky: how the set knows that a client is there: request, connection or report [default: request]
+    #[arg(long, value_name = "HOW", env = "STEADFAST_PRESENCE")]
+    pub presence: Option<Presence>,
     /// The identity of this copy, which follows its data [default: the host's name]
     #[arg(long, env = "STEADFAST_INSTANCE")]
     pub instance: Option<InstanceId>,
@@ -269,6 +282,17 @@ pub struct CopyFlags {
     /// A direct address: NAME=URL, NAME=auto (a free one of --ports), NAME=env:VARIABLE, NAME=exec:COMMAND
     #[arg(long, value_name = "NAME=URL", env = "STEADFAST_ENDPOINT", value_delimiter = ',')]
     pub endpoint: Vec<String>,
+    /// What this copy can carry, in the unit of its clients' weights (sticky sets)
+    #[arg(long, value_name = "WEIGHT", env = "STEADFAST_CAPACITY")]
+    pub capacity: Option<Weight>,
+    /// What it offers to clients that require or prefer it (sticky sets): NAME=VALUE
+    #[arg(long, value_name = "NAME=VALUE", env = "STEADFAST_LABEL", value_delimiter = ',')]
+    pub label: Vec<String>,
+    /// Where the application finds this agent's own API: unix:/path or a loopback address [default: a socket in the
+    /// state directory]
+    // Not STEADFAST_API: that is where an application *finds* its agent, and must not make another agent listen.
+    #[arg(long, value_name = "ADDRESS", env = "STEADFAST_API_LISTEN")]
+    pub api: Option<ApiAddress>,
     /// The ports that `auto` may take
     #[arg(long, value_name = "FIRST-LAST", env = "STEADFAST_PORTS")]
     pub ports: Option<String>,
@@ -309,6 +333,8 @@ pub struct CopyFlags {
 pub enum Kind {
     /// Exactly one instance answers.
     Single,
+    /// Each client has one home.
+    Sticky,
 }
 
 /// `demo`.
@@ -358,6 +384,7 @@ pub struct Watch {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   steadfast init single
+  steadfast init sticky
   steadfast init single --file /etc/steadfast/steadfast.toml")]
 pub struct Init {
     /// Which pattern

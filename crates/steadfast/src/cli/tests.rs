@@ -1,7 +1,7 @@
 use super::*;
 
-/// `agent --admin` listens; the variable of the others says where to ask.
-const OTHERWISE_NAMED: [(&str, &str); 1] = [("admin", "STEADFAST_ADMIN_LISTEN")];
+/// What listens has another variable than what says to others where to find it.
+const OTHERWISE_NAMED: [(&str, &str); 2] = [("admin", "STEADFAST_ADMIN_LISTEN"), ("api", "STEADFAST_API_LISTEN")];
 
 fn each_command(command: &clap::Command, look: &mut impl FnMut(&clap::Command)) {
     look(command);

@@ -5,16 +5,21 @@ use std::io::{ErrorKind, Write};
 
 use serde::Serialize;
 
-use super::print::{json, out};
+use super::print::{err, json, out};
 use crate::cli::{Check, Init, Kind};
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
 
 /// A single set to start from.
 const SINGLE: &str = include_str!("single.toml");
+/// A sticky set to start from.
+const STICKY: &str = include_str!("sticky.toml");
 
 pub(super) fn init(flags: &Init) -> Outcome {
-    let Kind::Single = flags.kind;
+    let text = match flags.kind {
+        Kind::Single => SINGLE,
+        Kind::Sticky => STICKY,
+    };
     let file = &flags.file;
     let shown = file.display();
     let mut open = OpenOptions::new().write(true).create_new(true).open(file).map_err(|error| match error.kind() {
@@ -23,7 +28,7 @@ pub(super) fn init(flags: &Init) -> Outcome {
         }
         _ => Failure::new(Exit::No, anyhow::anyhow!("write {shown}: {error}")),
     })?;
-    open.write_all(SINGLE.as_bytes())?;
+    open.write_all(text.as_bytes())?;
     out(format_args!("{shown} is written. Read it, change it, then:"))?;
     out(format_args!("  steadfast check {shown}"))?;
     out(format_args!("  steadfast run --config {shown}"))?;
@@ -35,6 +40,7 @@ struct Checked {
     file: String,
     ok: bool,
     problems: Vec<String>,
+    warnings: Vec<String>,
 }
 
 pub(super) fn check(flags: &Check) -> Outcome {
@@ -42,14 +48,18 @@ pub(super) fn check(flags: &Check) -> Outcome {
     match Config::load(&flags.file) {
         Ok(config) => {
             if flags.output.json {
-                json(&Checked { file, ok: true, problems: Vec::new() })?;
+                let warnings = config.warnings.lines();
+                json(&Checked { file, ok: true, problems: Vec::new(), warnings })?;
             } else {
+                if !config.warnings.is_empty() {
+                    err(format_args!("{}", config.warnings.as_warnings()));
+                }
                 out(format_args!("{file} is fine: {}", summary(&config)))?;
             }
             Ok(Exit::Yes)
         }
         Err(problems) if flags.output.json => {
-            json(&Checked { file, ok: false, problems: problems.lines() })?;
+            json(&Checked { file, ok: false, problems: problems.lines(), warnings: Vec::new() })?;
             Ok(Exit::Usage)
         }
         Err(problems) => Err(Failure::new(Exit::Usage, problems)),

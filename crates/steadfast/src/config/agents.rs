@@ -7,16 +7,18 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use steadfast_agent::{AgentConfig, Check, EndpointSource, Restart};
-use steadfast_core::{EndpointName, Host, InstanceId, SetName, Span};
+use steadfast_agent::{AgentConfig, ApiAddress, Check, EndpointSource, Restart};
+use steadfast_core::client::{ClientKey, LabelName, Labels};
+use steadfast_core::settings::{SetSettings, StickySettings, Value};
+use steadfast_core::{EndpointName, Host, InstanceId, SetName, Span, Weight};
 
 use super::gateway::known_set;
 use super::reader::{At, Either, Table};
-use super::sets::{policy, read_policy};
-use super::{Addresses, Set, default_settings, listen_address, parse_listen};
+use super::sets::{Sets, default_settings, policy, read_policy};
+use super::{Addresses, fit, listen_address, parse_listen};
 use crate::cli;
 
-pub(super) fn read(root: &Table<'_>, addresses: &mut Addresses, sets: &BTreeMap<SetName, At<Set>>) -> Vec<AgentConfig> {
+pub(super) fn read(root: &Table<'_>, addresses: &mut Addresses, sets: &Sets) -> Vec<AgentConfig> {
     let mut names = BTreeSet::new();
     let mut found = Vec::new();
     for table in root.tables("agents") {
@@ -32,12 +34,15 @@ pub(super) fn read(root: &Table<'_>, addresses: &mut Addresses, sets: &BTreeMap<
     found
 }
 
-fn read_agent(table: &Table<'_>, addresses: &mut Addresses, sets: &BTreeMap<SetName, At<Set>>) -> Option<AgentConfig> {
+fn read_agent(table: &Table<'_>, addresses: &mut Addresses, sets: &Sets) -> Option<AgentConfig> {
     let set = table.parsed::<SetName>("set");
     let instance = table.parsed::<InstanceId>("instance");
     let endpoints = read_endpoints(table);
     let ports = table.text("ports").and_then(|text| parse_at(table, "ports", &text, parse_ports));
     let advertise = table.parsed::<Host>("advertise");
+    let capacity = table.weight("capacity");
+    let labels = table.table("labels").map(|below| (read_labels(&below), below.span().clone()));
+    let api = table.parsed::<ApiAddress>("api");
     let probe = table.text("probe").and_then(|text| listen_address(table, "probe", text));
     let gates = read_gates(table);
     let command = table.texts("command").map(|words| words.value.into_iter().map(|word| word.value).collect());
@@ -47,13 +52,21 @@ fn read_agent(table: &Table<'_>, addresses: &mut Addresses, sets: &BTreeMap<SetN
 
     let set = table.require("set", set, "\"web\"")?;
     known_set(table, &set, sets);
+    let known = sets.get(&set.value).and_then(|known| known.value.as_ref());
+    if let Some(known) = known {
+        let offer = fit::Offer { capacity: capacity.as_ref(), labels: labels.as_ref().map(|(_, span)| span) };
+        offer.check(table, &set.value, known);
+    }
     let instance = match instance {
         Some(at) => at.value,
         None => host_instance().map_err(|why| table.source().wrong(table.span(), why)).ok()?,
     };
     let mut agent = AgentConfig::new(set.value, instance, PathBuf::new());
-    agent.introduce = sets.get(&agent.set).map(|set| set.value.settings.clone());
+    agent.introduce = known.map(|set| set.settings.clone());
     agent.endpoints = endpoints;
+    agent.capacity = capacity.map(|at| at.value);
+    agent.labels = labels.map(|(labels, _)| labels).unwrap_or_default();
+    agent.api = api.map(|at| at.value);
     agent.advertise = advertise.map(|at| at.value);
     agent.command = command;
     for (name, address) in gates {
@@ -89,6 +102,12 @@ fn read_endpoints(table: &Table<'_>) -> BTreeMap<EndpointName, EndpointSource> {
         Some((name.value, source))
     });
     parsed.collect()
+}
+
+fn read_labels(table: &Table<'_>) -> Labels {
+    let named = table.named_texts::<LabelName>().into_iter();
+    let read = named.filter_map(|(name, text)| Some((parse_at(table, name.value.as_str(), &text, label_value)?, name)));
+    read.map(|(value, name)| (name.value, value)).collect()
 }
 
 fn read_gates(table: &Table<'_>) -> Vec<(EndpointName, At<SocketAddr>)> {
@@ -151,12 +170,19 @@ pub fn agent_from_flags(flags: &cli::Agent) -> Result<AgentConfig, String> {
     };
     let mut agent = AgentConfig::new(flags.set.clone(), instance, PathBuf::new());
     let copy = &flags.copy;
-    agent.introduce = flags.kind.map(|cli::Kind::Single| default_settings());
+    agent.introduce = introduced(flags)?;
+    agent.capacity = copy.capacity;
+    agent.api.clone_from(&copy.api);
+    for label in &copy.label {
+        let (name, value) = name_and_rest::<LabelName>("--label", "VALUE", label)?;
+        let value = label_value(value).map_err(|why| format!("--label {name}: {why}"))?;
+        agent.labels.insert(name, value);
+    }
     for (name, source) in named::<EndpointSource>("--endpoint", "URL", &copy.endpoint)? {
         agent.endpoints.insert(name, source);
     }
     for gate in &copy.gate {
-        let (name, address) = name_and_rest("--gate", "ADDRESS", gate)?;
+        let (name, address) = name_and_rest::<EndpointName>("--gate", "ADDRESS", gate)?;
         agent.gates.insert(name, parse_listen(address).map_err(|why| format!("--gate: {why}"))?);
     }
     if let Some(ports) = &copy.ports {
@@ -178,6 +204,48 @@ pub fn agent_from_flags(flags: &cli::Agent) -> Result<AgentConfig, String> {
     Ok(agent)
 }
 
+/// The settings that `--kind` and what goes with it describe.
+fn introduced(flags: &cli::Agent) -> Result<Option<SetSettings>, String> {
+    let said = [
+        ("--client", !flags.client.is_empty()),
+        ("--weight", !flags.weight.is_empty()),
+        ("--presence", flags.presence.is_some()),
+    ];
+    match flags.kind {
+        Some(cli::Kind::Sticky) => {}
+        kind => {
+            if let Some((flag, _)) = said.iter().find(|(_, said)| *said) {
+                return Err(format!("{flag} is for --kind sticky, where the store does not know the set yet"));
+            }
+            return Ok(kind.map(|_| default_settings()));
+        }
+    }
+    if flags.client.is_empty() {
+        return Err(
+            "--kind sticky needs --client, such as --client query:camera: where a request says who it is".into()
+        );
+    }
+    if flags.copy.capacity.is_none() {
+        return Err(
+            "--kind sticky needs --capacity: what this copy can carry, in the unit of its clients' weights".into()
+        );
+    }
+    let weight = match flags.weight.as_slice() {
+        [] => None,
+        [one] if one.parse::<Weight>().is_ok() => Some(Value::Number(one.clone())),
+        places => Some(Value::List(places.to_vec())),
+    };
+    let settings = StickySettings::read(|key| match key {
+        "client" => Some(Value::List(flags.client.clone())),
+        "weight" => weight.clone(),
+        "presence" => flags.presence.map(|presence| Value::Text(presence.to_string())),
+        _ => None,
+    });
+    let settings = settings
+        .map_err(|problems| problems.iter().map(|problem| format!("--{problem}")).collect::<Vec<_>>().join("; "))?;
+    Ok(Some(SetSettings::Sticky(Box::new(settings))))
+}
+
 fn named<T: FromStr<Err: Display>>(flag: &str, what: &str, texts: &[String]) -> Result<Vec<(EndpointName, T)>, String> {
     let parse = |text: &String| {
         let (name, rest) = name_and_rest(flag, what, text)?;
@@ -186,7 +254,15 @@ fn named<T: FromStr<Err: Display>>(flag: &str, what: &str, texts: &[String]) -> 
     texts.iter().map(parse).collect()
 }
 
-fn name_and_rest<'t>(flag: &str, what: &str, text: &'t str) -> Result<(EndpointName, &'t str), String> {
+fn name_and_rest<'t, N: FromStr<Err: Display>>(flag: &str, what: &str, text: &'t str) -> Result<(N, &'t str), String> {
     let (name, rest) = text.split_once('=').ok_or_else(|| format!("{flag} {text:?}: expected NAME={what}"))?;
     Ok((name.parse().map_err(|why| format!("{flag}: {why}"))?, rest))
+}
+
+/// The value of a label: as long as a request's may be.
+fn label_value(text: &str) -> Result<String, String> {
+    if (1..=ClientKey::LONGEST_BYTES).contains(&text.len()) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("a label's value has 1 to {} bytes, not {}", ClientKey::LONGEST_BYTES, text.len()))
 }

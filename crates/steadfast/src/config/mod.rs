@@ -3,6 +3,7 @@
 //! `docs/config.toml` shows every key with its default; a test compares it with this module.
 
 mod agents;
+mod fit;
 mod gateway;
 mod problem;
 mod reader;
@@ -59,6 +60,8 @@ pub struct Config {
     pub listeners: Vec<ListenerConfig>,
     /// The agents in this process. Their state directory is this configuration's, which is not filled in here.
     pub agents: Vec<AgentConfig>,
+    /// What is allowed and may not be meant.
+    pub warnings: Problems,
 }
 
 /// `[admin]`.
@@ -108,8 +111,9 @@ impl Config {
         let source = Source::new(name, text, environment);
         let document = source.parse()?;
         let root = Table::root(&source, &document);
-        let config = read(&root);
+        let mut config = read(&root);
         root.finish();
+        config.warnings = source.warnings();
         source.finish(Some(config))
     }
 }
@@ -136,9 +140,10 @@ fn read(root: &Table<'_>) -> Config {
         trusted_proxies: read_networks(root),
         admin: admin
             .map_or_else(Admin::default, |admin| Admin { listen: admin.listen.value, token_file: admin.token_file }),
-        sets: sets.into_iter().map(|(name, set)| (name, set.value)).collect(),
+        sets: sets.into_iter().filter_map(|(name, set)| Some((name, set.value?))).collect(),
         listeners,
         agents,
+        warnings: Problems::default(),
     }
 }
 

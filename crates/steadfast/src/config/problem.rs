@@ -9,7 +9,7 @@ const SHOWN_PROBLEMS: usize = 20;
 const NEAR_EDITS: usize = 3;
 
 /// Everything wrong with one file, in the order of the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems(pub(super) Vec<Problem>);
 
 /// One thing that is wrong.
@@ -26,9 +26,30 @@ pub(super) struct Problem {
 }
 
 impl Problems {
+    /// There is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Each problem as one line, without the line of the file.
     pub fn lines(&self) -> Vec<String> {
         self.0.iter().map(|problem| format!("{}: {}", problem.place, problem.what)).collect()
+    }
+
+    /// For people, as things that are allowed.
+    pub fn as_warnings(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| self.write(f, "warning: "))
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, sign: &str) -> fmt::Result {
+        for (number, problem) in self.0.iter().take(SHOWN_PROBLEMS).enumerate() {
+            let between = if number > 0 { "\n" } else { "" };
+            write!(f, "{between}{sign}{problem}")?;
+        }
+        match self.0.len().saturating_sub(SHOWN_PROBLEMS) {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
     }
 }
 
@@ -36,16 +57,7 @@ impl std::error::Error for Problems {}
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, problem) in self.0.iter().take(SHOWN_PROBLEMS).enumerate() {
-            if number > 0 {
-                writeln!(f)?;
-            }
-            write!(f, "{problem}")?;
-        }
-        match self.0.len().saturating_sub(SHOWN_PROBLEMS) {
-            0 => Ok(()),
-            more => write!(f, "\nand {more} more"),
-        }
+        self.write(f, "")
     }
 }
 

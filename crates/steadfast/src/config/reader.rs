@@ -6,7 +6,9 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
 
-use steadfast_core::settings::Value;
+use steadfast_core::Weight;
+use steadfast_core::client::Sources;
+use steadfast_core::settings::{BadSticky, Value, WeightRule};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -21,6 +23,7 @@ pub(super) struct Source<'s> {
     text: &'s str,
     environment: Environment<'s>,
     problems: RefCell<Vec<Problem>>,
+    warnings: RefCell<Vec<Problem>>,
 }
 
 /// A value and where it stands.
@@ -44,7 +47,7 @@ pub(super) struct Table<'s> {
 
 impl<'s> Source<'s> {
     pub(super) fn new(name: &'s str, text: &'s str, environment: Environment<'s>) -> Source<'s> {
-        Source { name, text, environment, problems: RefCell::new(Vec::new()) }
+        Source { name, text, environment, problems: RefCell::default(), warnings: RefCell::default() }
     }
 
     /// Parses `text`; what is not TOML at all ends the reading here.
@@ -58,6 +61,18 @@ impl<'s> Source<'s> {
     /// Notes that what stands at `span` is wrong.
     pub(super) fn wrong(&self, span: &Range<usize>, what: impl Into<String>) {
         self.problems.borrow_mut().push(Problem::at(self.name, self.text, span.clone(), what.into()));
+    }
+
+    /// Notes that what stands at `span` may not be what is meant.
+    pub(super) fn doubt(&self, span: &Range<usize>, what: impl Into<String>) {
+        self.warnings.borrow_mut().push(Problem::at(self.name, self.text, span.clone(), what.into()));
+    }
+
+    /// What was noted of things that may not be meant, in the order of the file.
+    pub(super) fn warnings(&self) -> Problems {
+        let mut warnings = self.warnings.take();
+        warnings.sort_by_key(|warning| warning.offset);
+        Problems(warnings)
     }
 
     /// `value`, unless something was wrong.
@@ -247,6 +262,30 @@ impl<'s> Table<'s> {
         })
     }
 
+    /// A list of places in a request, or a single one.
+    pub(super) fn sources(&self, key: &'static str) -> Option<At<Sources>> {
+        let value = self.value(key)?;
+        self.settled(value.span, value.value.to_sources(key))
+    }
+
+    /// A weight that is the same for all, or places in a request that say it.
+    pub(super) fn weight_rule(&self, key: &'static str) -> Option<At<WeightRule>> {
+        let value = self.value(key)?;
+        self.settled(value.span, value.value.to_weight_rule(key))
+    }
+
+    /// A weight, as a number.
+    pub(super) fn weight(&self, key: &'static str) -> Option<At<Weight>> {
+        let value = self.value(key)?;
+        self.settled(value.span, value.value.to_weight(key))
+    }
+
+    fn settled<T>(&self, span: Range<usize>, read: Result<T, BadSticky>) -> Option<At<T>> {
+        read.map(|value| At { value, span: span.clone() })
+            .map_err(|problem| self.source.wrong(&span, problem.to_string()))
+            .ok()
+    }
+
     /// A list of strings.
     pub(super) fn texts(&self, key: &'static str) -> Option<At<Vec<At<String>>>> {
         let value = self.get(key)?;
@@ -342,6 +381,14 @@ impl<'s> Table<'s> {
             self.source.wrong(&self.span, format!("{} needs {key}, such as {key} = {example}", self.name));
         }
         value
+    }
+
+    /// Says why a key that people would expect here is not taken, if it is there.
+    pub(super) fn refuse(&self, key: &'static str, why: &str) {
+        if let Some(value) = self.table.get(key) {
+            self.asked.borrow_mut().push(key);
+            self.source.wrong(&value.span(), why);
+        }
     }
 
     /// Says of every key that was not asked for that it is unknown. To be called last.

@@ -27,14 +27,16 @@ pub fn default_settings() -> SetSettings {
     SetSettings::Single(SingleSettings::default())
 }
 
-pub(super) fn read(root: &Table<'_>) -> BTreeMap<SetName, At<Set>> {
+/// The sets of a file; one that could not be read still has its name, so that who names it is not told that it is
+/// unknown.
+pub(super) type Sets = BTreeMap<SetName, At<Option<Set>>>;
+
+pub(super) fn read(root: &Table<'_>) -> Sets {
     let Some(sets) = root.table("sets") else { return BTreeMap::new() };
     let mut found = BTreeMap::new();
     for (name, table) in sets.named_tables::<SetName>() {
         let set = read_set(&table);
         table.finish();
-        // A set that could not be read still has its name: who names it is not told that it is unknown.
-        let set = set.unwrap_or_else(|| Set { settings: default_settings(), instances: Vec::new() });
         found.insert(name.value, At { value: set, span: name.span });
     }
     found

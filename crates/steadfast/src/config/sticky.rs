@@ -6,15 +6,13 @@ use steadfast_core::settings::StickySettings;
 
 use super::reader::Table;
 
-const INSTANCES: &str = "instances";
-
 /// The settings in this table.
 pub(super) fn read(table: &Table<'_>) -> Option<StickySettings> {
-    if let Some(instances) = table.value(INSTANCES) {
-        let what = "a sticky set has no instances in the file: its instances are the [[agents]], or `steadfast agent` \
-                    beside each copy, which keep its capacity and its clients in the store";
-        table.source().wrong(&instances.span, what);
-    }
+    table.refuse(
+        "instances",
+        "a sticky set has no instances in the file: its instances are the [[agents]], or `steadfast agent` beside each \
+         copy, which keep its capacity and its clients in the store",
+    );
     let mut places = BTreeMap::new();
     let read = StickySettings::read(|key| {
         let value = table.value(key)?;

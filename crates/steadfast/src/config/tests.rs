@@ -9,6 +9,9 @@ kind = "single"
 [[sets.web.instances]]
 id = "b1"
 endpoints.http = "http://10.0.0.5:80"
+[sets.recorder]
+kind = "sticky"
+client = "query:camera"
 [[listeners]]
 listen = "0.0.0.0:8080"
 routes = [{ set = "web" }]
@@ -50,7 +53,14 @@ fn the_documented_defaults_are_the_codes() {
 
 #[test]
 fn every_key_is_documented() {
-    for table in ["", "[admin]\n", "[sets.web]\nkind = \"single\"\n", "[[sets.web.instances]]\n", "[[listeners]]\n"] {
+    for table in [
+        "",
+        "[admin]\n",
+        "[sets.web]\nkind = \"single\"\n",
+        "[sets.rec]\nkind = \"sticky\"\n",
+        "[[sets.web.instances]]\n",
+        "[[listeners]]\n",
+    ] {
         document_knows(table);
     }
     document_knows(
@@ -99,8 +109,8 @@ fn what_later_versions_know_is_refused_with_what_this_one_does() {
         r#"test.toml:2:8: kind = "mirrored" is not known by this version: it knows "single" and "sticky""#,
     );
     check(
-        "[[listeners]]\nlisten = \"0.0.0.0:80\"\nroutes = [{ set = \"web\", answer = \"redirect\" }]\n",
-        r#"test.toml:3:35: answer = "redirect" is not known by this version: it knows "proxy""#,
+        "[[listeners]]\nlisten = \"0.0.0.0:80\"\nroutes = [{ set = \"web\", answer = \"teleport\" }]\n",
+        r#"test.toml:3:35: answer = "teleport" is not known by this version: it knows "proxy", "redirect" and "assign""#,
     );
 }
 

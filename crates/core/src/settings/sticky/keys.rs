@@ -174,6 +174,14 @@ impl Value {
         self.sources().map_err(|problem| problem.of(key))
     }
 
+    /// The weight this is.
+    ///
+    /// # Errors
+    /// What is wrong with the value of `key`, and what would be right.
+    pub fn to_weight(&self, key: &'static str) -> Result<Weight, BadSticky> {
+        self.weight().map_err(|problem| problem.of(key))
+    }
+
     fn not(&self, expected: &str) -> Problem {
         let found = match self {
             Value::Text(_) => "a string",
