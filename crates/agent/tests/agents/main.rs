@@ -7,5 +7,7 @@ mod identity;
 mod leadership;
 mod outage;
 mod refusals;
+mod reports;
+mod sticky;
 mod supervision;
 mod support;

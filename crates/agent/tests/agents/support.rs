@@ -31,6 +31,7 @@ pub(crate) struct Cluster {
     pub(crate) registry: Registry,
     pub(crate) faults: Control,
     pub(crate) set: SetName,
+    settings: SetSettings,
     dir: TempDir,
 }
 
@@ -50,18 +51,25 @@ pub(crate) struct Agent {
 pub(crate) struct Probe(Target);
 
 impl Cluster {
+    /// Around a single set.
     pub(crate) fn new() -> Cluster {
+        Cluster::of(Cluster::settings())
+    }
+
+    /// Around a set with these settings.
+    pub(crate) fn of(settings: SetSettings) -> Cluster {
         let faulty = Faulty::new(Arc::new(Memory::new()));
         let faults = faulty.control();
         Cluster {
             registry: Registry::new(Arc::new(faulty)),
             faults,
             set: "web".parse().unwrap(),
+            settings,
             dir: TempDir::new().unwrap(),
         }
     }
 
-    /// The settings every agent brings.
+    /// The settings of a single set.
     pub(crate) fn settings() -> SetSettings {
         let ttl = Span::from_millis(TTL.as_millis() as u64);
         SetSettings::Single(SingleSettings::new(ttl, 10, Span::ZERO, Span::from_millis(1_000)).unwrap())
@@ -70,7 +78,7 @@ impl Cluster {
     /// An agent's configuration: an application that does nothing, and is healthy.
     pub(crate) fn config(&self, instance: &str) -> AgentConfig {
         let mut config = AgentConfig::new(self.set.clone(), instance.parse().unwrap(), self.path("state"));
-        config.introduce = Some(Cluster::settings());
+        config.introduce = Some(self.settings.clone());
         config.command = shell("exec sleep 1000");
         config.stop_within = Span::from_millis(5_000);
         config
