@@ -13,6 +13,7 @@
 
 mod answer;
 mod body;
+mod clients;
 mod config;
 mod control;
 mod counters;
