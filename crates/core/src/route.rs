@@ -57,7 +57,7 @@ impl<T> Routes<T> {
 
     /// The first route for `host` (as a `Host` header has it, port and all; empty if there is none) and
     /// `path` (without the query). Allocates only for captures.
-    pub fn find<'a>(&'a self, host: &str, path: &'a str) -> Option<(&'a T, Captures<'a>)> {
+    pub fn find<'r: 'p, 'p>(&'r self, host: &str, path: &'p str) -> Option<(&'r T, Captures<'p>)> {
         let host = bare(host);
         self.routes.iter().filter(|(hosts, ..)| hosts.matches_bare(host)).find_map(|(_, paths, target)| {
             let captures = paths.matches(path)?;

@@ -20,6 +20,8 @@ pub struct GatewayConfig {
     pub fixed: Vec<FixedSet>,
     /// Peers whose `Forwarded` and `X-Forwarded-*` are believed and continued; from everybody else they are replaced.
     pub trusted_proxies: Vec<IpNet>,
+    /// What stands in the records that this gateway writes, for people; its host's name where not said.
+    pub name: Option<String>,
     /// Threads that carry traffic; one a core where not said.
     pub workers: Option<NonZeroUsize>,
     /// How much of everything.
@@ -135,6 +137,20 @@ pub struct Bounds {
     pub idle_upstream: usize,
     /// How long such a connection is kept.
     pub idle_upstream_for: Duration,
+    /// A tunnel (WebSocket) in which nothing passes. Beyond: closed.
+    pub tunnel_idle_for: Duration,
+    /// Clients of one sticky set that are remembered. Beyond: one that did not come lately makes room, and costs a call
+    /// to the store when it comes.
+    pub clients: usize,
+    /// Requests of one sticky set that wait for the store at once. Beyond: 503 `overloaded`.
+    pub placing: usize,
+    /// How long a request waits for the store to place its client. Beyond: 503 `placing-timed-out`.
+    pub place_within: Duration,
+    /// What is to be written of clients for whom no request waits (refreshed charges, other weights), for one sticky
+    /// set. Beyond: not written; a later request of the client tries again.
+    pub errands: usize,
+    /// Source addresses whose new clients are counted. Beyond: the longest unheard is forgotten.
+    pub sources: usize,
     /// From the closing of the last listener to the end, whatever is still under way.
     pub drain_within: Duration,
 }
@@ -156,6 +172,12 @@ impl Default for Bounds {
             answer_within: Duration::from_secs(60),
             idle_upstream: 256,
             idle_upstream_for: Duration::from_secs(30),
+            tunnel_idle_for: Duration::from_secs(3_600),
+            clients: 10_000_000,
+            placing: 10_000,
+            place_within: Duration::from_secs(5),
+            errands: 10_000,
+            sources: 100_000,
             drain_within: Duration::from_secs(30),
         }
     }

@@ -19,6 +19,47 @@ pub(crate) struct Counters {
     pub(crate) parked: Count,
     pub(crate) no_leader: Count,
     pub(crate) overloaded: Count,
+    pub(crate) tunnels: Count,
+    pub(crate) redirected: Count,
+    pub(crate) assigned: Count,
+    pub(crate) hits: Count,
+    pub(crate) misses: Count,
+    pub(crate) placed: Count,
+    pub(crate) returned: Count,
+    pub(crate) moved: Count,
+    pub(crate) served_away: Count,
+    pub(crate) errands_dropped: Count,
+    /// In the order of [`REFUSALS`], and one more for any other.
+    refused: [Count; REFUSALS.len() + 1],
+}
+
+/// Why clients of sticky sets are refused: the reasons that are counted apart.
+pub(crate) const REFUSALS: [&str; 15] = [
+    "no-room",
+    "too-heavy",
+    "no-match",
+    "no-instance",
+    "home-lost",
+    "home-full",
+    "too-many-clients",
+    "too-many-new-clients",
+    "store-unavailable",
+    "placing-timed-out",
+    "no-client-key",
+    "ambiguous",
+    "bad-client-key",
+    "bad-weight",
+    "bad-label",
+];
+
+impl Counters {
+    /// A client was refused for this reason.
+    pub(crate) fn refused(&self, reason: &str) {
+        let place = REFUSALS.iter().position(|known| *known == reason).unwrap_or(REFUSALS.len());
+        if let Some(count) = self.refused.get(place) {
+            count.add_one();
+        }
+    }
 }
 
 /// A number with one writer.
@@ -62,6 +103,28 @@ pub struct Totals {
     pub no_leader: u64,
     /// Requests answered 503 `overloaded`.
     pub overloaded: u64,
+    /// WebSocket connections carried.
+    pub tunnels: u64,
+    /// Clients redirected home.
+    pub redirected: u64,
+    /// Clients told their home.
+    pub assigned: u64,
+    /// Clients sent home without a call to the store.
+    pub hits: u64,
+    /// Clients the books had to be asked for.
+    pub misses: u64,
+    /// New clients placed.
+    pub placed: u64,
+    /// Clients that came back from idle.
+    pub returned: u64,
+    /// Clients that got another home when they came.
+    pub moved: u64,
+    /// Idle clients sent home while the store was away.
+    pub served_away: u64,
+    /// What was to be written of clients and was left, because too much was.
+    pub errands_dropped: u64,
+    /// Clients refused, by reason; `other` is the last.
+    pub refused: Vec<(&'static str, u64)>,
 }
 
 impl Totals {
@@ -80,6 +143,22 @@ impl Totals {
         self.parked += one.parked.get();
         self.no_leader += one.no_leader.get();
         self.overloaded += one.overloaded.get();
+        self.tunnels += one.tunnels.get();
+        self.redirected += one.redirected.get();
+        self.assigned += one.assigned.get();
+        self.hits += one.hits.get();
+        self.misses += one.misses.get();
+        self.placed += one.placed.get();
+        self.returned += one.returned.get();
+        self.moved += one.moved.get();
+        self.served_away += one.served_away.get();
+        self.errands_dropped += one.errands_dropped.get();
+        if self.refused.is_empty() {
+            self.refused = REFUSALS.iter().copied().chain(["other"]).map(|reason| (reason, 0)).collect();
+        }
+        for ((_, sum), count) in self.refused.iter_mut().zip(&one.refused) {
+            *sum += count.get();
+        }
     }
 }
 

@@ -14,11 +14,12 @@ use steadfast_registry::Registry;
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::{FixedSet, GatewayConfig, ListenerConfig, RouteConfig};
-use crate::control::{self, Source};
+use crate::control::{self, Control, Source};
 use crate::counters::{Counters, Parking};
 use crate::error::Error;
+use crate::newcomers::Newcomers;
 use crate::route::{Route, Routed};
-use crate::set::SetShared;
+use crate::set::{Known, SetShared};
 use crate::shared::Shared;
 use crate::status::Status;
 use crate::worker::{self, Duty};
@@ -52,7 +53,8 @@ pub fn start(config: GatewayConfig, registry: Option<Registry>, shutdown: &Shutd
     let sets = sets(&config, registry.as_ref(), &bells)?;
     let shared = Arc::new(Shared {
         sets: sets.iter().map(|(set, _)| set.clone()).collect(),
-        bounds: config.bounds,
+        newcomers: Newcomers::new(config.bounds.sources),
+        bounds: config.bounds.clone(),
         trusted_proxies: config.trusted_proxies,
         bells,
         counters: (0..workers).map(|_| Counters::default()).collect(),
@@ -70,11 +72,12 @@ pub fn start(config: GatewayConfig, registry: Option<Registry>, shutdown: &Shutd
     let stopping = shutdown.child();
     let (present, last_one) = mpsc::channel(1);
     let mut threads = Vec::new();
+    let control = Control { name: config.name.clone(), workers, bounds: config.bounds };
     let start_all = || -> Result<(), Error> {
         let ending = Ending(stopping.clone());
         threads.push(spawn("gateway-control".to_owned(), move || {
             let _ending = ending;
-            control::run(sets, workers, last_one)
+            control::run(sets, &control, last_one)
         })?);
         for (index, listeners) in duties.into_iter().enumerate() {
             let duty = Duty { index, shared: shared.clone(), listeners, shutdown: stopping.clone() };
@@ -190,7 +193,11 @@ fn sets(
             (None, None) => return Err(Error::NoStore(name)),
         };
         let park_for = fixed.map_or(SingleSettings::DEFAULT_PARK_FOR, |fixed| fixed.settings.park_for());
-        Ok((Arc::new(SetShared::new(name, endpoints, park_for, bells.clone())), source))
+        let shared = Arc::new(SetShared::new(name, endpoints, park_for, bells.clone()));
+        if fixed.is_some() {
+            shared.set_known(Known::Single);
+        }
+        Ok((shared, source))
     };
     used.into_iter().map(resolve).collect()
 }
@@ -208,7 +215,8 @@ fn routed(listener: &ListenerConfig, address: SocketAddr, sets: &[Arc<SetShared>
     let resolve = |route: &RouteConfig| {
         let set = sets.iter().position(|set| set.name == route.set)?;
         let slot = sets[set].endpoints.iter().position(|name| *name == route.endpoint)?;
-        Some((route.host.clone(), route.path.clone(), Route { set, slot, answer: route.answer }))
+        let (client, weight) = (route.client.clone(), route.weight.clone());
+        Some((route.host.clone(), route.path.clone(), Route { set, slot, answer: route.answer, client, weight }))
     };
     Routed {
         address,

@@ -13,8 +13,14 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
+use http::request::Parts;
+use http::{Method, Version};
+use http_body::Body;
 use ipnet::IpNet;
+use steadfast_core::Epoch;
 use steadfast_registry::EPOCH_HEADER;
+
+use crate::source;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -22,7 +28,8 @@ const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const STEADFAST_INSTANCE: HeaderName = HeaderName::from_static("steadfast-instance");
+pub(crate) const STEADFAST_INSTANCE: HeaderName = HeaderName::from_static("steadfast-instance");
+const STEADFAST_OWNER_EPOCH: HeaderName = HeaderName::from_static("steadfast-owner-epoch");
 const STEADFAST_EPOCH: HeaderName = HeaderName::from_static(EPOCH_HEADER);
 
 /// For one hop, whether `Connection` says so or not. The credentials are those between a client and its own proxy,
@@ -42,11 +49,14 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 const VIA_US: HeaderValue = HeaderValue::from_static("1.1 steadfast");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const TE_NAME: HeaderValue = HeaderValue::from_static("te");
+const UPGRADE_NAME: HeaderValue = HeaderValue::from_static("upgrade");
+const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const HTTP: HeaderValue = HeaderValue::from_static("http");
 
 /// What the requests of one connection say of where they come from.
 #[derive(Debug)]
 pub(crate) struct Origin {
+    peer: IpAddr,
     trusted: bool,
     address: HeaderValue,
     /// As `Forwarded` wants it: IPv6 in brackets and quotes.
@@ -62,11 +72,22 @@ impl Origin {
             IpAddr::V6(v6) => format!("\"[{v6}]\""),
         };
         Origin {
+            peer,
             trusted: trusted.iter().any(|network| network.contains(&peer)),
             address: value(peer.to_string()),
             node,
             last: None,
         }
+    }
+
+    /// Who sends a request with these headers.
+    pub(crate) fn source(&self, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+        if self.trusted { source::source(self.peer, headers, trusted) } else { self.peer }
+    }
+
+    /// Whether the client speaks TLS, as far as a trusted proxy says.
+    pub(crate) fn is_secure(&self, headers: &HeaderMap) -> bool {
+        self.trusted && source::is_secure(headers)
     }
 
     fn forwarded(&mut self, host: Option<&HeaderValue>) -> HeaderValue {
@@ -89,8 +110,39 @@ fn value(text: String) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
+/// Makes a client's request the one to the instance. An upgrade to WebSocket is passed on where the request can be one
+/// (RFC 6455 §4.1); every other is an offer that may be passed over (RFC 9110 §7.8).
+pub(crate) fn prepare(head: &mut Parts, body: &impl Body, origin: &mut Origin) {
+    let upgrades = head.method == Method::GET
+        && head.version == Version::HTTP_11
+        && body.is_end_stream()
+        && is_websocket(&head.headers);
+    to_instance(&mut head.headers, origin);
+    if upgrades {
+        head.headers.remove(TE);
+        insert_upgrade(&mut head.headers);
+    }
+}
+
+/// Whether a head speaks of an upgrade to WebSocket.
+pub(crate) fn is_websocket(headers: &HeaderMap) -> bool {
+    headers.get(UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"))
+}
+
+/// Has a head speak of an upgrade to WebSocket.
+pub(crate) fn insert_upgrade(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, UPGRADE_NAME);
+    headers.insert(UPGRADE, WEBSOCKET);
+}
+
+/// Tells the instance which of the client's homes it is: a former one can know that it is.
+pub(crate) fn insert_owner_epoch(headers: &mut HeaderMap, epoch: Epoch) {
+    headers.insert(STEADFAST_OWNER_EPOCH, HeaderValue::from(epoch.0));
+}
+
 /// Makes a client's headers those of the request to the instance.
-pub(crate) fn to_instance(headers: &mut HeaderMap, origin: &mut Origin) {
+fn to_instance(headers: &mut HeaderMap, origin: &mut Origin) {
     let te_trailers = headers.contains_key(TE) && accepts_trailers(headers);
     remove_hop_by_hop(headers);
     // We ask the client for its body ourselves, when the instance is there to take it.

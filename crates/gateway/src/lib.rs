@@ -20,13 +20,16 @@ mod counters;
 mod error;
 mod gateway;
 mod headers;
+mod home;
 mod message;
+mod newcomers;
 mod parked;
 mod request;
 mod route;
 mod screen;
 mod set;
 mod shared;
+mod source;
 mod status;
 mod worker;
 
@@ -34,4 +37,4 @@ pub use config::{Answer, Bounds, FixedCheck, FixedInstance, FixedSet, GatewayCon
 pub use counters::Totals;
 pub use error::Error;
 pub use gateway::{Gateway, run, start};
-pub use status::{ParkedStatus, SetStatus, Status, TargetStatus};
+pub use status::{ClientsStatus, ParkedStatus, SetStatus, Status, TargetStatus};

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use http::header::{HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::header::{HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{Method, Request, Uri};
 use http_body::Body;
@@ -20,6 +20,7 @@ pub(crate) struct Message {
     uri: Uri,
     headers: HeaderMap,
     body: Held,
+    upgrades: bool,
     seat: Rc<Seat>,
     sends: u32,
 }
@@ -49,7 +50,8 @@ impl Message {
                 Held::Once(Some(body))
             }
         };
-        Message { method: head.method, uri: head.uri, headers, body: held, seat: seat.clone(), sends: 0 }
+        let upgrades = headers.contains_key(UPGRADE);
+        Message { method: head.method, uri: head.uri, headers, body: held, upgrades, seat: seat.clone(), sends: 0 }
     }
 
     /// Whether it may be sent once more although it may have been carried out.
@@ -69,6 +71,11 @@ impl Message {
         {
             self.headers.insert(HOST, host);
         }
+    }
+
+    /// Whether it asks for an upgrade that is passed on.
+    pub(crate) fn upgrades(&self) -> bool {
+        self.upgrades
     }
 
     /// How often it was sent.

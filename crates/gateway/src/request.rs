@@ -2,13 +2,15 @@
 
 use std::rc::Rc;
 
-use http::header::{HOST, UPGRADE};
+use http::header::HOST;
 use http::{Request, Response, Version, request};
 use hyper::body::Incoming;
 
+use crate::answer::sticky::{self, Way};
 use crate::answer::{Answered, problem, proxy, ready};
 use crate::body::Outgoing;
 use crate::config::Answer;
+use crate::route::Route;
 use crate::screen::screen;
 use crate::worker::{Guest, Phase, Turn};
 
@@ -37,20 +39,26 @@ async fn answer(guest: &Rc<Guest>, request: Request<Incoming>) -> Answered {
         return ready::answer(guest);
     }
     let host = head.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let Some((&route, _)) = routed.routes.find(host, head.uri.path()) else {
+    let Some((route, captures)) = routed.routes.find(host, head.uri.path()) else {
         return problem::no_route(host, head.uri.path());
     };
-    if wants_websocket(&head) {
-        return problem::no_upgrade();
+    if guest.worker.sets[route.set].shared.is_single() {
+        drop(captures);
+        return single(guest, route, head, body).await;
     }
-    match route.answer {
-        Answer::Proxy => proxy::answer(guest, route, head, body).await,
-        Answer::Redirect | Answer::Assign => todo!("the gateway's engineer"),
+    let way = sticky::find(guest, route, &captures, &head).await;
+    drop(captures);
+    match way {
+        Way::Single => single(guest, route, head, body).await,
+        Way::Home(client) => sticky::answer(guest, route, client, head, body).await,
+        Way::Refused(answer) => answer,
     }
 }
 
-/// Any other upgrade is an offer that may be passed over (RFC 9110 §7.8); a WebSocket client has no use for that.
-fn wants_websocket(head: &request::Parts) -> bool {
-    let upgrade = head.headers.get(UPGRADE);
-    upgrade.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+/// Only one instance of a single set may answer: it is no secret which, but nobody is sent there past the gateway.
+async fn single(guest: &Rc<Guest>, route: &Route, head: request::Parts, body: Incoming) -> Answered {
+    match route.answer {
+        Answer::Proxy => proxy::answer(guest, route, head, body).await,
+        Answer::Redirect | Answer::Assign => problem::not_sticky(&guest.worker.sets[route.set].shared),
+    }
 }

@@ -5,13 +5,15 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use steadfast_core::{EndpointName, Epoch, Incarnation, InstanceId, Moment, SetName, Span};
 use tokio::sync::Notify;
+
+use crate::home::View;
 
 /// A set, as shared by the control thread and the workers.
 #[derive(Debug)]
@@ -21,7 +23,11 @@ pub(crate) struct SetShared {
     pub(crate) endpoints: Vec<EndpointName>,
     park_for_ms: AtomicU64,
     version: AtomicU64,
+    /// [`Known`], as a number.
+    known: AtomicU8,
     target: ArcSwapOption<Target>,
+    /// Set where it is known to be a sticky one.
+    view: ArcSwapOption<View>,
     alarm: Notify,
     bells: Arc<[Notify]>,
     pub(crate) parked: AtomicUsize,
@@ -34,7 +40,9 @@ impl SetShared {
             endpoints,
             park_for_ms: AtomicU64::new(park_for.as_millis()),
             version: AtomicU64::new(0),
+            known: AtomicU8::new(Known::NotYet as u8),
             target: ArcSwapOption::empty(),
+            view: ArcSwapOption::empty(),
             alarm: Notify::new(),
             bells,
             parked: AtomicUsize::new(0),
@@ -50,6 +58,22 @@ impl SetShared {
         self.target.load_full()
     }
 
+    /// Whether it is known to be a single set.
+    pub(crate) fn is_single(&self) -> bool {
+        self.known.load(Ordering::Relaxed) == Known::Single as u8
+    }
+
+    /// What is known of a set that is not known to be a sticky one.
+    pub(crate) fn known(&self) -> Known {
+        let known = self.known.load(Ordering::Relaxed);
+        [Known::Single, Known::Absent, Known::Unheard].into_iter().find(|k| *k as u8 == known).unwrap_or(Known::NotYet)
+    }
+
+    /// The set, where it is known to be a sticky one.
+    pub(crate) fn view(&self) -> Option<Arc<View>> {
+        self.view.load_full()
+    }
+
     pub(crate) fn park_for(&self) -> Span {
         Span::from_millis(self.park_for_ms.load(Ordering::Relaxed))
     }
@@ -62,6 +86,19 @@ impl SetShared {
     /// Control: returns when a worker raised the alarm since the last time.
     pub(crate) async fn alarm(&self) {
         self.alarm.notified().await;
+    }
+
+    /// Control: what kind of set it is, as far as is known.
+    pub(crate) fn set_known(&self, known: Known) {
+        if self.known.swap(known as u8, Ordering::Relaxed) != known as u8 {
+            self.ring();
+        }
+    }
+
+    /// Control: a sticky set's news.
+    pub(crate) fn show(&self, view: Option<View>) {
+        self.view.store(view.map(Arc::new));
+        self.ring();
     }
 
     /// Control: new settings. They count for those who wait already, too.
@@ -88,6 +125,19 @@ impl SetShared {
     }
 }
 
+/// What is known of a set whose view there is none of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// The books have not been read yet.
+    NotYet,
+    /// It is a single set.
+    Single,
+    /// The books know no such set.
+    Absent,
+    /// The books cannot be read.
+    Unheard,
+}
+
 /// Where each endpoint of a set is, in the order of [`SetShared::endpoints`].
 pub(crate) type Addresses = Box<[Option<SocketAddr>]>;
 
@@ -106,6 +156,8 @@ pub(crate) struct Target {
     until: AtomicU64,
     asked: AtomicU64,
     closed: AtomicBool,
+    /// A worker could not reach it, and wants it asked.
+    doubted: AtomicBool,
     lanes: Box<[Lane]>,
 }
 
@@ -135,6 +187,7 @@ impl Target {
             until: AtomicU64::new(0),
             asked: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            doubted: AtomicBool::new(false),
             lanes: (0..workers).map(|_| Lane::default()).collect(),
         }
     }
@@ -184,6 +237,16 @@ impl Target {
     /// How many requests are there now, from all workers.
     pub(crate) fn running(&self) -> usize {
         self.lanes.iter().map(|Lane(lane)| lane.load(Ordering::SeqCst)).sum()
+    }
+
+    /// A worker could not reach it: it is used again when it has been asked who it is.
+    pub(crate) fn doubt(&self) {
+        self.doubted.store(true, Ordering::Release);
+    }
+
+    /// Control: whether a worker doubted it since the last time.
+    pub(crate) fn take_doubt(&self) -> bool {
+        self.doubted.swap(false, Ordering::AcqRel)
     }
 
     /// Control: vouched for until then, by an answer to a question sent at `asked`.

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use crate::config::Bounds;
 use crate::counters::{Counters, Parking};
+use crate::newcomers::Newcomers;
 use crate::set::SetShared;
 
 /// See the module.
@@ -20,4 +21,5 @@ pub(crate) struct Shared {
     /// One for each worker.
     pub(crate) counters: Box<[Counters]>,
     pub(crate) parking: Parking,
+    pub(crate) newcomers: Newcomers,
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use steadfast_core::{Epoch, InstanceId, SetName};
+use steadfast_core::{Epoch, InstanceId, Moment, SetName};
 use steadfast_host::clock;
 
+use crate::clients::Clients;
 use crate::counters::Totals;
 use crate::shared::Shared;
 
@@ -21,6 +22,37 @@ pub struct SetStatus {
     pub target: Option<TargetStatus>,
     /// Requests waiting for a leader.
     pub parked: usize,
+    /// What is known of its clients, if it is a sticky set.
+    pub clients: Option<ClientsStatus>,
+}
+
+/// What a gateway knows of the clients of a sticky set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientsStatus {
+    /// Clients it remembers.
+    pub remembered: u64,
+    /// Bytes that takes.
+    pub bytes: u64,
+    /// Clients that made room for others since the start.
+    pub evicted: u64,
+    /// Clients whose requests or tunnels it carries now.
+    pub carried: u64,
+    /// For how many milliseconds nothing has been heard of changes, not even that there are none; none before the first.
+    pub silent_ms: Option<u64>,
+}
+
+impl ClientsStatus {
+    fn new(clients: &Clients, now: Moment) -> ClientsStatus {
+        let fill = clients.fill();
+        let silent = |heard| u64::try_from(now.since(heard).as_millis()).unwrap_or(u64::MAX);
+        ClientsStatus {
+            remembered: fill.clients,
+            bytes: fill.bytes,
+            evicted: fill.evicted,
+            carried: fill.carried,
+            silent_ms: clients.last_heard().map(silent),
+        }
+    }
 }
 
 /// Where requests go.
@@ -67,6 +99,7 @@ impl Status {
                 closed: target.closed(),
                 running: target.running(),
             }),
+            clients: set.view().map(|view| ClientsStatus::new(&view.clients, now)),
             parked: set.parked.load(std::sync::atomic::Ordering::Relaxed),
         };
         self.0.sets.iter().map(view).collect()

@@ -1,8 +1,15 @@
 //! The ways a request is answered, a file each.
 
+mod assign;
+mod forward;
+mod homeward;
+mod placing;
 pub(crate) mod problem;
 pub(crate) mod proxy;
 pub(crate) mod ready;
+mod redirect;
+mod refusal;
+pub(crate) mod sticky;
 
 use http::Response;
 

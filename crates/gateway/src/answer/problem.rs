@@ -12,7 +12,7 @@ use crate::screen::Refused;
 use crate::set::{SetShared, Target};
 
 /// How soon asking again may help where nothing better is known.
-const SOON: Duration = Duration::from_secs(1);
+pub(super) const SOON: Duration = Duration::from_secs(1);
 
 pub(crate) fn refused(refused: Refused) -> Answered {
     answer(Problem::new(refused.status, refused.reason, refused.detail))
@@ -26,12 +26,9 @@ pub(crate) fn no_route(host: &str, path: &str) -> Answered {
     ))
 }
 
-pub(crate) fn no_upgrade() -> Answered {
-    answer(Problem::new(
-        StatusCode::NOT_IMPLEMENTED,
-        "upgrade-not-supported",
-        "this gateway does not pass on WebSocket connections yet",
-    ))
+pub(crate) fn not_sticky(set: &SetShared) -> Answered {
+    let detail = format!("set {} is a single set: its routes answer = \"proxy\"", set.name);
+    answer(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-sticky", detail))
 }
 
 pub(crate) fn no_leader(set: &SetShared) -> Answered {
@@ -53,8 +50,8 @@ pub(crate) fn leader_lost(set: &SetShared) -> Answered {
     answer(Problem::new(StatusCode::BAD_GATEWAY, "leader-lost", detail))
 }
 
-pub(crate) fn upstream_timeout(set: &SetShared) -> Answered {
-    let detail = format!("the leader of set {} did not begin to answer in time", set.name);
+pub(crate) fn upstream_timeout(set: &SetShared, target: &Target) -> Answered {
+    let detail = format!("{} of set {} did not begin to answer in time", target.instance, set.name);
     answer(Problem::new(StatusCode::GATEWAY_TIMEOUT, "upstream-timeout", detail))
 }
 
@@ -63,8 +60,9 @@ pub(crate) fn request_timeout() -> Answered {
     answer(Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", detail))
 }
 
-pub(crate) fn upstream_malformed(set: &SetShared) -> Answered {
-    let detail = format!("what the leader of set {} answered is not HTTP/1.1 or has too large a head", set.name);
+pub(crate) fn upstream_malformed(set: &SetShared, target: &Target) -> Answered {
+    let detail =
+        format!("what {} of set {} answered is not HTTP/1.1 or has too large a head", target.instance, set.name);
     answer(Problem::new(StatusCode::BAD_GATEWAY, "upstream-malformed", detail))
 }
 
@@ -78,7 +76,7 @@ pub(crate) fn broken_body() -> Answered {
     answer(Problem::bad_request("bad-request", "the request's body is not what its head announced"))
 }
 
-fn answer(problem: Problem) -> Answered {
+pub(super) fn answer(problem: Problem) -> Answered {
     let whole = Whole::from(problem);
     let mut answer = Response::new(whole.body().cloned().map_or(Content::Empty, Content::Whole));
     *answer.status_mut() = whole.status;

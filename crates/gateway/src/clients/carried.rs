@@ -102,6 +102,15 @@ impl Carried {
         !present.stay.over.swap(true, Ordering::AcqRel)
     }
 
+    /// Whether something is still carried for a stay at another home than this.
+    pub(super) fn has_ended(&self, hash: Hash, home: u32) -> bool {
+        lock(self.part(hash)).get(&hash).is_some_and(|present| present.stay.home != home)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.iter().map(|part| lock(part).len()).sum()
+    }
+
     pub(super) fn all(&self) -> Vec<(Hash, ClientKey)> {
         let part = |part: &Mutex<HashMap<Hash, Present>>| -> Vec<(Hash, ClientKey)> {
             lock(part).iter().map(|(hash, present)| (*hash, present.stay.client.clone())).collect()

@@ -17,14 +17,14 @@ mod carried;
 mod shard;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::hash::Hasher;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 use steadfast_core::client::ClientKey;
 use steadfast_core::placement::{Placement, Tick};
-use steadfast_core::{InstanceId, Weight};
+use steadfast_core::{InstanceId, Moment, Weight};
 
 pub(crate) use carried::Held;
 pub(crate) use shard::Entry;
@@ -54,8 +54,6 @@ pub(crate) struct Found {
     pub(crate) entry: Entry,
     /// Something is being asked for this client already.
     pub(crate) asked: bool,
-    /// Its charge is to be written anew.
-    pub(crate) due: bool,
 }
 
 /// What the table holds.
@@ -64,6 +62,7 @@ pub(crate) struct Fill {
     pub(crate) clients: u64,
     pub(crate) evicted: u64,
     pub(crate) bytes: u64,
+    pub(crate) carried: u64,
 }
 
 /// See the module.
@@ -74,11 +73,13 @@ pub(crate) struct Clients {
     homes: RwLock<HashMap<InstanceId, u32>>,
     clients: AtomicUsize,
     evicted: AtomicU64,
-    /// Charges that end before this tick are to be written anew.
+    /// A connection that ends is to be written where the charge ends before this tick.
     due: AtomicU64,
     /// Whose requests and tunnels this gateway carries.
     carried: Carried,
     gone: Mutex<HashMap<Hash, ClientKey>>,
+    /// When the feed was heard last, in nanoseconds of the boot clock.
+    heard: AtomicU64,
 }
 
 /// A part on a cache line of its own.
@@ -99,13 +100,14 @@ impl Clients {
             due: AtomicU64::new(0),
             carried: Carried::default(),
             gone: Mutex::default(),
+            heard: AtomicU64::new(0),
         }
     }
 
-    /// A client's hash. Allocates nothing.
-    pub(crate) fn hash(&self, client: &ClientKey) -> Hash {
+    /// The hash of a client's key. Allocates nothing.
+    pub(crate) fn hash(&self, client: &[u8]) -> Hash {
         let mut hasher = SipHasher13::new_with_keys(self.secret.0, self.secret.1);
-        hasher.write(client.as_bytes());
+        hasher.write(client);
         let (one, two) = hasher.finish128().as_u64();
         Hash(one, two)
     }
@@ -125,8 +127,7 @@ impl Clients {
         let mut shard = self.shard(hash);
         let slot = shard.find(hash)?;
         slot.meet();
-        let entry = slot.entry();
-        Some(Found { entry, asked: slot.is_asked(), due: entry.until.0 < self.due.load(Ordering::Relaxed) })
+        Some(Found { entry: slot.entry(), asked: slot.is_asked() })
     }
 
     /// To be taken before something is asked of the books.
@@ -184,7 +185,7 @@ impl Clients {
     /// The feed says that a commit wrote this (`None`: the client was forgotten). True if somebody who is carried here
     /// has to leave.
     pub(crate) fn news(&self, client: &ClientKey, revision: u64, now: Option<&Placement>) -> bool {
-        let hash = self.hash(client);
+        let hash = self.hash(client.as_bytes());
         let entry = now.and_then(|record| self.entry(revision, record));
         let mut shard = self.shard(hash);
         if shard.find(hash).is_some_and(|known| known.version() >= revision) {
@@ -211,7 +212,7 @@ impl Clients {
         }
     }
 
-    /// Charges that end before this are to be written anew.
+    /// A connection that ends is to be written where the charge ends before this.
     pub(crate) fn set_due(&self, due: Tick) {
         self.due.store(due.0, Ordering::Relaxed);
     }
@@ -224,7 +225,8 @@ impl Clients {
     /// The last of what was carried for a client has ended. Where its charge does not reach far enough, that is to be
     /// written: usually it was refreshed meanwhile, and does.
     fn left(&self, hash: Hash, client: &ClientKey) {
-        if self.look(hash).is_some_and(|found| found.due) {
+        let due = Tick(self.due.load(Ordering::Relaxed));
+        if self.look(hash).is_some_and(|found| found.entry.phase.is_charged() && found.entry.until < due) {
             let mut gone = lock(&self.gone);
             if gone.len() < MOST_GONE {
                 gone.insert(hash, client.clone());
@@ -242,6 +244,21 @@ impl Clients {
         self.carried.all()
     }
 
+    /// Whether what is carried for a client was at another home than this.
+    pub(crate) fn has_left(&self, hash: Hash, home: u32) -> bool {
+        self.carried.has_ended(hash, home)
+    }
+
+    /// The feed was heard then.
+    pub(crate) fn heard(&self, at: Moment) {
+        self.heard.store(at.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// When the feed was heard last, if ever.
+    pub(crate) fn last_heard(&self) -> Option<Moment> {
+        Some(Moment::from_nanos(self.heard.load(Ordering::Relaxed))).filter(|at| *at > Moment::ZERO)
+    }
+
     /// How much it holds.
     pub(crate) fn fill(&self) -> Fill {
         let bytes: usize = self.shards.iter().map(|part| lock(&part.0).bytes()).sum();
@@ -249,6 +266,7 @@ impl Clients {
             clients: self.clients.load(Ordering::Relaxed) as u64,
             evicted: self.evicted.load(Ordering::Relaxed),
             bytes: (bytes + SHARDS * size_of::<Part>()) as u64,
+            carried: self.carried.count() as u64,
         }
     }
 

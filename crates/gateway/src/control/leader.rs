@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 use steadfast_core::{Endpoint, Moment};
 use steadfast_host::http::{Call, Client, ClientLimits, Target};
 use steadfast_host::{clock, net};
-use steadfast_registry::{GATEWAY_HEADER, IN_FLIGHT_HEADER, Mirror, ProbeAnswer, Registry};
+use steadfast_registry::{GATEWAY_HEADER, IN_FLIGHT_HEADER, Mirror, ProbeAnswer};
 
 use super::follow::{Answered, Follow, Question};
 use crate::set::{Addresses, SetShared};
@@ -30,8 +30,7 @@ struct Told {
 }
 
 /// Runs until it is dropped.
-pub(crate) async fn follow(set: Arc<SetShared>, registry: Registry, gateway: String, workers: usize) {
-    let mirror = Mirror::follow(&registry, &set.name);
+pub(super) async fn follow(set: Arc<SetShared>, mirror: &Mirror, gateway: String, workers: usize) {
     let mut books = mirror.subscribe();
     let gateway = HeaderValue::try_from(gateway).unwrap_or_else(|_| HeaderValue::from_static("unnamed"));
     let client = Client::new(ClientLimits { body_bytes: ANSWER_BYTES, idle_per_target: 1, ..ClientLimits::default() });

@@ -1,10 +1,14 @@
 //! The control thread: follows each set and tells the workers where its requests go. It may stall without stalling
 //! traffic that is vouched for.
 
+mod books;
+mod errands;
 mod fixed;
 mod follow;
+mod homes;
 mod leader;
 mod pace;
+mod sticky;
 
 use std::sync::Arc;
 
@@ -12,7 +16,7 @@ use steadfast_registry::Registry;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::config::FixedSet;
+use crate::config::{Bounds, FixedSet};
 use crate::set::SetShared;
 
 /// How one set is followed.
@@ -24,10 +28,27 @@ pub(crate) enum Source {
     Fixed(FixedSet),
 }
 
+/// What the following of every set needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Control {
+    /// For the records.
+    pub(crate) name: Option<String>,
+    pub(crate) workers: usize,
+    pub(crate) bounds: Bounds,
+}
+
+impl Control {
+    /// What stands in the records that this gateway writes.
+    fn by(&self) -> String {
+        let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+        format!("gateway {}", self.name.clone().unwrap_or_else(host))
+    }
+}
+
 /// Follows the sets as long as a worker holds the other end of `present`.
 pub(crate) fn run(
     sets: Vec<(Arc<SetShared>, Source)>,
-    workers: usize,
+    control: &Control,
     mut present: mpsc::Receiver<()>,
 ) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
@@ -37,8 +58,10 @@ pub(crate) fn run(
         let mut following = JoinSet::new();
         for (set, source) in sets {
             match source {
-                Source::Books(registry) => following.spawn(leader::follow(set, registry, gateway.clone(), workers)),
-                Source::Fixed(fixed) => following.spawn(fixed::check(set, fixed, workers)),
+                Source::Books(registry) => {
+                    following.spawn(books::follow(set, registry, gateway.clone(), control.clone()))
+                }
+                Source::Fixed(fixed) => following.spawn(fixed::check(set, fixed, control.workers)),
             };
         }
         // Nothing is ever sent: this ends with the last sender.

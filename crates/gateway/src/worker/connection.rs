@@ -15,7 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::{BUFFER_BYTES, Place, Seat, Verdict, Worker};
+use super::{BUFFER_BYTES, Place, Seat, Tunnel, Verdict, Worker, tunnel};
 use crate::headers::Origin;
 use crate::request;
 use crate::route::ListenerHere;
@@ -31,6 +31,8 @@ pub(crate) struct Guest {
     pub(crate) seat: Rc<Seat>,
     /// What this connection's requests say of where they come from.
     pub(crate) origin: RefCell<Origin>,
+    /// What this connection turns into when the answer under way has been written.
+    pub(crate) tunnel: RefCell<Option<Tunnel>>,
 }
 
 /// Serves a connection until it ends.
@@ -44,7 +46,8 @@ pub(crate) async fn serve(
     worker.counters().connections.add_one();
     let seat = place.seat.clone();
     let origin = RefCell::new(Origin::new(peer.ip().to_canonical(), &worker.shared.trusted_proxies));
-    let guest = Rc::new(Guest { worker: worker.clone(), listener, seat: seat.clone(), origin });
+    let tunnel = RefCell::default();
+    let guest = Rc::new(Guest { worker: worker.clone(), listener, seat: seat.clone(), origin, tunnel });
     let bounds = &worker.shared.bounds;
     let service = service_fn(|request| {
         let guest = guest.clone();
@@ -58,7 +61,8 @@ pub(crate) async fn serve(
         .max_header_size(bounds.head_bytes)
         .max_buf_size(bounds.head_bytes.max(BUFFER_BYTES))
         .header_read_timeout(None);
-    let mut connection = builder.serve_connection(Io { inner: TokioIo::new(stream), seat: seat.clone() }, service);
+    let io = Io { inner: Some(TokioIo::new(stream)), seat: seat.clone() };
+    let mut connection = builder.serve_connection(io, service);
     let mut finishing = false;
     poll_fn(|cx| {
         seat.attend(cx);
@@ -78,15 +82,28 @@ pub(crate) async fn serve(
         if ended.is_pending() && seat.verdict() == Verdict::Close { Poll::Ready(()) } else { ended }
     })
     .await;
+    let tunnel = guest.tunnel.take();
+    if let Some(tunnel) = tunnel.filter(|_| seat.verdict() != Verdict::Close) {
+        let mut parts = connection.into_parts();
+        if let Some(stream) = parts.io.inner.take() {
+            drop(parts.io);
+            tunnel::run(&worker, &seat, stream.into_inner(), parts.read_buf, tunnel).await;
+        }
+    }
 }
 
 /// The client's socket; notes in the seat when bytes move.
 struct Io {
-    inner: TokioIo<TcpStream>,
+    /// None when it was taken out.
+    inner: Option<TokioIo<TcpStream>>,
     seat: Rc<Seat>,
 }
 
 impl Io {
+    fn socket(&mut self) -> io::Result<Pin<&mut TokioIo<TcpStream>>> {
+        self.inner.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
     fn noted<T>(&self, written: Poll<T>) -> Poll<T> {
         if written.is_ready() {
             self.seat.written();
@@ -97,7 +114,7 @@ impl Io {
 
 impl Read for Io {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        let read = self.socket()?.poll_read(cx, buf);
         if read.is_ready() {
             self.seat.read();
         }
@@ -107,7 +124,7 @@ impl Read for Io {
 
 impl Write for Io {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        let written = self.socket()?.poll_write(cx, bytes);
         self.noted(written)
     }
 
@@ -116,7 +133,7 @@ impl Write for Io {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
+        let written = self.socket()?.poll_write_vectored(cx, slices);
         self.noted(written)
     }
 
@@ -125,19 +142,21 @@ impl Write for Io {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        self.socket()?.poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // A clean end would pass for the end of an answer that has no other.
-        if self.seat.must_reset() { Poll::Ready(Ok(())) } else { Pin::new(&mut self.inner).poll_shutdown(cx) }
+        if self.seat.must_reset() { Poll::Ready(Ok(())) } else { self.socket()?.poll_shutdown(cx) }
     }
 }
 
 impl Drop for Io {
     fn drop(&mut self) {
-        if self.seat.must_reset() {
-            let _ = self.inner.inner().set_zero_linger();
+        if self.seat.must_reset()
+            && let Some(stream) = &self.inner
+        {
+            let _ = stream.inner().set_zero_linger();
         }
     }
 }

@@ -9,7 +9,9 @@ use steadfast_host::clock;
 use tokio::sync::Notify;
 
 use super::pool::Pool;
+use crate::clients::Held;
 use crate::config::Bounds;
+use crate::home::View;
 use crate::set::{SetShared, Target};
 
 /// See the module.
@@ -20,8 +22,17 @@ pub(crate) struct SetHere {
     idle_upstream: usize,
     seen: Cell<u64>,
     here: RefCell<Option<Rc<TargetHere>>>,
+    homes: RefCell<Option<Rc<Homes>>>,
     /// Told to those who wait: look again.
     pub(crate) changed: Notify,
+}
+
+/// A sticky set as it is now, with this worker's connections to those homes that it used.
+#[derive(Debug)]
+pub(crate) struct Homes {
+    pub(crate) view: Arc<View>,
+    /// By the number of the home.
+    used: RefCell<Vec<Option<Rc<TargetHere>>>>,
 }
 
 /// The present target and this worker's connections to it.
@@ -49,9 +60,13 @@ pub(crate) struct Failure {
     pub(crate) when: Moment,
 }
 
-/// The right to forward one request, counted at the target while it is held.
+/// The right to forward one request, counted at the target while it is held. In a sticky set it ends when the client's
+/// home is another one.
 #[derive(Debug)]
-pub(crate) struct Pass(Rc<TargetHere>);
+pub(crate) struct Pass {
+    here: Rc<TargetHere>,
+    stay: Option<Held>,
+}
 
 impl SetHere {
     pub(crate) fn new(shared: Arc<SetShared>, worker: usize, bounds: &Bounds) -> SetHere {
@@ -62,21 +77,79 @@ impl SetHere {
             // Nothing was looked at yet: the first look must not take version 0 for known.
             seen: Cell::new(u64::MAX),
             here: RefCell::new(None),
+            homes: RefCell::new(None),
             changed: Notify::new(),
         }
     }
 
     /// The present target. One atomic load where nothing changed.
     pub(crate) fn target(&self) -> Option<Rc<TargetHere>> {
-        let version = self.shared.version();
-        if self.seen.get() != version {
-            self.seen.set(version);
-            self.look();
-        }
+        self.look();
         self.here.borrow().clone()
     }
 
+    /// The set, where it is known to be a sticky one. One atomic load where nothing changed.
+    pub(crate) fn homes(&self) -> Option<Rc<Homes>> {
+        self.look();
+        self.homes.borrow().clone()
+    }
+
     fn look(&self) {
+        let version = self.shared.version();
+        if self.seen.get() != version {
+            self.seen.set(version);
+            self.look_at_target();
+            self.look_at_homes();
+        }
+    }
+
+    fn look_at_homes(&self) {
+        let view = self.shared.view();
+        let mut homes = self.homes.borrow_mut();
+        let same = match (&*homes, &view) {
+            (Some(homes), Some(view)) => Arc::ptr_eq(&homes.view, view),
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            // Connections to homes that are as they were are kept; those of the others go.
+            let still = |view: &View, number: usize, here: &Rc<TargetHere>| {
+                let home = view.homes.get(number).and_then(|home| home.as_ref());
+                home.is_some_and(|home| Arc::ptr_eq(&home.target, &here.target))
+            };
+            let used = homes.take().map(|homes| homes.used.take()).unwrap_or_default();
+            *homes = view.map(|view| {
+                let keep = |(number, here): (usize, Option<Rc<TargetHere>>)| here.filter(|h| still(&view, number, h));
+                let used = used.into_iter().enumerate().map(keep).collect();
+                Rc::new(Homes { used: RefCell::new(used), view })
+            });
+        }
+    }
+
+    /// This worker's connections to a home.
+    pub(crate) fn at_home(&self, homes: &Homes, number: u32) -> Option<Rc<TargetHere>> {
+        let home = homes.view.home(number)?;
+        let place = usize::try_from(number).ok()?;
+        let mut used = homes.used.borrow_mut();
+        if used.len() <= place {
+            used.resize(place + 1, None);
+        }
+        let here = used[place].get_or_insert_with(|| self.begin(home.target.clone()));
+        Some(here.clone())
+    }
+
+    fn begin(&self, target: Arc<Target>) -> Rc<TargetHere> {
+        Rc::new(TargetHere {
+            pools: target.addresses.iter().map(|_| Pool::new(self.idle_upstream)).collect(),
+            target,
+            set: self.shared.clone(),
+            worker: self.worker,
+            doubt: Cell::new(None),
+            trying: Cell::new(false),
+        })
+    }
+
+    fn look_at_target(&self) {
         let target = self.shared.target();
         let mut here = self.here.borrow_mut();
         let same = match (&*here, &target) {
@@ -85,17 +158,7 @@ impl SetHere {
             _ => false,
         };
         if !same {
-            *here = target.map(|target| {
-                let pools = target.addresses.iter().map(|_| Pool::new(self.idle_upstream)).collect();
-                Rc::new(TargetHere {
-                    target,
-                    set: self.shared.clone(),
-                    worker: self.worker,
-                    pools,
-                    doubt: Cell::new(None),
-                    trying: Cell::new(false),
-                })
-            });
+            *here = target.map(|target| self.begin(target));
         }
     }
 
@@ -108,7 +171,7 @@ impl SetHere {
             return None;
         }
         // Not `then_some`: a pass that was made is counted out when it is dropped.
-        if here.target.enter(self.worker, now) { Some(Pass(here)) } else { None }
+        here.enter(None, now)
     }
 
     /// Until when what is under way at the present target may go on, as far as is known now.
@@ -118,18 +181,38 @@ impl SetHere {
 
     /// Whether there are connections that grow old.
     pub(crate) fn has_idle(&self) -> bool {
-        self.here.borrow().as_ref().is_some_and(|here| here.pools.iter().any(|pool| !pool.is_empty()))
+        let mut any = false;
+        self.each_pool(|pool| any |= !pool.is_empty());
+        any
+    }
+
+    fn each_pool(&self, mut look: impl FnMut(&Pool)) {
+        if let Some(here) = self.here.borrow().as_ref() {
+            here.pools.iter().for_each(&mut look);
+        }
+        if let Some(homes) = self.homes.borrow().as_ref() {
+            homes.used.borrow().iter().flatten().flat_map(|here| &here.pools).for_each(look);
+        }
     }
 
     /// Closes connections nobody used for a while.
     pub(crate) fn sweep(&self, now: super::seat::Ticks, longest: super::seat::Ticks) {
-        if let Some(here) = self.here.borrow().as_ref() {
-            here.pools.iter().for_each(|pool| pool.sweep(now, longest));
-        }
+        self.each_pool(|pool| pool.sweep(now, longest));
     }
 }
 
 impl TargetHere {
+    /// The right to forward one request there now, for a client that stays so long.
+    pub(crate) fn enter(self: &Rc<TargetHere>, stay: Option<Held>, now: Moment) -> Option<Pass> {
+        // Not `then_some`: a pass that was made is counted out when it is dropped.
+        if self.target.enter(self.worker, now) { Some(Pass { here: self.clone(), stay }) } else { None }
+    }
+
+    fn alarm(&self) {
+        self.target.doubt();
+        self.set.raise_alarm();
+    }
+
     /// Whether connections to it are believed to succeed, or somebody may try.
     fn is_trusted(&self) -> bool {
         self.doubt.get().is_none_or(|failed| self.target.asked() > failed && !self.trying.get())
@@ -146,7 +229,7 @@ impl TargetHere {
 
     /// A request at it broke: worth a question, but no reason to hold the others.
     pub(crate) fn broke(&self) {
-        self.set.raise_alarm();
+        self.alarm();
     }
 }
 
@@ -167,25 +250,25 @@ impl Drop for Trial {
         self.0.trying.set(false);
         if self.0.doubt.get().is_some() {
             // Failed, or given up by a client that left: let the next one try, once the target has been looked at.
-            self.0.set.raise_alarm();
+            self.0.alarm();
         }
     }
 }
 
 impl Pass {
     pub(crate) fn alive(&self, now: Moment) -> bool {
-        self.0.target.alive(now)
+        self.here.target.alive(now) && !self.stay.as_ref().is_some_and(Held::is_over)
     }
 
     pub(crate) fn here(&self) -> Rc<TargetHere> {
-        self.0.clone()
+        self.here.clone()
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        if self.0.target.leave(self.0.worker) {
-            self.0.set.raise_alarm();
+        if self.here.target.leave(self.here.worker) {
+            self.here.set.raise_alarm();
         }
     }
 }

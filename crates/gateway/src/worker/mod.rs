@@ -7,6 +7,7 @@ mod pool;
 mod relay;
 mod seat;
 mod thread;
+mod tunnel;
 mod upstream;
 mod warden;
 
@@ -15,11 +16,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 pub(crate) use connection::Guest;
-pub(crate) use here::{Failure, SetHere, TargetHere};
+pub(crate) use here::{Failure, Homes, SetHere, TargetHere};
 pub(crate) use pool::Pool;
 pub(crate) use relay::Relay;
 pub(crate) use seat::{Limits, Phase, Seat, Ticks, Verdict, ticks};
 pub(crate) use thread::{Duty, run};
+pub(crate) use tunnel::Tunnel;
 pub(crate) use upstream::{Broken, Upstream};
 
 use crate::counters::Counters;

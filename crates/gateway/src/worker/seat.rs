@@ -31,6 +31,8 @@ pub(crate) enum Phase {
     Request { awaited: bool },
     /// An answer is on its way to the client.
     Answer,
+    /// Bytes pass both ways: there are no requests any more.
+    Tunnel,
 }
 
 /// What the warden has decided.
@@ -105,6 +107,11 @@ impl Seat {
         *self.pass.borrow_mut() = Some(pass);
     }
 
+    /// Takes it over.
+    pub(crate) fn take_pass(&self) -> Option<Pass> {
+        self.pass.borrow_mut().take()
+    }
+
     /// Gives it back.
     pub(crate) fn release(&self) {
         let pass = self.pass.borrow_mut().take();
@@ -173,7 +180,8 @@ impl Seat {
     /// The warden: stops what goes on at a target that has ended. True if that cut an answer.
     pub(crate) fn inspect_pass(&self, now: Moment) -> bool {
         let lost = self.pass.borrow().as_ref().is_some_and(|pass| !pass.alive(now));
-        if lost && self.phase.get() == Phase::Answer && self.verdict.get() != Verdict::Close {
+        let streams = matches!(self.phase.get(), Phase::Answer | Phase::Tunnel);
+        if lost && streams && self.verdict.get() != Verdict::Close {
             // The client must not take what it has for the whole.
             self.cut();
             return true;

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
@@ -64,6 +65,12 @@ impl Upstream {
     pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Why it ended reaches those who wait for an answer or a body by themselves.
         Pin::new(&mut self.connection).poll(cx).map(drop)
+    }
+
+    /// The connection itself, and what was read of it already: after an answer that ended HTTP on it.
+    pub(crate) fn into_stream(self) -> (TcpStream, Bytes) {
+        let parts = self.connection.into_parts();
+        (parts.io.into_inner(), parts.read_buf)
     }
 
     /// Sends a request and waits for the head of its answer, while `seat` has the right to.

@@ -71,8 +71,8 @@ fn it_finds_what_is_there_and_nothing_else() {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let number = (random >> 33) % 600;
         // A third of all lie at the very end of the array.
-        let hash = if number % 3 == 0 { Hash(u64::MAX - number % 5, number) } else { hash(number) };
-        if (random >> 20) % 3 == 0 {
+        let hash = if number.is_multiple_of(3) { Hash(u64::MAX - number % 5, number) } else { hash(number) };
+        if (random >> 20).is_multiple_of(3) {
             assert_eq!(shard.remove(hash), model.remove(&number).is_some());
         } else if let Some(known) = shard.find(hash) {
             *known = Slot::new(hash, &entry(step)).unwrap();
@@ -86,7 +86,7 @@ fn it_finds_what_is_there_and_nothing_else() {
         assert_eq!(found, model.get(&number).copied());
     }
     for (number, version) in &model {
-        let hash = if number % 3 == 0 { Hash(u64::MAX - number % 5, *number) } else { hash(*number) };
+        let hash = if number.is_multiple_of(3) { Hash(u64::MAX - number % 5, *number) } else { hash(*number) };
         assert_eq!(shard.find(hash).map(|slot| slot.entry()), Some(entry(*version)));
     }
 }

@@ -1,0 +1,90 @@
+//! Passes a request on to the home of its client, and to nobody else.
+//!
+//! It is sent again only as a single set's is: nothing of it was sent before, or sending it twice is the same as once.
+//! A home that cannot be reached is no reason to move a client: from here it gets no new ones for a while, and it is
+//! tried again when its agent's probe has said that it is the one it was.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::request::Parts;
+use hyper::body::Incoming;
+use steadfast_host::clock;
+
+use super::forward::{Attempt, Trouble};
+use super::sticky::Client;
+use super::{Answered, problem, refusal};
+use crate::headers;
+use crate::message::Message;
+use crate::worker::{Broken, Guest, Phase, SetHere};
+
+/// How long an instance that could not be reached gets no new clients from here.
+const SUSPENDED_FOR: Duration = Duration::from_secs(10);
+
+pub(super) async fn answer(
+    guest: &Rc<Guest>,
+    set: &SetHere,
+    slot: usize,
+    client: Client,
+    mut head: Parts,
+    body: Incoming,
+) -> Answered {
+    let Client { asked, entry, homes } = client;
+    let (view, shared) = (&homes.view, &set.shared);
+    let Some(here) = set.at_home(&homes, entry.home) else { return refusal::no_home(shared) };
+    headers::prepare(&mut head, &body, &mut guest.origin.borrow_mut());
+    headers::insert_owner_epoch(&mut head.headers, entry.epoch);
+    let bounds = &guest.worker.shared.bounds;
+    let mut message = Message::new(head, body, bounds.kept_body_bytes, &guest.seat);
+    let stay = || view.clients.carry(asked.hash, &asked.key.to_key(), entry.home);
+    let mut unsent = 0;
+    loop {
+        let Some(pass) = here.enter(Some(stay()), clock::now()) else {
+            return refusal::home_unreachable(shared, &here.target);
+        };
+        guest.seat.hold(pass);
+        let attempt = Attempt { guest, set, here: &here, slot };
+        let trouble = match attempt.make(&mut message).await {
+            Ok(answer) => return answer,
+            Err(trouble) => trouble,
+        };
+        let moved = !guest.seat.may_forward();
+        guest.seat.release();
+        guest.seat.enter(Phase::Request { awaited: false });
+        match trouble {
+            Trouble::NoEndpoint => {
+                let direct = view.home(entry.home).and_then(|home| home.direct.get(slot)?.as_ref());
+                return match direct {
+                    Some(_) => refusal::no_tls(shared, &here.target),
+                    None => problem::no_endpoint(shared, slot, &here.target),
+                };
+            }
+            Trouble::Doubted => return refusal::home_unreachable(shared, &here.target),
+            Trouble::Unreachable(error) => {
+                guest.worker.counters().upstream_errors.add_one();
+                tracing::debug!(set = %shared.name, instance = %here.target.instance, error, "cannot connect");
+                view.placer.suspend(&here.target.instance, SUSPENDED_FOR);
+                return refusal::home_unreachable(shared, &here.target);
+            }
+            Trouble::Unsent { .. } if moved => return refusal::home_moved(shared),
+            Trouble::Unsent { reused } => {
+                attempt.suspect(reused);
+                unsent += 1;
+                if unsent >= bounds.sends {
+                    return refusal::home_unreachable(shared, &here.target);
+                }
+            }
+            Trouble::Broken { why: Broken::Lost, .. } => return refusal::home_moved(shared),
+            Trouble::Broken { why, reused } => {
+                if let Err(answer) = attempt.weigh(why, reused) {
+                    return answer;
+                }
+                if !message.is_repeatable() || message.sends() >= bounds.sends {
+                    guest.worker.counters().leader_lost.add_one();
+                    return refusal::home_broke(shared, &here.target);
+                }
+                guest.worker.counters().retried.add_one();
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! A request of a sticky set: who its client is, where that is at home, and the answer in the route's way.
+//!
+//! A client that is charged costs no call to the store: its home comes from the table, and what is to be written of it
+//! (a charge that ends soon, another weight) is written while nobody waits. Everybody else is asked for.
+
+use std::rc::Rc;
+
+use http::request::Parts;
+use hyper::body::Incoming;
+use steadfast_core::client::{BadRequest, KeyBytes, Labels, RequestView};
+use steadfast_core::placement::{Phase, Wish};
+use steadfast_core::route::Captures;
+use steadfast_core::settings::Presence;
+use steadfast_core::{Moment, Weight};
+use steadfast_host::clock;
+
+use super::placing::place;
+use super::{Answered, assign, homeward, redirect, refusal};
+use crate::clients::{Entry, Hash};
+use crate::config::Answer;
+use crate::home::{Errand, Home, View};
+use crate::parked::news;
+use crate::route::Route;
+use crate::set::Known;
+use crate::worker::{Guest, Homes, SetHere};
+
+/// Who sends a request, and what it says of itself.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) key: KeyBytes,
+    pub(super) hash: Hash,
+    /// What it says it weighs.
+    pub(super) weight: Option<Weight>,
+    /// What is asked for is carried here: it is seen to be there.
+    pub(super) present: bool,
+}
+
+/// A client and its home.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(super) asked: Asked,
+    pub(super) entry: Entry,
+    pub(super) homes: Rc<Homes>,
+}
+
+/// Which way a request goes on.
+pub(crate) enum Way {
+    /// The set is a single one.
+    Single,
+    /// To the home of its client.
+    Home(Client),
+    /// Not at all.
+    Refused(Answered),
+}
+
+/// A request, as the sources of keys, weights and labels look at it.
+struct Shown<'a> {
+    head: &'a Parts,
+    captures: &'a Captures<'a>,
+    guest: &'a Guest,
+}
+
+impl RequestView for Shown<'_> {
+    fn query(&self) -> Option<&str> {
+        self.head.uri.query()
+    }
+
+    fn header(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.head.headers.get_all(name).iter().map(http::HeaderValue::as_bytes)
+    }
+
+    fn capture(&self, name: &str) -> Option<&str> {
+        self.captures.get(name)
+    }
+
+    fn source(&self) -> std::net::IpAddr {
+        self.guest.origin.borrow().source(&self.head.headers, &self.guest.worker.shared.trusted_proxies)
+    }
+}
+
+/// Finds the home of a request's client.
+pub(crate) async fn find(guest: &Rc<Guest>, route: &Route, captures: &Captures<'_>, head: &Parts) -> Way {
+    let set = &guest.worker.sets[route.set];
+    let homes = match kind(set, clock::now() + guest.worker.shared.bounds.place_within).await {
+        Kind::Single => return Way::Single,
+        Kind::Sticky(homes) => homes,
+        Kind::Unknown if route.answer == Answer::Proxy => return Way::Single,
+        Kind::Unknown => return Way::Refused(refusal::no_settings(&set.shared)),
+    };
+    let shown = Shown { head, captures, guest };
+    let view = &homes.view;
+    let bad = |error: BadRequest| {
+        guest.worker.counters().refused(error.reason());
+        Way::Refused(refusal::bad_request(&error))
+    };
+    let asked = match asked(&shown, route, view) {
+        Ok(asked) => asked,
+        Err(error) => return bad(error),
+    };
+    let known = view.clients.look(asked.hash);
+    if let Some(found) = known
+        && is_at_home(view, &found.entry)
+    {
+        guest.worker.counters().hits.add_one();
+        if !found.asked
+            && let Some(weight) = due(view, &found.entry, &asked)
+        {
+            // What it requires now is not what it was: malformed labels are no reason to refuse one that is at home.
+            let labels = view.settings.labels_said(&shown).unwrap_or_default();
+            run_errand(guest, view, &asked, weight, labels);
+        }
+        return Way::Home(Client { asked, entry: found.entry, homes });
+    }
+    guest.worker.counters().misses.add_one();
+    let labels = match view.settings.labels_said(&shown) {
+        Ok(labels) => labels,
+        Err(error) => return bad(error),
+    };
+    let source = shown.source();
+    match place(guest, set, &asked, labels, source, known.map(|found| found.entry)).await {
+        Ok((homes, entry)) => Way::Home(Client { asked, entry, homes }),
+        Err(refused) => Way::Refused(refused),
+    }
+}
+
+/// Answers a request whose client's home is known.
+pub(crate) async fn answer(guest: &Rc<Guest>, route: &Route, client: Client, head: Parts, body: Incoming) -> Answered {
+    let set = &guest.worker.sets[route.set];
+    match route.answer {
+        Answer::Redirect => {
+            let Some(home) = client.home() else { return refusal::no_home(&set.shared) };
+            let secure = guest.origin.borrow().is_secure(&head.headers);
+            let answer = redirect::answer(&set.shared, home, route.slot, &head.uri, secure);
+            guest.worker.counters().redirected.add_one();
+            answer
+        }
+        Answer::Assign => {
+            guest.worker.counters().assigned.add_one();
+            assign::answer(&set.shared, &client)
+        }
+        Answer::Proxy => homeward::answer(guest, set, route.slot, client, head, body).await,
+    }
+}
+
+impl Client {
+    pub(super) fn home(&self) -> Option<&Home> {
+        self.homes.view.home(self.entry.home).map(AsRef::as_ref)
+    }
+}
+
+enum Kind {
+    Single,
+    Sticky(Rc<Homes>),
+    Unknown,
+}
+
+/// What kind of set it is. A gateway that has only just started waits until the books were read.
+async fn kind(set: &SetHere, until: Moment) -> Kind {
+    loop {
+        if let Some(homes) = set.homes() {
+            return Kind::Sticky(homes);
+        }
+        match set.shared.known() {
+            Known::Single => return Kind::Single,
+            Known::NotYet if news(set, until).await => {}
+            Known::NotYet | Known::Absent | Known::Unheard => return Kind::Unknown,
+        }
+    }
+}
+
+fn asked(shown: &Shown<'_>, route: &Route, view: &View) -> Result<Asked, BadRequest> {
+    let key = route.client.as_ref().unwrap_or(&view.settings.client).key_bytes(shown)?;
+    let weight = view.settings.weight_said(route.weight.as_ref(), shown)?;
+    let present = route.answer == Answer::Proxy && view.settings.presence == Presence::Connection;
+    Ok(Asked { hash: view.clients.hash(&key), key, weight, present })
+}
+
+/// Whether a client can be sent home without a word to the store: it is charged, and its home is there. A reservation
+/// whose time is over may be deleted at any moment.
+fn is_at_home(view: &View, entry: &Entry) -> bool {
+    let charged = match entry.phase {
+        Phase::Active => true,
+        Phase::Reserved => view.tick < entry.until,
+        Phase::Idle => false,
+    };
+    charged && view.home(entry.home).is_some_and(|home| !home.lost)
+}
+
+/// Whether something is to be written of a client that is at home, and with which weight.
+fn due(view: &View, entry: &Entry, asked: &Asked) -> Option<Option<Weight>> {
+    let other = asked.weight.filter(|said| *said != entry.declared);
+    let claims = entry.phase == Phase::Reserved && asked.present;
+    let ends_soon = match view.settings.presence {
+        Presence::Request => entry.until < view.due,
+        Presence::Connection if asked.present => entry.until < view.due,
+        Presence::Connection | Presence::Report => entry.until < view.due_on_its_way,
+    };
+    (other.is_some() || claims || ends_soon).then_some(other)
+}
+
+fn run_errand(guest: &Guest, view: &View, asked: &Asked, weight: Option<Weight>, labels: Labels) {
+    if !view.clients.ask(asked.hash) {
+        return;
+    }
+    let wish = Wish::Arrive { weight, labels, present: asked.present };
+    let errand = Errand { hash: asked.hash, client: asked.key.to_key(), wish, keep: false };
+    if view.errands.try_send(errand).is_err() {
+        view.clients.failed(asked.hash);
+        guest.worker.counters().errands_dropped.add_one();
+    }
+}

@@ -1,0 +1,147 @@
+//! What is written of clients while no request waits for it: charges that end soon, other weights, those who were sent
+//! home while the store was away, and who is still there or has left.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use steadfast_core::Moment;
+use steadfast_core::client::Labels;
+use steadfast_core::placement::Wish;
+use steadfast_core::settings::Presence;
+use steadfast_host::clock;
+use steadfast_registry::{PlaceError, Placed, Placer};
+use tokio::task::JoinSet;
+
+use crate::clients::{Clients, Hash, Ticket};
+use crate::home::{Errand, View};
+use crate::set::SetShared;
+
+/// Errands run at once; the placer takes as many into one commit as fit.
+const RUNNING: usize = 1_024;
+/// How long those rest that the store was away for.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Errands {
+    set: Arc<SetShared>,
+    clients: Arc<Clients>,
+    placer: Placer,
+    running: JoinSet<Run>,
+    /// At most one a client: the last one counts.
+    waiting: HashMap<Hash, Errand>,
+    most: usize,
+    /// Nothing is begun before: the store is away.
+    rest: Moment,
+}
+
+#[derive(Debug)]
+struct Run {
+    errand: Errand,
+    ticket: Ticket,
+    result: Result<Placed, PlaceError>,
+}
+
+impl Errands {
+    pub(super) fn new(set: Arc<SetShared>, clients: Arc<Clients>, placer: Placer, most: usize) -> Errands {
+        let (running, waiting) = (JoinSet::new(), HashMap::new());
+        Errands { set, clients, placer, running, waiting, most, rest: Moment::ZERO }
+    }
+
+    /// Runs an errand, or has it wait.
+    pub(super) fn take(&mut self, errand: Errand) {
+        if self.running.len() < RUNNING && clock::now() >= self.rest {
+            self.run(errand);
+        } else {
+            self.wait(errand);
+        }
+    }
+
+    fn run(&mut self, errand: Errand) {
+        let (placer, ticket) = (self.placer.clone(), self.clients.ticket(errand.hash));
+        self.running.spawn(async move {
+            let result = placer.ask(errand.client.clone(), errand.wish.clone()).await;
+            Run { errand, ticket, result }
+        });
+    }
+
+    fn wait(&mut self, errand: Errand) {
+        if self.waiting.len() < self.most || self.waiting.contains_key(&errand.hash) {
+            self.waiting.insert(errand.hash, errand);
+        } else {
+            tracing::debug!(set = %self.set.name, client = %errand.client, "too much is to be written: it is left");
+            self.clients.failed(errand.hash);
+        }
+    }
+
+    /// Returns when there may be something else to do. Cancel safe.
+    pub(super) async fn settled(&mut self) {
+        let pause = if self.waiting.is_empty() { Moment::MAX } else { self.rest };
+        tokio::select! {
+            Some(run) = self.running.join_next() => if let Ok(run) = run {
+                self.settle(run);
+            },
+            () = clock::sleep_until(pause), if pause < Moment::MAX && self.running.len() < RUNNING => {}
+            else => std::future::pending().await,
+        }
+        while self.running.len() < RUNNING && clock::now() >= self.rest {
+            let Some(hash) = self.waiting.keys().next().copied() else { return };
+            if let Some(errand) = self.waiting.remove(&hash) {
+                self.run(errand);
+            }
+        }
+    }
+
+    fn settle(&mut self, Run { errand, ticket, result }: Run) {
+        match result {
+            Ok(Placed { client: Some(client), .. }) => {
+                if let Some(entry) = self.clients.answer(errand.hash, ticket, client.version.0, &client.record)
+                    && self.clients.has_left(errand.hash, entry.home)
+                {
+                    self.set.ring();
+                }
+            }
+            Ok(Placed { client: None, .. }) => self.clients.failed(errand.hash),
+            Err(PlaceError::Refused(refusal)) => {
+                tracing::debug!(set = %self.set.name, client = %errand.client, %refusal, "not written");
+                match errand.wish {
+                    Wish::Arrive { weight: Some(weight), .. } => self.clients.declared(errand.hash, weight),
+                    _ => self.clients.failed(errand.hash),
+                }
+            }
+            Err(PlaceError::Unavailable(_) | PlaceError::Busy) if errand.keep => {
+                self.rest = clock::now() + AGAIN_AFTER;
+                self.wait(errand);
+            }
+            Err(error) => {
+                tracing::debug!(set = %self.set.name, client = %errand.client, %error, "not written");
+                self.clients.failed(errand.hash);
+            }
+        }
+    }
+
+    /// Some of the set's time has passed: whoever is carried here is there, and is charged as long as it is.
+    pub(super) fn tick(&mut self, view: &View) {
+        let connection = view.settings.presence == Presence::Connection;
+        if view.settings.presence != Presence::Report {
+            for (hash, client) in self.clients.carried() {
+                // One that the table does not know may have been moved unseen.
+                let known = self.clients.look(hash);
+                let ends_soon = known.is_none_or(|found| found.entry.until < view.due && !found.asked);
+                if ends_soon {
+                    self.clients.ask(hash);
+                    let wish = Wish::Arrive { weight: None, labels: Labels::new(), present: connection };
+                    self.take(Errand { hash, client, wish, keep: false });
+                }
+            }
+        }
+        for (hash, client) in self.clients.take_gone() {
+            let Some(found) = self.clients.look(hash) else { continue };
+            if connection && let Some(home) = view.home(found.entry.home) {
+                let wish = Wish::Leave { at: home.target.instance.clone() };
+                self.take(Errand { hash, client, wish, keep: true });
+            }
+        }
+    }
+}

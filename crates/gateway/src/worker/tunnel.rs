@@ -1,0 +1,83 @@
+//! A connection that has left HTTP behind (101): bytes both ways, moved inside the kernel, while the right to forward
+//! lasts. It is asked before each piece, as for an answer.
+
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use steadfast_host::relay::{Ended, Meter, relay};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use super::here::Pass;
+use super::seat::{Phase, Verdict};
+use super::{Seat, Upstream, Worker};
+
+/// What a connection turns into: its other side, and the right to forward.
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    upstream: Box<Upstream>,
+    pass: Pass,
+}
+
+impl Tunnel {
+    /// Takes the right to forward over from the request that asked for the tunnel. `None` if that has ended.
+    pub(crate) fn new(upstream: Box<Upstream>, seat: &Seat) -> Option<Tunnel> {
+        Some(Tunnel { upstream, pass: seat.take_pass()? })
+    }
+}
+
+/// Carries the tunnel until it ends. `early` is what the client sent behind its request.
+pub(super) async fn run(worker: &Rc<Worker>, seat: &Rc<Seat>, mut client: TcpStream, early: Bytes, tunnel: Tunnel) {
+    let Tunnel { upstream, pass } = tunnel;
+    let here = pass.here();
+    seat.hold(pass);
+    seat.enter(Phase::Tunnel);
+    worker.counters().tunnels.add_one();
+    let (mut instance, late) = upstream.into_stream();
+    let bounds = &worker.shared.bounds;
+    let begun = async {
+        pass_on(seat, &mut instance, early).await?;
+        pass_on(seat, &mut client, late).await
+    };
+    let begun = tokio::select! {
+        biased;
+        () = judged(seat) => Err(io::ErrorKind::Interrupted.into()),
+        begun = tokio::time::timeout(bounds.stalled_for, begun) => begun.unwrap_or_else(|late| Err(late.into())),
+    };
+    let ended = match begun {
+        Ok(()) => {
+            let meter = Meter::default();
+            let permit = || seat.may_forward();
+            relay(client, instance, bounds.tunnel_idle_for, &meter, permit, judged(seat)).await
+        }
+        Err(error) => {
+            let _ = (client.set_zero_linger(), instance.set_zero_linger());
+            Ended::Failed(error)
+        }
+    };
+    tracing::debug!(instance = %here.target.instance, ?ended, "a tunnel ended");
+    seat.release();
+}
+
+/// What was read together with a head.
+async fn pass_on(seat: &Seat, to: &mut TcpStream, bytes: Bytes) -> io::Result<()> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    if !seat.may_forward() {
+        return Err(io::ErrorKind::Interrupted.into());
+    }
+    to.write_all(&bytes).await
+}
+
+/// Returns when the warden wants this connection to end.
+async fn judged(seat: &Seat) {
+    poll_fn(|cx| {
+        seat.attend(cx);
+        if seat.verdict() == Verdict::Close { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
