@@ -79,8 +79,6 @@ fn what_is_ambiguous_is_refused_and_not_passed_on() {
         // Closed without a word: a client of HTTP/2 understands none.
         (0, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
         (400, "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}\u{fc}\u{3}\u{3}"),
-        // What is not offered here yet.
-        (501, "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"),
     ] {
         let (got, passed) = sent(&world, &one, raw);
         assert_eq!((got, passed), (status, vec![]), "{raw:?}");

@@ -17,7 +17,8 @@ use crate::set::SetShared;
 pub(super) async fn follow(set: Arc<SetShared>, registry: &Registry, mirror: Arc<Mirror>, control: &Control) {
     let bounds = &control.bounds;
     let clients = Arc::new(Clients::new(bounds.clients));
-    let placing = PlacerBounds { waiting: bounds.placing, within: bounds.place_within };
+    // A request that has waited long enough is answered; what was asked for it may still be found out.
+    let placing = PlacerBounds { waiting: bounds.placing, within: bounds.place_within * 2 };
     let placer = Placer::start(registry, mirror.clone(), &control.by(), placing);
     let (sender, mut wanted) = mpsc::channel(bounds.errands);
     let mut errands = Errands::new(set.clone(), clients.clone(), placer.clone(), bounds.errands);
