@@ -3,8 +3,11 @@
 
 mod client;
 mod failover;
+mod place;
 mod proxy;
+mod redirect;
 mod server;
+mod sticky;
 mod wrk;
 
 use std::path::{Path, PathBuf};
@@ -16,17 +19,38 @@ use serde_json::{Value, json};
 
 use crate::{Usage, install, process};
 
+/// A part of the bench.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Proxy,
+    Failover,
+    Redirect,
+    Place,
+}
+
+impl Part {
+    const ALL: [(&'static str, Part); 4] =
+        [("proxy", Part::Proxy), ("failover", Part::Failover), ("redirect", Part::Redirect), ("place", Part::Place)];
+}
+
 /// What the command line asks for.
 struct Options {
-    proxy: bool,
-    failover: bool,
+    parts: Vec<Part>,
     /// How often each server is measured; the median counts.
     runs: usize,
     /// How long each run lasts.
     time: Duration,
     /// How many crashes, and how many switchovers.
     events: usize,
+    /// How many clients of a sticky set are known.
+    clients: usize,
     json: bool,
+}
+
+impl Options {
+    fn has(&self, part: Part) -> bool {
+        self.parts.is_empty() || self.parts.contains(&part)
+    }
 }
 
 /// Measures what `args` name (everything without a name) and prints a table, or JSON.
@@ -37,17 +61,21 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<bool> {
     if cores.get() < 2 {
         bail!("the bench needs two cores: one for the server measured, one for the load and the back end");
     }
-    let steadfast = build(root)?;
+    let steadfast = build(root, &["-p", "steadfast"])?;
     let mut results = json!({});
-    if options.proxy {
+    if options.has(Part::Proxy) {
         let measured = proxy::run(&steadfast, options.runs, options.time)?;
         results["proxy"] = measured.json();
         print_unless(options.json, &measured.table());
     }
-    if options.failover {
+    if options.has(Part::Failover) {
         let measured = failover::run(&steadfast, options.events)?;
         results["failover"] = measured.iter().map(failover::Measured::json).collect::<Value>();
         print_unless(options.json, &failover::table(&measured));
+    }
+    if options.has(Part::Redirect) || options.has(Part::Place) {
+        let fill = build(root, &["-p", "steadfast-registry", "--example", "fill"])?;
+        measure_sticky(&steadfast, &fill, &options, &mut results)?;
     }
     if options.json {
         println!("{results}");
@@ -55,38 +83,61 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<bool> {
     Ok(true)
 }
 
+/// The parts about sticky sets, on one set of books: a million clients take their time to be made.
+fn measure_sticky(steadfast: &Path, fill: &Path, options: &Options, results: &mut Value) -> Result<()> {
+    let mut scene = sticky::Scene::new(steadfast, fill, options.clients)?;
+    results["books"] = scene.json();
+    print_unless(options.json, &scene.table());
+    if options.has(Part::Redirect) {
+        let measured = redirect::run(&mut scene, options.runs, options.time)?;
+        results["redirect"] = measured.json();
+        print_unless(options.json, &measured.table());
+    }
+    if options.has(Part::Place) {
+        let measured = place::run(&mut scene, options.runs, options.time)?;
+        results["place"] = measured.json();
+        print_unless(options.json, &measured.table());
+    }
+    Ok(())
+}
+
 fn parse(args: &[String]) -> Result<Options> {
-    let mut options =
-        Options { proxy: false, failover: false, runs: 4, time: Duration::from_secs(4), events: 20, json: false };
+    let mut options = Options {
+        parts: Vec::new(),
+        runs: 4,
+        time: Duration::from_secs(4),
+        events: 20,
+        clients: 1_000_000,
+        json: false,
+    };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.as_str() {
-            "proxy" => options.proxy = true,
-            "failover" => options.failover = true,
             "--json" => options.json = true,
-            "--runs" => options.runs = number(arg, args.next())?,
-            "--events" => options.events = number(arg, args.next())?,
-            "--seconds" => options.time = Duration::from_secs(number(arg, args.next())? as u64),
-            other => bail!(Usage(format!("`{other}` is neither a part nor an option of bench"))),
+            "--runs" => options.runs = number(arg, args.next(), 1, 1_000)?,
+            "--events" => options.events = number(arg, args.next(), 1, 1_000)?,
+            "--clients" => options.clients = number(arg, args.next(), 1_000, 100_000_000)?,
+            "--seconds" => options.time = Duration::from_secs(number(arg, args.next(), 1, 1_000)? as u64),
+            other => match Part::ALL.iter().find(|(name, _)| *name == other) {
+                Some((_, part)) => options.parts.push(*part),
+                None => bail!(Usage(format!("`{other}` is neither a part nor an option of bench"))),
+            },
         }
-    }
-    if !options.proxy && !options.failover {
-        (options.proxy, options.failover) = (true, true);
     }
     Ok(options)
 }
 
-fn number(option: &str, value: Option<&String>) -> Result<usize> {
-    match value.and_then(|text| text.parse().ok()).filter(|n| (1..=1_000).contains(n)) {
+fn number(option: &str, value: Option<&String>, least: usize, most: usize) -> Result<usize> {
+    match value.and_then(|text| text.parse().ok()).filter(|n| (least..=most).contains(n)) {
         Some(n) => Ok(n),
-        None => bail!(Usage(format!("{option} takes a number from 1 to 1000"))),
+        None => bail!(Usage(format!("{option} takes a number from {least} to {most}"))),
     }
 }
 
-/// Builds the program as users run it, and returns where it is.
-fn build(root: &Path) -> Result<PathBuf> {
+/// Builds a program as users run it, and returns where it is.
+fn build(root: &Path, what: &[&str]) -> Result<PathBuf> {
     let mut command = Command::new("cargo");
-    command.current_dir(root).args(["build", "--release", "--locked", "-p", "steadfast"]);
+    command.current_dir(root).args(["build", "--release", "--locked"]).args(what);
     command.arg("--message-format=json-render-diagnostics");
     let mut program = None;
     let status = process::stream(&mut command, Duration::from_secs(30 * 60), |line| {
@@ -97,7 +148,7 @@ fn build(root: &Path) -> Result<PathBuf> {
     })?;
     match program {
         Some(program) if status.success() => Ok(program),
-        _ => bail!("steadfast does not build"),
+        _ => bail!("`{}` failed", process::shown(&command)),
     }
 }
 

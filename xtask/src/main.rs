@@ -16,7 +16,8 @@ usage: cargo xtask <task>
 
   test [STEP…] [--keep-going] [--list]   everything CI runs; with STEPs, only those (and what they need)
   tidy                                   the house rules, checked mechanically
-  bench [proxy|failover] [--json]        beside nginx and HAProxy; --runs N, --seconds S, --events N
+  bench [PART…] [--json]                 proxy, failover, redirect, place, beside nginx and HAProxy;
+                                         --runs N, --seconds S, --events N, --clients N
 ";
 
 /// The exit code for a command line that cannot be understood, as in `steadfast` itself.

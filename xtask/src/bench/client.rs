@@ -10,7 +10,7 @@ mod ports;
 #[path = "../../../crates/steadfast/tests/support/signal.rs"]
 mod signal;
 
-pub(super) use http::get;
+pub(super) use http::{Answer, Connection, get};
 pub(super) use load::{Load, Report};
 pub(super) use ports::free_port;
 pub(super) use signal::Signal;

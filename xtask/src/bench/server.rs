@@ -63,6 +63,24 @@ impl Server {
         Duration::from_millis(1_000 / TICKS_A_SECOND * ticks)
     }
 
+    /// Bytes of memory the server has now. (What stands before it on its command line has become it.)
+    pub(super) fn memory_bytes(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        parse_memory(&status).with_context(|| format!("find VmRSS in {path}"))
+    }
+
+    /// Sends a signal to the server and all it started.
+    pub(super) fn signal(&self, signal: Signal) {
+        signal.send_to_group(self.child.id());
+    }
+
+    /// Ends the server at once, without a word to it.
+    pub(super) fn kill(mut self) {
+        self.signal(Signal::Kill);
+        self.child.wait().ok();
+    }
+
     fn last_words(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
@@ -72,6 +90,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
         Signal::Term.send_to_group(self.child.id());
         let deadline = Instant::now() + END_LIMIT;
         while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
@@ -107,6 +128,12 @@ fn ticks_of(pid: u32) -> Option<u64> {
 pub(super) fn parse_ticks(stat: &str) -> Option<u64> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+}
+
+/// Resident bytes out of `/proc/<pid>/status`.
+pub(super) fn parse_memory(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
 /// Writes `template` into `dir` as `name` with each `{{key}}` replaced, and returns where it is.

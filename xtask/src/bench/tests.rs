@@ -15,11 +15,13 @@ fn the_middle_and_the_tail() {
 fn options_are_read_and_bounded() {
     let read = |args: &[&str]| parse(&args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>());
     let options = read(&["proxy", "--runs", "2", "--seconds", "1", "--json"]).expect("understood");
-    assert!(options.proxy && !options.failover && options.json);
+    assert!(options.has(Part::Proxy) && !options.has(Part::Failover) && options.json);
     assert_eq!((options.runs, options.time), (2, Duration::from_secs(1)));
     let all = read(&[]).expect("understood");
-    assert!(all.proxy && all.failover);
-    for wrong in [&["--runs"][..], &["--runs", "0"], &["--seconds", "x"], &["redirect"]] {
+    assert!(Part::ALL.iter().all(|(_, part)| all.has(*part)));
+    let many = read(&["place", "--clients", "10000000"]).expect("understood");
+    assert_eq!((many.has(Part::Redirect), many.clients), (false, 10_000_000));
+    for wrong in [&["--runs"][..], &["--runs", "0"], &["--seconds", "x"], &["--clients", "999"], &["tunnel"]] {
         assert!(read(wrong).err().expect("refused").is::<Usage>(), "{wrong:?}");
     }
 }
@@ -49,6 +51,12 @@ fn processor_time_is_found_behind_any_name() {
     let stat = "42 (a) b (c)) S 1 42 42 0 -1 4194560 10 0 0 0 17 5 0 0 20 0 1 0 100 0 0";
     assert_eq!(server::parse_ticks(stat), Some(22));
     assert_eq!(server::parse_ticks("42 (a) S 1"), None);
+}
+
+#[test]
+fn memory_is_found_in_kibibytes() {
+    assert_eq!(server::parse_memory("Name:\tx\nVmHWM:\t  900 kB\nVmRSS:\t   812 kB\n"), Some(812 * 1024));
+    assert_eq!(server::parse_memory("Name:\tx\n"), None);
 }
 
 #[test]

@@ -20,11 +20,39 @@ pub(super) struct Load {
     pub(super) failed: u64,
 }
 
+/// Which cameras to ask for, by `bench/clients.lua`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Cameras {
+    /// So many from this number on, one after the other.
+    Walk { start: usize, count: usize },
+    /// Any below this number.
+    Random { below: usize },
+}
+
+const SCRIPT: &str = include_str!("../../../bench/clients.lua");
+
 /// Asks `url` for `time` from `core`.
 pub(super) fn run(url: &str, time: Duration, core: usize) -> Result<Load> {
+    load(url, CONNECTIONS, time, core, &[])
+}
+
+/// Asks the server of `url` for cameras, on so many connections.
+pub(super) fn ask(url: &str, connections: usize, time: Duration, core: usize, cameras: Cameras) -> Result<Load> {
+    let dir = tempfile::tempdir()?;
+    let script = dir.path().join("clients.lua");
+    std::fs::write(&script, SCRIPT).with_context(|| format!("write {}", script.display()))?;
+    let (kind, start, count) = match cameras {
+        Cameras::Walk { start, count } => ("walk", start, count),
+        Cameras::Random { below } => ("random", 0, below),
+    };
+    let script = script.display().to_string();
+    load(url, connections, time, core, &["-s", &script, "--", kind, &start.to_string(), &count.to_string()])
+}
+
+fn load(url: &str, connections: usize, time: Duration, core: usize, script: &[&str]) -> Result<Load> {
     let mut command = Command::new("taskset");
     command.args(["-c", &core.to_string(), "wrk", "-t1", "--latency", url]);
-    command.args([format!("-c{CONNECTIONS}"), format!("-d{}s", time.as_secs())]);
+    command.args([format!("-c{connections}"), format!("-d{}s", time.as_secs())]).args(script);
     let (status, output) = process::capture(&mut command)?;
     if !status.success() {
         bail!("`{}` failed: {}", process::shown(&command), output.trim());

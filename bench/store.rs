@@ -2,10 +2,12 @@
 //! an empty file and then beside many clients.
 //!
 //! ```text
-//! cargo run --release -p steadfast-store --example placements -- [--present 1000000] [--batches 100] [--batch 1000]
+//! cargo run --release -p steadfast-store --example store -- [--present 1000000] [--batches 100] [--batch 1000]
 //! ```
 //! Each batch puts new clients under random keys and rewrites the ledgers of four instances. Printed are the clients
 //! a second and the processor time of the whole process for one; the batches are made before the clock runs.
+
+mod cpu;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -78,22 +80,22 @@ impl Bench {
     async fn measure(&mut self, options: &Options) -> Result<(), Box<dyn Error>> {
         let present = self.known.len();
         let batches: Vec<Batch> = (0..options.batches).map(|_| self.batch(options.batch)).collect();
-        let (mut times, start, cpu) = (Vec::new(), clock::now(), cpu_time()?);
+        let (mut times, start, cpu) = (Vec::new(), clock::now(), cpu::time()?);
         for batch in batches {
             let begun = clock::now();
             self.commit(batch).await?;
             times.push(clock::now().since(begun).as_secs_f64() * 1e3);
         }
         let clients = (options.batches * options.batch) as f64;
-        let (took, cost) = (clock::now().since(start), cpu_time()? - cpu);
+        let (took, cost) = (clock::now().since(start), cpu::time()? - cpu);
         let reads = 20_000.min(self.known.len());
-        let cpu = cpu_time()?;
+        let cpu = cpu::time()?;
         for _ in 0..reads {
             let name = &self.known[usize::try_from(random::u64() >> 1)? % self.known.len()];
             let found = self.store.read(&Key::new(self.space.clone(), name.clone()), WITHIN).await?;
             found.ok_or("a client that was written is not there")?;
         }
-        let read = cpu_time()? - cpu;
+        let read = cpu::time()? - cpu;
         times.sort_by(f64::total_cmp);
         println!(
             "{present:>9}  {:>10.0}  {:>13.2}  {:>13.2}  {:>10.2}",
@@ -134,12 +136,4 @@ impl Bench {
         self.ledgers = Some(self.store.commit(batch, WITHIN).await?.revision);
         Ok(())
     }
-}
-
-/// User and system time of this process so far, to the tick of 10 ms that Linux shows programs (proc_pid_stat(5)).
-fn cpu_time() -> Result<Duration, Box<dyn Error>> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-    Ok(Duration::from_millis(10 * ticks))
 }
