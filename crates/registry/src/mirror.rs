@@ -57,6 +57,8 @@ pub struct Snapshot {
     pub instances: BTreeMap<InstanceId, InstanceSeen>,
     /// The set's own time (sticky sets).
     pub tick: Tick,
+    /// When that tick reached this process: nobody keeps the set if it was long ago.
+    pub ticked: Option<Moment>,
     /// The last switchover ordered; void unless its epoch is the lease's.
     pub switchover: Option<OrderRecord>,
     /// Records that cannot be used, and why, by key.
@@ -105,6 +107,7 @@ impl Snapshot {
             lease: None,
             instances: BTreeMap::new(),
             tick: Tick::default(),
+            ticked: None,
             switchover: None,
             unusable: BTreeMap::new(),
         }
@@ -328,6 +331,7 @@ impl State {
         } else if name == keys::CLOCK {
             let (clock, result) = shown(record.map(|r| usable::<ClockRecord>(&key, r)));
             self.snapshot.tick = clock.unwrap_or_default().tick();
+            self.snapshot.ticked = Some(at);
             result
         } else if name == keys::SWITCHOVER {
             let (order, result) = shown(record.map(|r| usable(&key, r)));

@@ -18,6 +18,8 @@ pub struct Explanation {
     pub outcome: Result<InstanceId, Refusal>,
     /// What decided that.
     pub rule: Rule,
+    /// Where it would go if nobody knew it: a known client of its weight and labels is compared with that.
+    pub as_new: Result<InstanceId, Refusal>,
     /// Every instance, the best first, those that were excluded last.
     pub candidates: Vec<Candidate>,
 }
@@ -85,13 +87,17 @@ pub fn explain(
     weight: Option<Weight>,
     labels: &Labels,
 ) -> Explanation {
-    let wish = Wish::Arrive { weight, labels: labels.clone(), present: false };
-    let decision = decide(books, client, known, &Ask { wish, by: String::new(), at: String::new() });
-    let outcome = decision.map(|decision| match decision {
-        Decision::Keep => known.cloned(),
-        Decision::Write(change) => change.client,
-    });
+    let arrives = |known: Option<&Placement>, weight: Option<Weight>, labels: &Labels| {
+        let wish = Wish::Arrive { weight, labels: labels.clone(), present: false };
+        let decision = decide(books, client, known, &Ask { wish, by: String::new(), at: String::new() });
+        decision.map(|decision| match decision {
+            Decision::Keep => known.cloned(),
+            Decision::Write(change) => change.client,
+        })
+    };
+    let outcome = arrives(known, weight, labels);
     let (weight, labels) = terms(books.settings, known, weight, labels);
+    let as_new = arrives(None, Some(weight), &labels);
     let limit = if known.is_some() { Limit::Known } else { Limit::New };
     let mut ranking: Ranking<'_> =
         scores(books, Want { client, weight, labels: &labels, limit, except: None }).collect();
@@ -114,8 +120,9 @@ pub fn explain(
         lacking: lacking(books, &labels, member),
     });
     // An arrival never deletes a client.
-    let outcome = outcome.and_then(|after| after.map(|after| after.home).ok_or(Refusal::NoClient));
-    Explanation { outcome, rule, candidates: candidates.collect() }
+    let home = |after: Option<Placement>| after.map(|after| after.home).ok_or(Refusal::NoClient);
+    let (outcome, as_new) = (outcome.and_then(home), as_new.and_then(home));
+    Explanation { outcome, rule, as_new, candidates: candidates.collect() }
 }
 
 type Ranking<'a> = Vec<(&'a InstanceId, &'a Member, Result<Score<'a>, Exclusion>)>;

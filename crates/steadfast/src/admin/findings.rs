@@ -36,7 +36,7 @@ pub(super) fn of_set(snapshot: &Snapshot, view: &SetView) -> Vec<Warning> {
         found.push(warn("record-unusable", detail, "use the version of Steadfast that wrote it, or mend it by hand"));
     }
     match &snapshot.settings {
-        Some(SetSettings::Sticky(settings)) => found.extend(sticky::of_set(set, settings, view, &warn)),
+        Some(SetSettings::Sticky(settings)) => found.extend(sticky::of_set(snapshot, settings, view, &warn)),
         _ => found.extend(single::of_set(set, view, &warn)),
     }
     found

@@ -1,8 +1,12 @@
 //! What can be wrong with a set whose clients have homes.
 
+use std::time::Duration;
+
 use steadfast_core::SetName;
+use steadfast_core::placement::TICK;
 use steadfast_core::settings::{OnHomeLost, StickySettings};
-use steadfast_registry::LedgerState;
+use steadfast_host::clock;
+use steadfast_registry::{LedgerState, Snapshot};
 
 use super::{Warn, no_instances, replaced, silent};
 use crate::admin::percent;
@@ -12,8 +16,13 @@ use crate::config::listed;
 /// A set that is filled to this part will soon refuse new clients.
 const NEARLY_FULL: f64 = 0.9;
 
-pub(super) fn of_set(set: &SetName, settings: &StickySettings, view: &SetView, warn: &Warn<'_>) -> Vec<Warning> {
+/// The set's time stands still if it has not moved for so long: four ticks.
+const STANDS_STILL_AFTER: Duration = Duration::from_millis(4 * TICK.as_millis());
+
+pub(super) fn of_set(snapshot: &Snapshot, settings: &StickySettings, view: &SetView, warn: &Warn<'_>) -> Vec<Warning> {
+    let set = &snapshot.set;
     let mut found = Vec::new();
+    found.extend(nobody_keeps(snapshot, warn));
     if view.instances.is_empty() {
         found.push(no_instances(set, warn));
         return found;
@@ -25,6 +34,21 @@ pub(super) fn of_set(set: &SetName, settings: &StickySettings, view: &SetView, w
     found.extend(replaced(view, warn));
     found.extend(silent(set, view, warn));
     found
+}
+
+/// Expiries and deadlines are ticks of the set's own clock, which one `steadfast run` has to move.
+fn nobody_keeps(snapshot: &Snapshot, warn: &Warn<'_>) -> Option<Warning> {
+    let heard = snapshot.trouble.is_none();
+    let silent = clock::now().since(snapshot.ticked?);
+    if !heard || silent < STANDS_STILL_AFTER {
+        return None;
+    }
+    let set = &snapshot.set;
+    let detail = format!(
+        "nobody keeps {set}: its clock stands still since {} s or longer, so nothing expires and no drain's deadline comes",
+        silent.as_secs()
+    );
+    Some(warn("no-keeper", detail, "any `steadfast run` with this store keeps it: start one"))
 }
 
 fn nobody_open(set: &SetName, view: &SetView, warn: &Warn<'_>) -> Option<Warning> {

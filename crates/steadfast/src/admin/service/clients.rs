@@ -198,3 +198,6 @@ fn no_client(set: &SetName, client: &ClientKey) -> Problem {
         format!("set {set} knows no client {:?}; `steadfast clients {set}` shows those it knows", client.to_string());
     Problem::new(StatusCode::NOT_FOUND, "no-client", detail)
 }
+
+#[cfg(test)]
+mod tests;

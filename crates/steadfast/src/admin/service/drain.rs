@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use steadfast_core::placement::{Phase, Placement, Tick};
+use steadfast_core::client::ClientKey;
+use steadfast_core::placement::{Ask, Books, Placement, Reason, Tick, decide};
 use steadfast_core::settings::SetSettings;
 use steadfast_core::{InstanceId, SetName};
+use steadfast_host::clock;
 use steadfast_host::http::StatusCode;
 use steadfast_host::problem::Problem;
-use steadfast_registry::{Error, LedgerState, Text};
+use steadfast_registry::{Beats, Error, LedgerState, Text};
 
 use super::Service;
-use super::clients::READ_AT_ONCE;
-use crate::admin::view::{Amount, DrainOrder, DrainView, StateChange, left_ms};
+use super::clients::{READ_AT_ONCE, move_wish};
+use crate::admin::view::{Amount, DrainOrder, DrainView, StateChange, StuckView, left_ms};
+
+/// So many of the clients that cannot be moved are named.
+const EXAMPLES: usize = 10;
 
 impl Service {
     /// Takes an instance out.
@@ -59,7 +64,7 @@ impl Service {
 
     /// How far a drain has come. Reads every client of the set.
     pub(super) async fn progress_of_drain(&self, set: &SetName, id: &InstanceId) -> Result<DrainView, Problem> {
-        let (snapshot, _) = self.sticky(set).await?;
+        let (snapshot, settings) = self.sticky(set).await?;
         let stored = match self.registry.instance(set, id).await {
             Ok(stored) => stored,
             Err(error) => return Err(self.problem(error).await),
@@ -79,23 +84,23 @@ impl Service {
             examples: Vec::new(),
         };
         if ledger.clients > 0 {
-            self.count_clients(set, id, &mut view).await?;
+            let members = snapshot.members(&Beats::new(), clock::now());
+            let books = Books { settings: &settings, tick: snapshot.tick, members: &members };
+            self.count_clients(&mut view, books).await?;
         }
         Ok(view)
     }
 
-    async fn count_clients(&self, set: &SetName, id: &InstanceId, view: &mut DrainView) -> Result<(), Problem> {
+    async fn count_clients(&self, view: &mut DrainView, books: Books<'_>) -> Result<(), Problem> {
         let mut after = None;
         loop {
-            let page = match self.registry.clients(set, after.as_ref(), READ_AT_ONCE).await {
+            let page = match self.registry.clients(&view.set.0, after.as_ref(), READ_AT_ONCE).await {
                 Ok(page) => page,
                 Err(error) => return Err(self.problem(error).await),
             };
-            let here = |placement: &Placement| placement.home == *id;
-            for (_, stored) in page.clients.iter().filter(|(_, stored)| here(&stored.record)) {
-                match stored.record.phase {
-                    Phase::Idle => view.idle_clients += 1,
-                    Phase::Reserved | Phase::Active => view.charged_clients += 1,
+            for (client, stored) in &page.clients {
+                if stored.record.home == view.instance.0 {
+                    count(view, books, client, &stored.record);
                 }
             }
             after = page.next;
@@ -103,5 +108,22 @@ impl Service {
                 return Ok(());
             }
         }
+    }
+}
+
+/// Counts one client that is at home there, and asks whether it could be moved now, each for itself.
+fn count(view: &mut DrainView, books: Books<'_>, client: &ClientKey, placement: &Placement) {
+    if !placement.phase.is_charged() {
+        view.idle_clients += 1;
+        return;
+    }
+    view.charged_clients += 1;
+    let wish = move_wish(books.settings, None, Reason::Drained);
+    let ask = Ask { wish, by: String::new(), at: String::new() };
+    let Err(refusal) = decide(books, client, Some(placement), &ask) else { return };
+    *view.stuck.entry(refusal.reason().to_owned()).or_default() += 1;
+    if view.examples.len() < EXAMPLES {
+        let (reason, detail) = (refusal.reason().to_owned(), refusal.to_string());
+        view.examples.push(StuckView { client: Text(client.clone()), reason, detail });
     }
 }

@@ -41,14 +41,10 @@ fn view(
     query: &ExplainQuery,
     settings: &StickySettings,
 ) -> ExplainView {
-    let weight = match (query.weight, known) {
-        (None, Some(known)) => known.weight,
-        (said, _) => settings.weight_or_default(said),
-    };
-    let labels = match known {
-        Some(known) if query.labels.is_empty() => &known.labels,
-        _ => &query.labels,
-    };
+    // What is not said is as it is known.
+    let weight = settings.weight_or_default(query.weight.or(known.map(|known| known.declared)));
+    let mut labels = known.map(|known| known.labels.clone()).unwrap_or_default();
+    labels.extend(query.labels.clone());
     let candidate = |one: &Candidate| {
         let charged_there = known.is_some_and(|known| known.phase.is_charged() && known.home == one.instance);
         candidate_view(one, if charged_there { Weight::ZERO } else { weight })
@@ -58,7 +54,7 @@ fn view(
         client: Text(client.clone()),
         known: None,
         weight: weight.into(),
-        labels: labels_view(labels),
+        labels: labels_view(&labels),
         instance: explanation.outcome.as_ref().ok().cloned().map(Text),
         refused: explanation
             .outcome
@@ -66,11 +62,7 @@ fn view(
             .err()
             .map(|refusal| RefusedView { reason: refusal.reason().to_owned(), detail: refusal.to_string() }),
         rule: rule_word(explanation.rule).to_owned(),
-        new_would_go_to: explanation
-            .candidates
-            .iter()
-            .find(|one| one.excluded.is_none())
-            .map(|one| Text(one.instance.clone())),
+        new_would_go_to: explanation.as_new.as_ref().ok().cloned().map(Text),
         candidates: explanation.candidates.iter().map(candidate).collect(),
         sentence: String::new(),
     }
