@@ -33,6 +33,7 @@ fn snapshot() -> Snapshot {
         lease: None,
         instances: BTreeMap::new(),
         tick: Default::default(),
+        ticked: None,
         switchover: None,
         unusable: BTreeMap::new(),
     }

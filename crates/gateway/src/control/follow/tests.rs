@@ -46,6 +46,7 @@ fn books(state: LedgerState) -> Snapshot {
         lease: Some(LeaseSeen { received: at(1), observed: Observed { version: Version(1), record } }),
         instances: BTreeMap::from([(leader, seen)]),
         tick: Default::default(),
+        ticked: None,
         switchover: None,
         unusable: BTreeMap::new(),
     }
