@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use steadfast_core::lease::{Attempt, Expect, Hold, LeaseRecord, Outcome};
-use steadfast_core::settings::{SetSettings, SingleSettings};
+use steadfast_core::settings::{SetSettings, SingleSettings, StickySettings, Value};
 use steadfast_core::{Endpoint, Epoch, Incarnation, InstanceId, Nonce, SetName, Span};
 use steadfast_registry::{
     BeatRecord, Error, EventKind, InstanceRecord, Leases, LedgerState, Mirror, Registration, Registry, SetStanding,
@@ -125,6 +125,22 @@ async fn the_first_to_introduce_a_set_decides_its_settings_until_somebody_change
     assert_eq!(registry.introduce_set(&web(), &settings(2)).await, Ok(SetStanding::Same));
     let sets = registry.sets().await.unwrap();
     assert_eq!(sets.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["web"]);
+}
+
+#[tokio::test]
+async fn a_set_keeps_its_kind() {
+    let (registry, _) = faulty();
+    assert_eq!(registry.introduce_set(&web(), &settings(1)).await, Ok(SetStanding::Created));
+    let sticky = StickySettings::read(|key| (key == "client").then(|| Value::Text("query:camera".into()))).unwrap();
+    let sticky = SetSettings::Sticky(Box::new(sticky));
+    for refused in [
+        registry.introduce_set(&web(), &sticky).await.map(drop),
+        registry.change_set(&web(), &sticky, "operator").await.map(drop),
+    ] {
+        assert!(matches!(&refused, Err(Error::Refused { reason: "other-kind", .. })), "{refused:?}");
+    }
+    let stored = registry.set(&web()).await.unwrap().expect("it is there").record;
+    assert_eq!(stored.settings(&web()), Ok(settings(1)));
 }
 
 #[tokio::test]

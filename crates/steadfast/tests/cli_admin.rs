@@ -149,6 +149,45 @@ async fn who_may_not_is_told_why() {
 }
 
 #[tokio::test]
+async fn a_sticky_sets_settings_are_put_as_they_stand_in_a_file() {
+    let served = Served::start().await;
+    let put = async |set: &str, body: &str| {
+        let reply = served.call(Method::PUT, &format!("/api/v1/sets/{set}"), &[BEARER, JSON], body).await;
+        (reply.status.as_u16(), String::from_utf8(reply.body.to_vec()).unwrap())
+    };
+    let (status, created) = put("rec", r#"{"kind": "sticky", "client": "query:camera", "weight": 2.5}"#).await;
+    assert_eq!(status, 200, "{created}");
+    assert!(created.contains(r#""before":null"#) && created.contains(r#""weight":2.5"#), "{created}");
+    let SetSettings::Sticky(sticky) = served
+        .service
+        .registry()
+        .set(&"rec".parse().unwrap())
+        .await
+        .unwrap()
+        .unwrap()
+        .record
+        .settings(&served.set)
+        .unwrap()
+    else {
+        panic!("it is sticky")
+    };
+    assert_eq!(sticky.client.to_string(), "query:camera");
+    for (set, body, expected) in [
+        ("rec", r#"{"kind": "sticky", "cleint": "query:camera"}"#, (422, "did you mean \\\"client\\\"?")),
+        (
+            "rec",
+            r#"{"kind": "sticky", "client": "query:camera", "max_clients": 0}"#,
+            (422, "max_clients is to be from 1"),
+        ),
+        ("rec", r#"{"kind": "mirrored"}"#, (400, "expected `single` or `sticky`")),
+        ("web", r#"{"kind": "sticky", "client": "query:camera"}"#, (409, "cannot become sticky")),
+    ] {
+        let (status, text) = put(set, body).await;
+        assert!(status == expected.0 && text.contains(expected.1), "{status} {text}");
+    }
+}
+
+#[tokio::test]
 async fn the_store_is_there_for_peers() {
     let served = Served::start().await;
     let url = format!("http://{}", served.address);
