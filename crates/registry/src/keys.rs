@@ -37,6 +37,11 @@ pub(crate) fn lease(set: &SetName) -> Key {
     Key::new(space(set), format!("{LEASES}{set}"))
 }
 
+/// The keeper's lease.
+pub(crate) fn keeper() -> Key {
+    Key::new(catalog(), format!("{LEASES}keeper"))
+}
+
 pub(crate) fn instance(set: &SetName, id: &InstanceId) -> Key {
     Key::new(space(set), format!("{INSTANCES}{id}"))
 }

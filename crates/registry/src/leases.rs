@@ -1,22 +1,23 @@
 //! The lease record of a set: core's attempts become commits, and their ends core's outcomes.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use steadfast_core::SetName;
 use steadfast_core::lease::{Attempt, Expect, Hold, Observed, Outcome, Version};
-use steadfast_store::{self as store, Batch, Change, Record, Revision, Write};
+use steadfast_store::{self as store, Batch, Change, Key, Named, Record, Revision, Write};
 
 use crate::records::{Extras, StoredLease, encode};
 use crate::registry::stored;
 use crate::{Error, Registry, keys};
 
-/// The lease of one set, as one process reads and writes it.
-#[derive(Debug)]
+/// The lease of one set, or the keeper's, as one process reads and writes it.
+#[derive(Clone, Debug)]
 pub struct Leases {
     registry: Registry,
     set: SetName,
+    key: Key,
 }
 
 /// What a newer version added to each set's lease, at the version this process saw last, by reading or in a mirror:
@@ -47,19 +48,34 @@ impl NewerFields {
 impl Leases {
     /// The lease of `set`.
     pub fn new(registry: Registry, set: SetName) -> Leases {
-        Leases { registry, set }
+        let key = keys::lease(&set);
+        Leases { registry, set, key }
+    }
+
+    /// The keeper's, which is no set's and lies in the catalog.
+    pub(crate) fn of_keeper(registry: &Registry) -> Leases {
+        let set = "keeper".parse().unwrap_or_else(|e| unreachable!("a constant: {e}"));
+        // A set may bear the same name: what is remembered of the one is nothing to the other.
+        let registry = Registry { newer: Arc::default(), ..registry.clone() };
+        Leases { registry, set, key: keys::keeper() }
+    }
+
+    /// What these changes show of the lease; `None` if nothing.
+    pub(crate) fn find(&self, mut changes: impl Iterator<Item = Named>) -> Option<Result<Option<Observed>, Error>> {
+        let (_, record) = changes.find(|(name, _)| *name == self.key.name)?;
+        Some(record.map(|record| self.observe(&record)).transpose())
     }
 
     /// The record as some recent state of the store shows it.
     pub async fn read(&self, within: Duration) -> Result<Option<Observed>, Error> {
-        let found = self.registry.store.read(&keys::lease(&self.set), within).await?;
+        let found = self.registry.store.read(&self.key, within).await?;
         found.map(|record| self.observe(&record)).transpose()
     }
 
     /// Sends one attempt and says how it ended. An error is one that no retry mends (`Denied`, `Corrupt`, a newer
     /// format): the attempt did not happen.
     pub async fn send(&self, attempt: &Attempt) -> Result<Outcome, Error> {
-        let key = keys::lease(&self.set);
+        let key = self.key.clone();
         let (expect, extras) = match attempt.expect {
             Expect::Absent => (store::Expect::Absent, Extras::new()),
             Expect::Version(version) => {
@@ -90,14 +106,14 @@ impl Leases {
     }
 
     fn observe(&self, record: &Record) -> Result<Observed, Error> {
-        let (observed, extras) = observed(&self.set, record)?;
+        let (observed, extras) = observed(&self.key, record)?;
         self.registry.newer.saw(&self.set, record.version, extras);
         Ok(observed)
     }
 }
 
-pub(crate) fn observed(set: &SetName, record: &Record) -> Result<(Observed, Extras), Error> {
-    let stored = stored::<StoredLease>(&keys::lease(set), record)?;
+pub(crate) fn observed(key: &Key, record: &Record) -> Result<(Observed, Extras), Error> {
+    let stored = stored::<StoredLease>(key, record)?;
     let observed = Observed { version: Version(record.version.0), record: stored.record.lease() };
     Ok((observed, stored.record.extras))
 }

@@ -96,7 +96,7 @@ impl InstanceSeen {
 
 impl Snapshot {
     /// Of `set`, before anything was read.
-    fn blank(set: SetName) -> Snapshot {
+    pub(crate) fn blank(set: SetName) -> Snapshot {
         Snapshot {
             set,
             complete: false,
@@ -308,7 +308,7 @@ impl State {
     fn show_member(&mut self, name: &str, record: Option<&Record>, at: Moment) -> Result<(), Error> {
         let key = Key::new(keys::space(&self.snapshot.set), name);
         if name.starts_with(keys::LEASES) {
-            let (seen, result) = shown(record.map(|r| leases::observed(&self.snapshot.set, r)));
+            let (seen, result) = shown(record.map(|r| leases::observed(&key, r)));
             if let (Some((_, extras)), Some(record)) = (&seen, record) {
                 self.newer.saw(&self.snapshot.set, record.version, extras.clone());
             }

@@ -317,12 +317,7 @@ pub enum EventKind {
         /// How many clients are at home there.
         clients: u64,
     },
-    /// One that had been declared lost was alive.
-    InstanceBack {
-        /// Which.
-        instance: Text<InstanceId>,
-    },
-    /// An instance that is being drained is nobody's home any more.
+    /// At an instance that is being drained nobody is charged any more.
     Drained {
         /// Which.
         instance: Text<InstanceId>,

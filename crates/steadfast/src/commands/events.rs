@@ -81,7 +81,6 @@ fn sentence(kind: &EventKind) -> String {
         EventKind::InstanceLost { instance, clients } => {
             format!("{} is lost: nobody heard of it; {} at home there", instance.0, homes(*clients))
         }
-        EventKind::InstanceBack { instance } => format!("{} is back: it had been taken for lost", instance.0),
         EventKind::Drained { instance } => format!("{} is drained: no client is charged there any more", instance.0),
         EventKind::DrainWaits { instance, connected, no_room } => drain_waits(&instance.0, *connected, *no_room),
         EventKind::ClientMoved { client, from: Some(from), to } => {
