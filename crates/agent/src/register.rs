@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use steadfast_core::placement::Tick;
-use steadfast_core::settings::SetSettings;
+use steadfast_core::settings::{Presence, SetSettings};
 use steadfast_core::{Incarnation, InstanceId, SetName, Weight};
 use steadfast_host::clock;
 use steadfast_host::http::{Call, Client, Target};
@@ -12,6 +12,7 @@ use steadfast_registry::{
     StoreError,
 };
 
+use crate::api::Api;
 use crate::life::Life;
 use crate::{AgentConfig, Error};
 
@@ -54,21 +55,23 @@ impl Entry {
     /// # Errors
     ///
     /// [`Error::Config`] where the configuration is not made for such a set.
-    pub(crate) fn of(config: &AgentConfig, settings: &SetSettings) -> Result<Entry, Error> {
+    pub(crate) fn of(config: &AgentConfig, settings: &SetSettings, api: Option<&Api>) -> Result<Entry, Error> {
         let AgentConfig { set, instance, .. } = config;
-        let wrong = |what: String| Err(Error::Config(format!("agent {instance} of set {set}: {what}")));
-        match settings {
-            SetSettings::Single(_) => Ok(Entry::Contender),
-            SetSettings::Sticky(_) if !config.gates.is_empty() => wrong(
-                "the set is sticky, and a gate cannot tell whose home this is: leave the gates out".to_owned(),
+        let wrong = |what: &str| Err(Error::Config(format!("agent {instance} of set {set}: {what}")));
+        let SetSettings::Sticky(sticky) = settings else { return Ok(Entry::Contender) };
+        if !config.gates.is_empty() {
+            return wrong("the set is sticky, and a gate cannot tell whose home this is: leave the gates out");
+        }
+        if sticky.presence == Presence::Report && api.is_none() {
+            return wrong(
+                "the set goes by what applications report, but the path of the API's socket is too long: say --api unix:/PATH",
+            );
+        }
+        match config.capacity {
+            Some(capacity) => Ok(Entry::Member { capacity }),
+            None => wrong(
+                "the set is sticky: say --capacity, what this instance can carry in the unit of its clients' weights",
             ),
-            SetSettings::Sticky(_) => match config.capacity {
-                Some(capacity) => Ok(Entry::Member { capacity }),
-                None => wrong(
-                    "the set is sticky: say --capacity, what this instance can carry in the unit of its clients' weights"
-                        .to_owned(),
-                ),
-            },
         }
     }
 

@@ -126,7 +126,7 @@ async fn ready(config: AgentConfig, registry: Registry, controls: Controls) -> R
     let front = Front::open(&config, speaker, listener, bound, &endpoints)?;
 
     let settings = register::settings(&registry, &config).await?;
-    let entry = Entry::of(&config, &settings)?;
+    let entry = Entry::of(&config, &settings, api.as_ref())?;
     // Followed from before we register: whoever comes after us is seen to.
     let mirror = Arc::new(Mirror::follow(&registry, &config.set));
     let registered = register::register(&registry, &config, &life, &record, entry, &mirror).await?;

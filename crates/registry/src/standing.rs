@@ -44,6 +44,8 @@ impl LedgerRecord {
     pub(crate) fn standing(&self, says: LedgerState, tick: Tick, by: &str) -> LedgerRecord {
         let drained = self.drained || self.state == LedgerState::Draining;
         let state = match says {
+            // Who is lost does not come back by leaving.
+            LedgerState::Leaving if self.state.is_lost() => self.state,
             LedgerState::Open | LedgerState::Leaving if drained => LedgerState::Draining,
             _ => says,
         };

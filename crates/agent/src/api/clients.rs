@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Number, Value};
 use steadfast_core::client::ClientKey;
 use steadfast_core::placement::{Placement, Refusal, TICK, Tick, Wish};
 use steadfast_core::settings::Presence;
@@ -25,7 +25,7 @@ struct View {
     set: String,
     instance: Text<InstanceId>,
     owner_epoch: u64,
-    weight: Text<Weight>,
+    weight: Number,
     phase: &'static str,
     endpoints: BTreeMap<Text<EndpointName>, Text<Endpoint>>,
     /// How long it stays charged unless it is reported again, which the agent does by itself.
@@ -101,7 +101,7 @@ impl Clients {
             set: self.set.to_string(),
             instance: Text(placement.home.clone()),
             owner_epoch: placement.owner_epoch.0,
-            weight: Text(placement.weight),
+            weight: number(placement.weight),
             phase: placement.phase.as_str(),
             endpoints: endpoints(&snapshot, &placement.home),
             expires_in_ms: left_ms(placement.until, snapshot.tick),
@@ -143,6 +143,12 @@ pub(super) fn said_weight(body: &[u8]) -> Result<Option<Weight>, Problem> {
     };
     let weight: Weight = text.parse().map_err(|error| bad(format!("{error}")))?;
     if weight == Weight::ZERO { Err(bad("a client weighs something".to_owned())) } else { Ok(Some(weight)) }
+}
+
+fn number(weight: Weight) -> Number {
+    let milli = weight.as_milli();
+    let broken = if milli.is_multiple_of(1_000) { None } else { Number::from_f64(milli as f64 / 1_000.0) };
+    broken.unwrap_or_else(|| (milli / 1_000).into())
 }
 
 /// Why a report was not taken, for the application.

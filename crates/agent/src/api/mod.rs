@@ -4,15 +4,18 @@
 //! GET    /v1/epoch             where the instance stands: what the probe says, always 200
 //! PUT    /v1/clients/{client}  this client is connected here   {"weight": 8}, or nothing
 //! DELETE /v1/clients/{client}  its last connection closed
+//! DELETE /v1/clients           nobody is connected: for an application that starts and is not supervised
 //! PUT    /v1/load              {"used": 12.5}
 //! GET    /metrics  /healthz
 //! ```
 //!
-//! It is a Unix socket of this user alone, or a loopback port if that is wished for; there is no token.
+//! It is a Unix socket of this user alone, or a loopback port if that is wished for; there is no token. On the port no
+//! name but `localhost` is served, so that a page whose name was made to point here (DNS rebinding) is not.
 
 mod clients;
 mod metrics;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +24,7 @@ use steadfast_core::Weight;
 use steadfast_core::client::ClientKey;
 use steadfast_host::clock;
 use steadfast_host::http::{self, Limits, Method, Request, Response, StatusCode};
-use steadfast_host::net::{BindError, Listener};
+use steadfast_host::net::{BindError, Listener, Peer};
 use steadfast_host::problem::Problem;
 use steadfast_host::shutdown::Shutdown;
 use tokio::task::JoinHandle;
@@ -119,6 +122,7 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
+        self.shutdown.begin();
         self.server.abort();
     }
 }
@@ -129,11 +133,13 @@ fn unix(path: &std::path::Path) -> Result<(Listener, String), BindError> {
 
 impl Desk {
     async fn answer(&self, request: Request) -> Result<Response, Problem> {
+        check_host(&request)?;
         match request.path.as_str() {
             "/healthz" => get(&request).map(|()| Response::text("ok\n")),
             "/metrics" => get(&request).map(|()| metrics::page(self, clock::now())),
             "/v1/epoch" => get(&request).map(|()| Response::json(StatusCode::OK, &self.speaker.answer(clock::now()))),
             "/v1/load" => self.load(&request),
+            "/v1/clients" => self.nobody(&request),
             path => match path.strip_prefix("/v1/clients/") {
                 Some(client) => {
                     let client = client.parse().map_err(|bad| not_a_client(&bad))?;
@@ -164,6 +170,15 @@ impl Desk {
         }
     }
 
+    fn nobody(&self, request: &Request) -> Result<Response, Problem> {
+        let clients = self.of_sticky_set()?;
+        if request.method != Method::DELETE {
+            return Err(Problem::method_not_allowed("that nobody is connected is told by DELETE"));
+        }
+        clients.roster.clear();
+        Ok(Response::new(StatusCode::NO_CONTENT))
+    }
+
     fn of_sticky_set(&self) -> Result<&Clients, Problem> {
         self.clients.as_ref().ok_or_else(|| {
             let detail = format!("the set {} is single: it has no clients, and no load is asked", self.speaker.set);
@@ -185,6 +200,18 @@ fn used(body: &[u8]) -> Result<Weight, Problem> {
     let milli = (used * 1000.0).round();
     let weight = if milli >= 0.0 { Weight::from_milli(milli as u64) } else { None };
     weight.ok_or_else(|| bad(format!("used is a number from 0 to {}", Weight::MAX)))
+}
+
+fn check_host(request: &Request) -> Result<(), Problem> {
+    let Peer::Tcp(_) = request.peer else { return Ok(()) };
+    let host = request.header("host").unwrap_or_default();
+    let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
+    let ip = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    if ip.is_ok() || name.eq_ignore_ascii_case("localhost") {
+        return Ok(());
+    }
+    let detail = format!("nothing here is called {name:?}: ask by the address the application was told");
+    Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "foreign-host", detail))
 }
 
 fn get(request: &Request) -> Result<(), Problem> {

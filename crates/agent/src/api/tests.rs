@@ -57,6 +57,30 @@ async fn what_cannot_be_is_refused_with_a_word_to_switch_on() {
     }
 }
 
+#[tokio::test]
+async fn a_page_that_pretends_to_be_us_is_not_served() {
+    let asked_as = async |host: &'static str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("host", host.parse().unwrap());
+        let peer = Peer::Tcp(([127, 0, 0, 1], 4711).into());
+        let request = Request {
+            method: Method::GET,
+            path: "/healthz".into(),
+            query: None,
+            headers,
+            body: Default::default(),
+            peer,
+        };
+        desk().answer(request).await.map_or_else(|problem| problem.status, |answer| answer.status.as_u16())
+    };
+    for host in ["127.0.0.1:7402", "127.0.0.1", "[::1]:7402", "localhost:7402", "LocalHost"] {
+        assert_eq!(asked_as(host).await, 200, "{host}");
+    }
+    for host in ["evil.example:7402", "evil.example", "", "localhost.evil.example"] {
+        assert_eq!(asked_as(host).await, 421, "{host}");
+    }
+}
+
 #[test]
 fn a_load_is_a_number_of_thousandths_or_refused() {
     for (text, milli) in [("12.5", 12_500), ("0", 0), ("1e3", 1_000_000), ("0.00049", 0), ("7.0004999", 7_000)] {

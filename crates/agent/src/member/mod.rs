@@ -23,11 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steadfast_core::Moment;
-use steadfast_core::settings::SetSettings;
 use steadfast_registry::{LedgerState, Placer, PlacerBounds, ProbeReason, Snapshot};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
-use crate::Error;
 use crate::books::Presence;
 use crate::driver::{Agent, Part};
 use crate::event::Event;
@@ -44,7 +42,8 @@ const REPORT_WITHIN: Duration = Duration::from_secs(5);
 /// A member at work.
 pub(crate) struct Member {
     clients: Clients,
-    refreshing: JoinHandle<()>,
+    /// Keeps the clients that are here charged; ends with this value.
+    refreshing: JoinSet<()>,
     /// What the books said of us last.
     state: Option<LedgerState>,
     able: Option<bool>,
@@ -62,7 +61,8 @@ impl Member {
             mirror: Arc::clone(&agent.mirror),
             roster: Roster::default(),
         };
-        let refreshing = tokio::spawn(clients.clone().refresh());
+        let mut refreshing = JoinSet::new();
+        refreshing.spawn(clients.clone().refresh());
         Member { clients, refreshing, state: None, able: None }
     }
 
@@ -117,11 +117,7 @@ impl Member {
 }
 
 impl Part for Member {
-    fn learn(&mut self, agent: &mut Agent, _now: Moment, snapshot: &Snapshot) {
-        if let Some(SetSettings::Single(_)) = &snapshot.settings {
-            let set = &agent.config.set;
-            agent.leave(Err(Error::Config(format!("the set {set} is a single one now: start the agent again"))));
-        }
+    fn learn(&mut self, agent: &mut Agent, _now: Moment, _snapshot: &Snapshot) {
         self.report(agent);
     }
 
@@ -171,8 +167,7 @@ impl Part for Member {
         Duration::ZERO
     }
 
-    async fn finish(self, _within: Duration) {
-        self.refreshing.abort();
-        drop(self.refreshing.await);
+    async fn finish(mut self, _within: Duration) {
+        self.refreshing.shutdown().await;
     }
 }

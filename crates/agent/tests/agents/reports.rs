@@ -74,7 +74,7 @@ async fn a_reported_client_is_at_home_and_stays_charged() {
         (&placed["client"], &placed["instance"], &placed["phase"]),
         (&json!("cam%2F7"), &json!("rec-1"), &json!("active"))
     );
-    assert_eq!((&placed["weight"], &placed["endpoints"]["http"]), (&json!("8"), &json!("http://127.0.0.1:4711")));
+    assert_eq!((&placed["weight"], &placed["endpoints"]["http"]), (&json!(8), &json!("http://127.0.0.1:4711")));
     assert_eq!(api.put("cam%2F7", "8").await.1["owner_epoch"], placed["owner_epoch"], "once more changes nothing");
     assert_eq!((ledger(&agent).await.charged_milli, api.count().await), (8_000, Some(1)));
 
@@ -93,6 +93,10 @@ async fn a_reported_client_is_at_home_and_stays_charged() {
     let left = placement(&cluster, "cam%2F7").await.unwrap();
     assert_eq!(left.until, Tick(now).after(Some(Span::from_millis(60_000))), "it stays charged for idle_after");
     assert_eq!(api.delete("cam-unknown").await, StatusCode::NO_CONTENT);
+
+    assert_eq!(api.put("cam-8", "0.5").await.1["weight"], json!(0.5));
+    let everybody = api.call(Call::new(Method::DELETE, "/v1/clients")).await;
+    assert_eq!((everybody.status, api.count().await), (StatusCode::NO_CONTENT, Some(0)));
 }
 
 #[tokio::test]

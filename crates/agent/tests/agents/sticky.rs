@@ -258,12 +258,14 @@ async fn a_second_agent_of_one_name_is_refused_before_it_starts_anything() {
 
 #[tokio::test]
 async fn what_a_sticky_set_needs_to_know_is_asked_for() {
-    let cluster = cluster(Presence::Request);
+    let cluster = cluster(Presence::Report);
     let mut silent = config(&cluster, "rec-1");
     silent.capacity = None;
     let mut gated = config(&cluster, "rec-1");
     gated.gates.insert("http".parse().unwrap(), "127.0.0.1:0".parse().unwrap());
-    for (config, word) in [(silent, "--capacity"), (gated, "gate")] {
+    let mut deep = config(&cluster, "rec-1");
+    deep.state_dir = cluster.path(&"deep".repeat(25));
+    for (config, word) in [(silent, "--capacity"), (gated, "gate"), (deep, "--api")] {
         let error = cluster.start(config).ended().await.unwrap_err();
         assert_eq!(error.class(), Class::Configuration);
         assert!(error.to_string().contains(word), "{error}");

@@ -12,6 +12,7 @@ fn who_is_lost_is_lost_since_the_first_word_of_it_and_keeps_its_clients() {
     let lost = open.standing(LedgerState::Lost, Tick(7), "rec-1");
     assert_eq!((lost.state, lost.lost_at, lost.by.as_str()), (LedgerState::Lost, Some(7), "rec-1"));
     assert_eq!((lost.charged_milli, lost.clients), (8_000, 3));
+    assert_eq!(lost.standing(LedgerState::Leaving, Tick(8), "rec-1"), lost, "leaving brings nobody back");
     let gone = lost.standing(LedgerState::Gone, Tick(9), "rec-1");
     assert_eq!((gone.state, gone.lost_at), (LedgerState::Gone, Some(7)));
     let back = gone.standing(LedgerState::Open, Tick(11), "rec-1");
