@@ -29,7 +29,8 @@ pub struct ClientPage {
 /// What a feed says of a set's clients, in order.
 #[derive(Clone, Debug)]
 pub enum ClientNews {
-    /// From here on every change is told. What was known before may have changed unseen.
+    /// From here on every change is told. What was known before may have changed unseen; what a placer answers after
+    /// this came has not.
     Begin {
         /// Where the set stood.
         at: Cursor,

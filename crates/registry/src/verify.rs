@@ -6,11 +6,11 @@ use std::time::Duration;
 use steadfast_core::client::ClientKey;
 use steadfast_core::settings::{HomeFull, SetSettings};
 use steadfast_core::{InstanceId, SetName};
-use steadfast_store::{Cursor, Error as StoreError, Key, Notice, Record, Revision, Space};
+use steadfast_store::{Cursor, Error as StoreError, Key, Notice, PAGE_RECORDS, Record, Revision, Space};
 
 use crate::clients::{self, parse_key};
 use crate::instances::parse_id;
-use crate::registry::{CALL_WITHIN, PAGE_RECORDS, stored};
+use crate::registry::{CALL_WITHIN, stored};
 use crate::{Error, LedgerRecord, Registry, keys};
 
 /// What was found.

@@ -48,6 +48,7 @@ pub(super) struct Entry {
 /// A planned batch, and whom it answers.
 #[derive(Debug)]
 pub(super) struct Plan {
+    /// What the batch holds, until it is sent.
     pub(super) changes: Vec<Change>,
     pub(super) nonce: Nonce,
     pub(super) asks: Vec<(Pending, Verdict)>,

@@ -18,7 +18,7 @@ use steadfast_core::client::ClientKey;
 use steadfast_core::settings::SetSettings;
 use steadfast_core::{Moment, SetName};
 use steadfast_host::{clock, random};
-use steadfast_store::{self as store, Batch, Cursor, Key, Named, Revision};
+use steadfast_store::{self as store, Batch, Cursor, Key, Limits, Named, Revision};
 
 use super::attempt::{Belief, Entry, Plan, Verdict, plan};
 use super::known::Known;
@@ -77,7 +77,11 @@ impl Desk {
             asks = still_wanted(asks);
             let Some(latest) = asks.iter().map(|pending| pending.until).max() else { return put_off };
             let snapshot = self.sight.complete(latest).await;
-            let plan = match self.plan(&snapshot, asks, &learnt) {
+            let most = room(&snapshot, self.registry.store.limits());
+            if asks.len() > most {
+                put_off.splice(0..0, asks.split_off(most));
+            }
+            let mut plan = match self.plan(&snapshot, asks, &learnt) {
                 Ok(plan) => plan,
                 Err((refused, why)) => {
                     answer_all(refused, &why);
@@ -94,7 +98,7 @@ impl Desk {
                 asks = halve(asks, &mut put_off);
                 continue;
             }
-            match self.commit(&plan, latest).await {
+            match self.commit(&mut plan, latest).await {
                 Ok(version) => {
                     put_off.splice(0..0, self.committed(plan, version));
                     self.batch = (self.batch * 2).min(self.registry.store.limits().operations);
@@ -162,12 +166,12 @@ impl Desk {
     }
 
     /// Commits the plan, and finds out whether it did: the version of what it wrote.
-    async fn commit(&mut self, plan: &Plan, latest: Moment) -> Result<Revision, store::Error> {
+    async fn commit(&self, plan: &mut Plan, latest: Moment) -> Result<Revision, store::Error> {
         if plan.changes.is_empty() {
             return Ok(Revision::default());
         }
         let within = left(latest).clamp(COMMIT_AT_LEAST, CALL_WITHIN);
-        let batch = Batch { space: keys::space(&self.set), changes: plan.changes.clone() };
+        let batch = Batch { space: keys::space(&self.set), changes: std::mem::take(&mut plan.changes) };
         match self.registry.store.commit(batch, within).await {
             Ok(Cursor { revision, .. }) => Ok(revision),
             Err(store::Error::OutcomeUnknown(why)) => self.look_for(plan, why).await,
@@ -260,6 +264,12 @@ fn still_wanted(asks: Vec<Pending>) -> Vec<Pending> {
     let (wanted, late): (Vec<_>, Vec<_>) = wanted.partition(|pending| now < pending.until);
     answer_all(late, &PlaceError::Unavailable("it could not be committed in time".to_owned()));
     wanted
+}
+
+/// How many asks a batch has room for beside the ledgers: one change each.
+fn room(snapshot: &Snapshot, limits: Limits) -> usize {
+    let ledgers = snapshot.instances.len().min(limits.operations / 2);
+    (limits.operations - ledgers).max(1)
 }
 
 /// The first half, rounded up; the other one is put off, before those that were put off already.

@@ -196,6 +196,34 @@ fn events() {
         r#"{"v":1,"at":"2026-01-02T03:04:05.678Z","event":"switchover","epoch":8,"to":null,"by":"web-1"}"#,
     );
     golden(&event(EventKind::Settings), r#"{"v":1,"at":"2026-01-02T03:04:05.678Z","event":"settings","by":"web-1"}"#);
+    let client = || Text("cam%207".parse::<ClientKey>().unwrap());
+    let weight = |text: &str| Text(text.parse::<Weight>().unwrap());
+    for (kind, expected) in [
+        (
+            EventKind::InstanceLost { instance: web("rec-1"), clients: 3 },
+            r#""event":"instance-lost","instance":"rec-1","clients":3"#,
+        ),
+        (EventKind::Drained { instance: web("rec-1") }, r#""event":"drained","instance":"rec-1""#),
+        (
+            EventKind::DrainWaits { instance: web("rec-1"), connected: 2, no_room: 1 },
+            r#""event":"drain-waits","instance":"rec-1","connected":2,"no_room":1"#,
+        ),
+        (
+            EventKind::ClientMoved { client: client(), from: Some(web("rec-1")), to: web("rec-2") },
+            r#""event":"client-moved","client":"cam%207","from":"rec-1","to":"rec-2""#,
+        ),
+        (EventKind::ClientForgotten { client: client() }, r#""event":"client-forgotten","client":"cam%207""#),
+        (
+            EventKind::ClientOverweight { client: client(), declared: weight("9"), charged: weight("8.5") },
+            r#""event":"client-overweight","client":"cam%207","declared":"9","charged":"8.5""#,
+        ),
+        (
+            EventKind::ClientOverflow { client: client(), home: web("rec-1") },
+            r#""event":"client-overflow","client":"cam%207","home":"rec-1""#,
+        ),
+    ] {
+        golden(&event(kind), &format!(r#"{{"v":1,"at":"2026-01-02T03:04:05.678Z",{expected},"by":"web-1"}}"#));
+    }
     let newer = r#"{"v":1,"at":"then","event":"eclipse","darkness":3,"by":"web-1"}"#;
     assert_eq!(decode::<EventRecord>("key", newer.as_bytes()).map(|event| event.kind), Ok(EventKind::Other));
 }

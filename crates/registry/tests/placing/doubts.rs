@@ -36,6 +36,22 @@ async fn what_did_not_happen_though_nobody_said_so_is_done_again() {
     ground.agrees(2).await;
 }
 
+#[tokio::test]
+async fn a_commit_that_happens_after_everybody_gave_up_is_one_placement_like_any_other() {
+    let ground = in_memory(&TWO).await;
+    let placer = ground.placer_with("gateway", PlacerBounds { within: Duration::from_millis(300), ..BOUNDS });
+    placer.ask(key("cam-1"), arrive("8")).await.unwrap();
+    ground.control.next(Call::Commit, Fault::HangLate(Duration::from_millis(100)));
+    let late = placer.ask(key("cam-2"), arrive("8")).await;
+    assert!(matches!(late, Err(PlaceError::Unavailable(_))), "{late:?}");
+    let patient = ground.placer("gateway");
+    let placed = patient.ask(key("cam-2"), arrive("8")).await.unwrap().client.unwrap();
+    // Whichever came first: the other one found it.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(ground.client("cam-2").await.unwrap(), placed.record);
+    ground.agrees(2).await;
+}
+
 /// Makes a change whose reply is lost, and has others write over the marks it left before anybody looks for them.
 async fn unseen(ground: &Ground, placer: &Placer, client: &str, wish: Wish) -> Placed {
     let before = ground.client(client).await;

@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use steadfast_registry::{PlaceError, Placer};
+use steadfast_core::client::ClientKey;
+use steadfast_core::placement::Wish;
+use steadfast_registry::{PlaceError, Placed, Placer};
 use steadfast_store::faulty::Plan;
-use steadfast_store::{Memory, Sqlite};
+use steadfast_store::{Limits, Memory, Sqlite, Store};
 
 use crate::support::*;
 
 const CAPACITIES: [(&str, &str); 4] = [("rec-1", "1000"), ("rec-2", "500"), ("rec-3", "2000"), ("rec-4", "700")];
 
-fn everybody(
-    placers: &[Placer],
-    clients: usize,
-) -> Vec<(Placer, steadfast_core::client::ClientKey, steadfast_core::placement::Wish)> {
+fn everybody(placers: &[Placer], clients: usize) -> Vec<(Placer, ClientKey, Wish)> {
     let each = |client: usize| {
         let said = format!("{}", client % 3 + 1);
         placers.iter().map(move |placer| (placer.clone(), key(&format!("cam-{client}")), arrive(&said)))
@@ -29,6 +28,36 @@ async fn many_placers_that_place_one_client_at_once_give_it_one_home() {
     let answers = ask_all(asks).await;
     assert_eq!(homes(&answers).len(), 1);
     assert_eq!(answers.iter().filter(|(_, answer)| answer.as_ref().unwrap().wrote).count(), 1);
+    ground.agrees(1).await;
+}
+
+#[tokio::test]
+async fn asks_of_one_client_that_wait_together_share_one_answer() {
+    let ground = in_memory(&CAPACITIES).await;
+    let placer = ground.placer("gateway");
+    placer.ask(key("cam-0"), arrive("1")).await.unwrap();
+    let asks = (0..30).map(|n| (placer.clone(), key("cam-1"), arrive(if n % 2 == 0 { "8" } else { "4" })));
+    let answers = ask_all(asks.collect()).await;
+    assert_eq!(homes(&answers).len(), 1);
+    let now = ground.truth.client(&ground.set, &key("cam-1")).await.unwrap().unwrap();
+    let newest =
+        answers.iter().filter_map(|(_, answer)| answer.as_ref().unwrap().client.clone()).max_by_key(|one| one.version);
+    assert_eq!(newest, Some(now));
+    ground.agrees(2).await;
+}
+
+#[tokio::test]
+async fn who_is_moved_and_forgotten_and_comes_again_at_once_gets_each_answer_of_its_own() {
+    let ground = in_memory(&CAPACITIES).await;
+    let placer = ground.placer("gateway");
+    let first = placer.ask(key("cam-1"), arrive("1")).await.unwrap().client.unwrap().record;
+    let wishes = [move_by_operator(None), Wish::Forget, arrive("2")];
+    let answers = ask_all(wishes.map(|wish| (placer.clone(), key("cam-1"), wish)).into()).await;
+    let [moved, forgotten, back] = answers.as_slice() else { panic!("{answers:?}") };
+    let of = |answer: &(ClientKey, Result<Placed, PlaceError>)| answer.1.as_ref().unwrap().client.clone();
+    assert_ne!(of(moved).unwrap().record.home, first.home);
+    assert_eq!(of(forgotten), None);
+    assert_eq!(of(back).unwrap().record.weight, weight("2"));
     ground.agrees(1).await;
 }
 
@@ -105,68 +134,28 @@ async fn a_set_is_filled_to_the_last_unit_and_no_further_however_many_ask() {
 
 #[tokio::test]
 async fn a_store_without_room_for_many_changes_takes_many_batches() {
-    // One of the limits a network store has.
-    let ground = ground(Arc::new(support_small::Small::new(Memory::new(), 8)), &CAPACITIES).await;
+    let small = Altered::new(Arc::new(Memory::new()), Limits { operations: 8, bytes: 4_096, name_bytes: 512 });
+    let ground = ground(Arc::new(small), &CAPACITIES).await;
     let placers = [ground.placer("gateway-1"), ground.placer("gateway-2")];
     let answers = ask_all(everybody(&placers, 40)).await;
     assert_eq!(homes(&answers).len(), 40);
     ground.agrees(40).await;
 }
 
-/// A store that takes few changes at once.
-mod support_small {
-    use std::time::Duration;
-
-    use async_trait::async_trait;
-    use steadfast_store::{
-        Batch, Cursor, Description, Error, Key, Limits, Page, PageToken, Record, Space, Store, Watch,
-    };
-
-    #[derive(Debug)]
-    pub(crate) struct Small<S> {
-        inner: S,
-        operations: usize,
+#[tokio::test]
+async fn when_the_store_is_put_back_to_an_older_copy_placing_goes_on_by_what_that_holds() {
+    let limits = Memory::new().limits();
+    let older = ground(Arc::new(Memory::new()), &CAPACITIES).await;
+    older.placer("gateway").ask(key("cam-0"), arrive("1")).await.unwrap();
+    let store = Arc::new(Altered::new(Arc::new(Memory::new()), limits));
+    let ground = ground(store.clone(), &CAPACITIES).await;
+    let placers = [ground.placer("gateway-1"), ground.placer("gateway-2")];
+    homes(&ask_all(everybody(&placers, 50)).await);
+    for client in 0..20 {
+        placers[0].ask(key(&format!("cam-{client}")), move_by_operator(None)).await.unwrap();
     }
-
-    impl<S> Small<S> {
-        pub(crate) fn new(inner: S, operations: usize) -> Small<S> {
-            Small { inner, operations }
-        }
-    }
-
-    #[async_trait]
-    impl<S: Store> Store for Small<S> {
-        async fn read(&self, key: &Key, within: Duration) -> Result<Option<Record>, Error> {
-            self.inner.read(key, within).await
-        }
-        async fn commit(&self, batch: Batch, within: Duration) -> Result<Cursor, Error> {
-            batch.check(self.limits())?;
-            self.inner.commit(batch, within).await
-        }
-        async fn scan(
-            &self,
-            space: &Space,
-            prefix: &[u8],
-            page: Option<PageToken>,
-            limit: usize,
-            within: Duration,
-        ) -> Result<Page, Error> {
-            self.inner.scan(space, prefix, page, limit, within).await
-        }
-        async fn watch(
-            &self,
-            space: &Space,
-            prefixes: &[&[u8]],
-            from: Cursor,
-            every: Duration,
-        ) -> Result<Box<dyn Watch>, Error> {
-            self.inner.watch(space, prefixes, from, every).await
-        }
-        fn limits(&self) -> Limits {
-            Limits { operations: self.operations, ..self.inner.limits() }
-        }
-        fn describe(&self) -> Description {
-            self.inner.describe()
-        }
-    }
+    store.exchange(older.truth.store().clone());
+    let answers = ask_all(everybody(&placers, 50)).await;
+    assert_eq!(homes(&answers).len(), 50);
+    ground.agrees(50).await;
 }

@@ -1,16 +1,19 @@
 //! A sticky set in a store, placers over it, and asks.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use steadfast_core::client::{ClientKey, Labels, Source, Sources};
 use steadfast_core::placement::{Placement, Reason, Wish};
 use steadfast_core::settings::{SetSettings, Sticky, StickySettings};
 use steadfast_core::{Endpoint, Incarnation, InstanceId, SetName, Weight};
 use steadfast_registry::{InstanceRecord, Mirror, PlaceError, Placed, Placer, PlacerBounds, Registration, Registry};
 use steadfast_store::faulty::{Control, Faulty};
-use steadfast_store::{Memory, Space, Store};
+use steadfast_store::{
+    self as store, Batch, Cursor, Description, Key, Limits, Memory, Page, PageToken, Record, Space, Store, Watch,
+};
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
@@ -133,4 +136,61 @@ pub(crate) fn homes(answers: &[(ClientKey, Result<Placed, PlaceError>)]) -> BTre
         assert_eq!(*known, home, "{client} was told two homes");
     }
     homes
+}
+
+/// A store with limits of its own, that can be exchanged for another under its users' hands.
+#[derive(Debug)]
+pub(crate) struct Altered {
+    inner: Mutex<Arc<dyn Store>>,
+    limits: Limits,
+}
+
+impl Altered {
+    pub(crate) fn new(inner: Arc<dyn Store>, limits: Limits) -> Altered {
+        Altered { inner: Mutex::new(inner), limits }
+    }
+
+    pub(crate) fn exchange(&self, other: Arc<dyn Store>) {
+        *self.inner.lock().unwrap() = other;
+    }
+
+    fn now(&self) -> Arc<dyn Store> {
+        self.inner.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Store for Altered {
+    async fn read(&self, key: &Key, within: Duration) -> Result<Option<Record>, store::Error> {
+        self.now().read(key, within).await
+    }
+    async fn commit(&self, batch: Batch, within: Duration) -> Result<Cursor, store::Error> {
+        batch.check(self.limits)?;
+        self.now().commit(batch, within).await
+    }
+    async fn scan(
+        &self,
+        space: &Space,
+        prefix: &[u8],
+        page: Option<PageToken>,
+        limit: usize,
+        within: Duration,
+    ) -> Result<Page, store::Error> {
+        self.now().scan(space, prefix, page, limit, within).await
+    }
+    async fn watch(
+        &self,
+        space: &Space,
+        prefixes: &[&[u8]],
+        from: Cursor,
+        every: Duration,
+    ) -> Result<Box<dyn Watch>, store::Error> {
+        self.now().watch(space, prefixes, from, every).await
+    }
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+    fn describe(&self) -> Description {
+        self.now().describe()
+    }
 }

@@ -1,6 +1,9 @@
 use steadfast_core::Moment;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use super::*;
+use crate::ProbeReason;
 use crate::presence::Beating;
 use crate::{InstanceRecord, InstanceSeen, LedgerState};
 
@@ -70,5 +73,50 @@ fn another_life_begins_anew_and_who_is_lost_already_is_not_lost_again() {
         let (mut silences, seen) = (BTreeMap::new(), snapshot(1, state));
         let last = (0..7).map(|_| listen(&mut silences, &seen, &Beats::new(), STEP).len()).last();
         assert_eq!(last, Some(1), "{state}");
+    }
+}
+
+/// A probe that answers so, and ends with the test.
+async fn probe(answer: String) -> (Endpoint, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let task = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = vec![0; 4_096];
+            drop(stream.read(&mut head).await);
+            let length = answer.len();
+            let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{answer}");
+            drop(stream.write_all(reply.as_bytes()).await);
+        }
+    });
+    (endpoint, task)
+}
+
+#[tokio::test]
+async fn only_the_word_of_that_very_life_that_it_serves_saves_it() {
+    let http = Client::new(ClientLimits::default());
+    let set = "recorder".parse().unwrap();
+    let word = |life: u64, role: Role| {
+        let answer = ProbeAnswer {
+            set: "recorder".parse().unwrap(),
+            instance: id(),
+            incarnation: Incarnation(life),
+            role,
+            epoch: 0,
+            valid_for_ms: 0,
+            reason: ProbeReason::Healthy,
+        };
+        serde_json::to_string(&answer).unwrap()
+    };
+    for (answer, expected) in [
+        (word(1, Role::Member), true),
+        (word(1, Role::Standby), false),
+        (word(2, Role::Member), false),
+        ("no JSON".to_owned(), false),
+    ] {
+        let (endpoint, probe) = probe(answer.clone()).await;
+        let suspect = Suspect { probe: endpoint, ..Suspect::of("rec-1", 1, None) };
+        assert_eq!(serves(&http, &set, &suspect).await, expected, "{answer}");
+        probe.abort();
     }
 }
