@@ -187,11 +187,16 @@ fn pair(text: &[u8]) -> (&[u8], &[u8]) {
 
 /// Whether `found`, as it stands in a query, is `name`: `c%61m` is `cam` to whoever reads the query behind us.
 fn is_form_of(found: &[u8], name: &str) -> bool {
-    if found.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+    if has_escapes(found) {
         Found::Form(found).bytes().map(Result::ok).eq(name.bytes().map(Some))
     } else {
         found == name.as_bytes()
     }
+}
+
+/// Whether bytes of a query or path may stand for others.
+fn has_escapes(bytes: &[u8]) -> bool {
+    bytes.iter().any(|byte| matches!(byte, b'%' | b'+'))
 }
 
 /// An IPv4 address stays one if it comes mapped into IPv6, as it does on a listener for both.
@@ -215,6 +220,8 @@ impl<'a> Found<'a> {
         let mut bytes = KeyBytes { bytes: [0; ClientKey::LONGEST_BYTES], length: 0 };
         match self {
             Found::Plain(plain) => bytes.extend(plain),
+            // As nearly all are.
+            Found::Escaped(plain) | Found::Form(plain) if !has_escapes(plain) => bytes.extend(plain),
             Found::Escaped(_) | Found::Form(_) => {
                 for byte in self.bytes() {
                     bytes.extend(&[byte?]);

@@ -54,7 +54,11 @@ fn read_agent(table: &Table<'_>, addresses: &mut Addresses, sets: &Sets) -> Opti
     known_set(table, &set, sets);
     let known = sets.get(&set.value).and_then(|known| known.value.as_ref());
     if let Some(known) = known {
-        let offer = fit::Offer { capacity: capacity.as_ref(), labels: labels.as_ref().map(|(_, span)| span) };
+        let offer = fit::Offer {
+            capacity: capacity.as_ref(),
+            labels: labels.as_ref().map(|(_, span)| span),
+            gate: gates.first().map(|(_, address)| &address.span),
+        };
         offer.check(table, &set.value, known);
     }
     let instance = match instance {
@@ -217,8 +221,17 @@ fn introduced(flags: &cli::Agent) -> Result<Option<SetSettings>, String> {
             if let Some((flag, _)) = said.iter().find(|(_, said)| *said) {
                 return Err(format!("{flag} is for --kind sticky, where the store does not know the set yet"));
             }
+            let of_clients = flags.copy.capacity.is_some() || !flags.copy.label.is_empty();
+            if kind.is_some() && of_clients {
+                return Err(
+                    "--capacity and --label are for sticky sets: in a single one an instance carries all".into()
+                );
+            }
             return Ok(kind.map(|_| default_settings()));
         }
+    }
+    if !flags.copy.gate.is_empty() {
+        return Err(format!("--gate: {}", fit::NO_GATE));
     }
     if flags.client.is_empty() {
         return Err(

@@ -16,6 +16,10 @@ use super::sets::Sets;
 /// A redirected client that is not asked for again within this time is no rarity worth a warning.
 const LONG_CHARGE: Span = Span::from_millis(24 * 3_600_000);
 
+/// Why an instance of a sticky set has no gate.
+pub(super) const NO_GATE: &str =
+    "a gate is for single sets: it cannot tell which clients of a sticky set are at home here";
+
 /// What a route says of its clients.
 pub(super) struct Way {
     pub(super) path: At<PathPattern>,
@@ -157,6 +161,7 @@ impl Ways {
 pub(super) struct Offer<'a> {
     pub(super) capacity: Option<&'a At<Weight>>,
     pub(super) labels: Option<&'a Range<usize>>,
+    pub(super) gate: Option<&'a Range<usize>>,
 }
 
 impl Offer<'_> {
@@ -174,12 +179,14 @@ impl Offer<'_> {
                     ),
                 );
             }
-        } else if self.capacity.is_none() {
-            table.require(
-                "capacity",
-                None::<()>,
-                "100: what this instance can carry, in the unit of its clients' weights",
-            );
+            return;
+        }
+        if self.capacity.is_none() {
+            let example = "100: what this instance can carry, in the unit of its clients' weights";
+            table.require("capacity", None::<()>, example);
+        }
+        if let Some(gate) = self.gate {
+            source.wrong(gate, NO_GATE);
         }
     }
 }

@@ -132,6 +132,10 @@ fn an_instance_of_a_sticky_set_says_what_it_can_carry() {
         "test.toml:8:17: region: a label's value has 1 to 256 bytes, not 0",
     );
     check(
+        &with(sticky, "capacity = 1\nendpoints.http = \"http://h:1\"\ngate.http = \"127.0.0.1:80\""),
+        "test.toml:9:13: a gate is for single sets: it cannot tell which clients of a sticky set are at home here",
+    );
+    check(
         &with("\"single\"", "capacity = 1"),
         "test.toml:6:12: capacity is for instances of sticky sets: \"rec\" is single, and one carries all",
     );
@@ -165,6 +169,11 @@ fn flags_say_what_a_file_says() {
         ("--kind sticky --client query:camera", "--kind sticky needs --capacity: what this copy can carry"),
         ("--kind sticky --client camera --capacity 1", "--client: \"camera\" is not a place in a request"),
         ("--kind single --client query:camera", "--client is for --kind sticky"),
+        (
+            "--kind sticky --client query:camera --capacity 1 --gate http=127.0.0.1:80",
+            "--gate: a gate is for single sets",
+        ),
+        ("--kind single --capacity 1", "--capacity and --label are for sticky sets"),
         ("--presence report", "--presence is for --kind sticky"),
         ("--label region", "--label \"region\": expected NAME=VALUE"),
         ("--label region=", "--label region: a label's value has 1 to 256 bytes"),
