@@ -3,6 +3,7 @@
 
 mod agent;
 mod ground;
+mod keeping;
 mod parts;
 mod serving;
 
@@ -18,6 +19,7 @@ use steadfast_registry::{Registry, SetStanding};
 
 pub(crate) use self::agent::agent;
 use self::ground::Ground;
+use self::keeping::Keeping;
 use self::parts::{Parts, fatal, retry_later};
 use self::serving::Serving;
 use crate::admin::{Local, Service, difference};
@@ -48,6 +50,9 @@ pub(crate) async fn run(flags: &cli::Run) -> Outcome {
         Err(_) => parts.spawn("the sets of the file", introduce(ground.registry.clone(), file.clone())),
     }
     let gateway = start_gateway(&config, &ground.registry, &leave, &mut parts)?;
+    // A gateway of fixed instances alone shares no books that would have to be kept.
+    let shares = config.store.is_some() || !file.is_empty() || !config.agents.is_empty() || config.listeners.is_empty();
+    let keeping = shares.then(|| Keeping::start(&ground.registry));
     let local = Local { gateway, file: file.iter().cloned().collect(), operator: "the API".to_owned() };
     let service = Arc::new(Service::new(ground.registry.clone(), local));
     service.follow(file.iter().map(|(name, _)| name));
@@ -91,6 +96,9 @@ pub(crate) async fn run(flags: &cli::Run) -> Outcome {
         leave.begin();
     };
     alive.abort();
+    if let Some(keeping) = keeping {
+        keeping.end().await;
+    }
     // Last, since what ends before may need the store that is served here.
     serving.end().await;
     outcome
