@@ -59,6 +59,7 @@ impl Registry {
                 if new == *old {
                     return Ok(Decision::Leave(states));
                 }
+                new.nonce = None;
                 by.clone_into(&mut new.by);
                 new.since = steadfast_host::clock::wall().to_string();
                 Ok(Decision::Write(new, states))

@@ -116,7 +116,7 @@ impl Registry {
                     return Ok(Decision::Leave(None));
                 }
                 let since = steadfast_host::clock::wall().to_string();
-                let new = LedgerRecord { state, by: by.to_owned(), since, ..old.clone() };
+                let new = LedgerRecord { state, nonce: None, by: by.to_owned(), since, ..old.clone() };
                 Ok(Decision::Write(new, Some(old.state)))
             })
             .await?;
@@ -145,7 +145,7 @@ impl Registry {
 fn next_ledger(id: &InstanceId, record: &InstanceRecord, believed: &Registration) -> LedgerRecord {
     let old = believed.ledger.as_ref().map(|stored| stored.record.clone());
     let old = old.unwrap_or_else(|| LedgerRecord::new(record.incarnation, LedgerState::Open, id.as_str()));
-    LedgerRecord { incarnation: record.incarnation, ..old }
+    LedgerRecord { incarnation: record.incarnation, nonce: None, ..old }
 }
 
 pub(crate) fn parse_id(id: &str) -> Result<InstanceId, Error> {

@@ -182,7 +182,8 @@ pub struct LedgerRecord {
     /// From which tick on the keeper moves those at home there, while it is draining.
     #[serde(default, skip_serializing_if = "is_default")]
     pub move_at: Option<u64>,
-    /// Marks the batch that wrote it, so that one read settles an unknown outcome.
+    /// Marks the batch that wrote this very version, so that one read settles an unknown outcome and tells its revision.
+    /// Whoever else writes the ledger takes it out.
     #[serde(default, skip_serializing_if = "is_default")]
     pub nonce: Option<Text<Nonce>>,
     /// Who set the state: the instance's own agent, or an operator.

@@ -27,8 +27,8 @@ impl Registry {
                 if old.incarnation != life || new == *old {
                     return Ok(Decision::Leave(None));
                 }
-                let (before, now) = (old.state, new.state);
-                Ok(Decision::Write(new, Some((before, now))))
+                let states = (old.state, new.state);
+                Ok(Decision::Write(LedgerRecord { nonce: None, ..new }, Some(states)))
             })
             .await?;
         if let Some((before, now)) = changed.filter(|(before, now)| before != now) {
