@@ -1,6 +1,7 @@
 //! Agents, gateways and a store under a seeded scheduler that loses, delays, reorders and repeats messages, stops
 //! and kills processes, bends clocks and takes the store away, or back in time. After every step invariants 1
-//! and 2 of the design are checked; at the end, that exactly one instance leads.
+//! and 2 of the design are checked; at the end, that exactly one instance leads. [`placement`] does the same for sticky
+//! sets.
 //!
 //! A seed is a whole run. One that fails prints how to see it again:
 //! `SEED=123 cargo test -p steadfast-core --test simulation -- --nocapture replay`
@@ -11,6 +12,7 @@ mod clock;
 mod faults;
 mod gateway;
 mod invariants;
+mod placement;
 mod random;
 mod store;
 mod wires;
@@ -36,19 +38,32 @@ fn one_active_and_epochs_only_grow() {
     }
 }
 
-/// Runs one seed and says what happens: `SEED`, and `BROKEN` for a rule broken on purpose (`DeadlineFromReply` …).
+/// Runs one seed and says what happens: `SEED`, and `BROKEN` for a rule broken on purpose (`DeadlineFromReply` …). Without
+/// `BROKEN` it is a lease's run and then a sticky set's.
 #[test]
 fn replay() {
     let asked_for = env_number("SEED");
-    let broken = std::env::var("BROKEN").map_or(Broken::Nothing, |name| {
-        let known = |broken: &&Broken| format!("{broken:?}") == name;
-        *Broken::ALL.iter().find(known).unwrap_or_else(|| panic!("BROKEN is one of {:?}", Broken::ALL))
-    });
-    let seed = asked_for.unwrap_or(0);
-    match World::new(seed, broken, asked_for.is_some()).run() {
-        Err(violation) if broken == Broken::Nothing => panic!("{violation}"),
-        Err(violation) => println!("{broken:?} is caught: {violation}"),
-        Ok(()) => println!("seed {seed} ends well"),
+    let (seed, tracing) = (asked_for.unwrap_or(0), asked_for.is_some());
+    let name = std::env::var("BROKEN").unwrap_or_default();
+    let lease = Broken::ALL.iter().find(|broken| format!("{broken:?}") == name);
+    let placement = placement::Broken::ALL.iter().find(|broken| format!("{broken:?}") == name);
+    let known = (Broken::ALL, placement::Broken::ALL);
+    assert!(name.is_empty() || lease.is_some() || placement.is_some(), "BROKEN is one of {known:?}");
+    if placement.is_none() {
+        let broken = *lease.unwrap_or(&Broken::Nothing);
+        say(&name, World::new(seed, broken, tracing).run());
+    }
+    if lease.is_none() {
+        let broken = *placement.unwrap_or(&placement::Broken::Nothing);
+        say(&name, placement::World::new(seed, broken, tracing).run().map(drop));
+    }
+}
+
+fn say<V: std::fmt::Display>(broken: &str, result: Result<(), V>) {
+    match result {
+        Err(violation) if broken.is_empty() => panic!("{violation}"),
+        Err(violation) => println!("{broken} is caught: {violation}"),
+        Ok(()) => println!("it ends well"),
     }
 }
 
@@ -140,6 +155,16 @@ fn violations(
     enough: u64,
     counts: impl Fn(&Violation) -> bool + Sync,
 ) -> Vec<(u64, Violation)> {
+    first_failures(seeds, enough, |seed| World::new(seed, broken, false).run(), counts)
+}
+
+/// Runs seeds until `enough` of them, or a few more, end with a violation that counts.
+fn first_failures<V: Send>(
+    seeds: u64,
+    enough: u64,
+    run: impl Fn(u64) -> Result<(), V> + Sync,
+    counts: impl Fn(&V) -> bool + Sync,
+) -> Vec<(u64, V)> {
     let (next, found) = (AtomicU64::new(0), AtomicU64::new(0));
     let work = || {
         let mut mine = Vec::new();
@@ -148,7 +173,7 @@ fn violations(
             if seed >= seeds {
                 break;
             }
-            if let Err(violation) = World::new(seed, broken, false).run()
+            if let Err(violation) = run(seed)
                 && counts(&violation)
             {
                 found.fetch_add(1, Ordering::Relaxed);
