@@ -158,6 +158,8 @@ pub(crate) struct Target {
     closed: AtomicBool,
     /// A worker could not reach it, and wants it asked.
     doubted: AtomicBool,
+    /// When a connection to it was refused last.
+    refused: AtomicU64,
     lanes: Box<[Lane]>,
 }
 
@@ -188,6 +190,7 @@ impl Target {
             asked: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             doubted: AtomicBool::new(false),
+            refused: AtomicU64::new(0),
             lanes: (0..workers).map(|_| Lane::default()).collect(),
         }
     }
@@ -242,6 +245,17 @@ impl Target {
     /// A worker could not reach it: it is used again when it has been asked who it is.
     pub(crate) fn doubt(&self) {
         self.doubted.store(true, Ordering::Release);
+    }
+
+    /// A connection to it could not be opened.
+    pub(crate) fn refuse(&self, now: Moment) {
+        self.refused.fetch_max(now.as_nanos(), Ordering::AcqRel);
+    }
+
+    /// Whether it has not been asked who it is since a connection to it was refused.
+    pub(crate) fn is_refused(&self) -> bool {
+        let refused = self.refused.load(Ordering::Acquire);
+        refused > 0 && self.asked.load(Ordering::Acquire) <= refused
     }
 
     /// Control: whether a worker doubted it since the last time.

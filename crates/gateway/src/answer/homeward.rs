@@ -39,6 +39,10 @@ pub(super) async fn answer(
     let stay = || view.clients.carry(asked.hash, &asked.key.to_key(), entry.home);
     let mut unsent = 0;
     loop {
+        // Whoever listens there now may be somebody else.
+        if here.target.is_refused() {
+            return refusal::home_unreachable(shared, &here.target);
+        }
         let Some(pass) = here.enter(Some(stay()), clock::now()) else {
             return refusal::home_unreachable(shared, &here.target);
         };

@@ -241,7 +241,9 @@ impl Trial {
 
     /// It could not be opened: nobody else tries before the target's probe has been asked again.
     pub(crate) fn failed(self) {
-        self.0.doubt.set(Some(clock::now()));
+        let now = clock::now();
+        self.0.target.refuse(now);
+        self.0.doubt.set(Some(now));
     }
 }
 

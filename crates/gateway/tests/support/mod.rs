@@ -11,6 +11,7 @@
 pub mod app;
 pub mod client;
 pub mod probe;
+pub mod sticky;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
