@@ -46,6 +46,8 @@ fn a_client_is_redirected_to_the_same_home_by_every_gateway_and_after_a_restart(
     drop(gateway);
     // A feed begins with the last change, whatever that was.
     town.ask("cam-2", Wish::Place { to: None, weight: None, labels: Labels::new() });
+    let answered = town.start(|config| config.listeners[0].routes[0].answer = Answer::Redirect);
+    assert_eq!(home(&answered, "cam-1"), first, "also one that has heard of nothing yet");
     let again = town.gateway(Answer::Redirect);
     assert_eq!(home(&again, "cam-1"), first);
     assert_eq!(town.client("cam-1").unwrap().record, record, "nothing was written for that");
@@ -87,7 +89,7 @@ fn five_hundred_new_clients_at_two_gateways_at_once_get_one_home_each() {
     for member in &members {
         let at_home = found[0].values().filter(|home| **home == member.id.as_str()).count() as u64;
         assert_eq!(town.charged(member), at_home);
-        assert!((166..=167).contains(&at_home), "{at_home} of 500 at {}", member.id);
+        assert!((140..=190).contains(&at_home), "{at_home} of 500 at {}", member.id);
     }
 }
 

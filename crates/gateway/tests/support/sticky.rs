@@ -79,6 +79,13 @@ impl Running {
         sets.into_iter().find_map(|one| one.clients).unwrap()
     }
 
+    /// From here on it hears of every change.
+    #[track_caller]
+    fn follows(&self) {
+        let heard = |one: steadfast_gateway::SetStatus| one.clients.is_some_and(|clients| clients.silent_ms.is_some());
+        until("changes are followed", || self.gateway.as_ref().unwrap().status().sets().into_iter().any(heard));
+    }
+
     pub fn refused(&self, reason: &str) -> u64 {
         self.totals().refused.iter().find(|(known, _)| *known == reason).unwrap().1
     }
@@ -141,7 +148,15 @@ impl Town {
         self.gateway_with(|config| config.listeners[0].routes[0].answer = answer)
     }
 
+    /// A gateway that hears of every change already.
     pub fn gateway_with(&self, change: impl FnOnce(&mut GatewayConfig)) -> Running {
+        let gateway = self.start(change);
+        gateway.follows();
+        gateway
+    }
+
+    /// A gateway that has only just started.
+    pub fn start(&self, change: impl FnOnce(&mut GatewayConfig)) -> Running {
         let mut config = config();
         change(&mut config);
         let shutdown = Shutdown::new();
