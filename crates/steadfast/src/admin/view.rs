@@ -236,6 +236,24 @@ pub struct GatewaySetView {
     pub running: u64,
     /// Requests waiting for a leader.
     pub waiting: u64,
+    /// What it knows of the set's clients; `null` for a single set.
+    #[serde(default)]
+    pub clients: Option<GatewayClientsView>,
+}
+
+/// What a gateway knows of the clients of a sticky set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayClientsView {
+    /// Clients it remembers, and so sends home without a call to the store.
+    pub remembered: u64,
+    /// Bytes of memory that takes.
+    pub bytes: u64,
+    /// Clients that made room for others since the start.
+    pub evicted: u64,
+    /// Clients whose requests or tunnels pass through it now.
+    pub carried: u64,
+    /// For how long nothing has been heard of changes, not even that there are none; `null` before the first news.
+    pub silent_ms: Option<u64>,
 }
 
 /// What a gateway counted since its start.
@@ -263,6 +281,35 @@ pub struct GatewayTotals {
     pub timeouts: u64,
     /// Answers cut in the middle.
     pub cut: u64,
+    /// WebSocket connections carried.
+    #[serde(default)]
+    pub tunnels: u64,
+    /// Clients of sticky sets, and what became of them.
+    #[serde(default)]
+    pub clients: GatewayClientTotals,
+}
+
+/// What a gateway counted of the clients of sticky sets since its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayClientTotals {
+    /// Redirected home.
+    pub redirected: u64,
+    /// Told their home.
+    pub assigned: u64,
+    /// Sent home without a call to the store.
+    pub known: u64,
+    /// Asked for in the store.
+    pub asked_for: u64,
+    /// New ones placed.
+    pub placed: u64,
+    /// Came back from idle.
+    pub returned: u64,
+    /// Got another home when they came.
+    pub moved: u64,
+    /// Idle ones sent home while the store was away.
+    pub served_away: u64,
+    /// Refused, by reason.
+    pub refused: BTreeMap<String, u64>,
 }
 
 /// Something that is wrong, or could be.

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 pub(super) use crate::admin::GatewayLook;
 use crate::admin::Service;
 use crate::admin::http::Admin;
-use crate::admin::view::{GatewaySetView, GatewayTotals, GatewayView};
+use crate::admin::view::{GatewayClientTotals, GatewayClientsView, GatewaySetView, GatewayTotals, GatewayView};
 use crate::exit::{Exit, Failure};
 
 /// An address for the API, held, and the token.
@@ -105,6 +105,13 @@ pub(super) fn look(gateway: &Gateway) -> GatewayLook {
             running: set.target.as_ref().map_or(0, |target| target.running as u64),
             instance: set.target.map(|target| Text(target.instance)),
             waiting: set.parked as u64,
+            clients: set.clients.map(|clients| GatewayClientsView {
+                remembered: clients.remembered,
+                bytes: clients.bytes,
+                evicted: clients.evicted,
+                carried: clients.carried,
+                silent_ms: clients.silent_ms,
+            }),
         };
         GatewayView {
             listeners: listeners.clone(),
@@ -121,6 +128,18 @@ pub(super) fn look(gateway: &Gateway) -> GatewayLook {
                 overloaded: totals.overloaded,
                 timeouts: totals.timeouts,
                 cut: totals.cut,
+                tunnels: totals.tunnels,
+                clients: GatewayClientTotals {
+                    redirected: totals.redirected,
+                    assigned: totals.assigned,
+                    known: totals.hits,
+                    asked_for: totals.misses,
+                    placed: totals.placed,
+                    returned: totals.returned,
+                    moved: totals.moved,
+                    served_away: totals.served_away,
+                    refused: totals.refused.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
+                },
             },
         }
     })

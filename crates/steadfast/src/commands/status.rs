@@ -123,6 +123,10 @@ fn lease(paint: Paint, leader: &LeaderView) -> String {
 }
 
 fn through_gateway(seen: &GatewaySetView) -> String {
+    if let Some(clients) = &seen.clients {
+        let (known, carried) = (count(clients.remembered), count(clients.carried));
+        return format!("gateway knows {known} clients, {carried} are connected through it");
+    }
     let to = match (&seen.instance, seen.epoch) {
         (Some(instance), Some(epoch)) => format!("forwards to {} at epoch {epoch}", instance.0),
         (Some(instance), None) => format!("forwards to {}", instance.0),

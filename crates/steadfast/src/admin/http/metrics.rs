@@ -9,6 +9,7 @@ use steadfast_host::http::{Response, StatusCode};
 use steadfast_registry::{LedgerState, Snapshot};
 
 use crate::admin::Service;
+use crate::admin::view::{GatewayClientsView, GatewayView};
 
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -47,7 +48,7 @@ fn of_sets(page: &mut Page, service: &Service) {
 }
 
 fn by_state(snapshot: &Snapshot) -> Vec<(&'static str, usize)> {
-    let states = [LedgerState::Open, LedgerState::Draining, LedgerState::Leaving, LedgerState::Gone];
+    let states = LedgerState::ALL;
     let ledgers: Vec<LedgerState> =
         snapshot.instances.values().filter_map(|one| Some(one.ledger.as_ref()?.state)).collect();
     states.iter().map(|state| (state.as_str(), ledgers.iter().filter(|one| *one == state).count())).collect()
@@ -80,9 +81,57 @@ fn of_gateway(page: &mut Page, service: &Service) {
         ("steadfast_gateway_overloaded_total", "Requests answered 503 overloaded.", totals.overloaded),
         ("steadfast_gateway_timeouts_total", "Requests answered 504 upstream-timeout.", totals.timeouts),
         ("steadfast_gateway_cut_total", "Answers cut in the middle.", totals.cut),
+        ("steadfast_gateway_tunnels_total", "WebSocket connections carried.", totals.tunnels),
     ] {
         page.family(name, "counter", help);
         page.value(name, &[], value);
+    }
+    of_clients(page, &gateway);
+}
+
+/// Clients of sticky sets, as a gateway knows and counts them.
+fn of_clients(page: &mut Page, gateway: &GatewayView) {
+    let sets: Vec<_> = gateway.sets.iter().filter_map(|set| Some((&set.set.0, set.clients?))).collect();
+    type Figure = (&'static str, &'static str, fn(&GatewayClientsView) -> u64);
+    let figures: [Figure; 3] = [
+        ("steadfast_gateway_clients", "Clients the gateway remembers.", |clients| clients.remembered),
+        ("steadfast_gateway_clients_bytes", "Bytes of memory that takes.", |clients| clients.bytes),
+        ("steadfast_gateway_clients_carried", "Clients connected through the gateway now.", |clients| clients.carried),
+    ];
+    for (name, help, figure) in figures {
+        page.family(name, "gauge", help);
+        for (set, clients) in &sets {
+            page.value(name, &[("set", set)], figure(clients));
+        }
+    }
+    let name = "steadfast_gateway_clients_evicted_total";
+    page.family(name, "counter", "Clients that made room for others.");
+    for (set, clients) in &sets {
+        page.value(name, &[("set", set)], clients.evicted);
+    }
+    let name = "steadfast_gateway_feed_silent_seconds";
+    page.family(name, "gauge", "How long nothing has been heard of changes of clients, not even that there are none.");
+    for (set, silent_ms) in sets.iter().filter_map(|(set, clients)| Some((set, clients.silent_ms?))) {
+        page.value(name, &[("set", set)], format!("{}.{:03}", silent_ms / 1_000, silent_ms % 1_000));
+    }
+    let totals = &gateway.totals.clients;
+    for (name, help, value) in [
+        ("steadfast_gateway_redirected_total", "Clients redirected home.", totals.redirected),
+        ("steadfast_gateway_assigned_total", "Clients told their home.", totals.assigned),
+        ("steadfast_gateway_known_total", "Clients sent home without a call to the store.", totals.known),
+        ("steadfast_gateway_asked_for_total", "Clients the store was asked for.", totals.asked_for),
+        ("steadfast_gateway_placed_total", "New clients placed.", totals.placed),
+        ("steadfast_gateway_returned_total", "Clients that came back from idle.", totals.returned),
+        ("steadfast_gateway_moved_total", "Clients that got another home when they came.", totals.moved),
+        ("steadfast_gateway_served_away_total", "Idle clients sent home without the store.", totals.served_away),
+    ] {
+        page.family(name, "counter", help);
+        page.value(name, &[], value);
+    }
+    let name = "steadfast_gateway_refused_total";
+    page.family(name, "counter", "Clients refused, by reason.");
+    for (reason, count) in &totals.refused {
+        page.value(name, &[("reason", reason)], count);
     }
 }
 

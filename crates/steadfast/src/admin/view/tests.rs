@@ -268,6 +268,13 @@ fn the_status_has_its_form() {
                 handing_over: false,
                 running: 0,
                 waiting: 3,
+                clients: Some(GatewayClientsView {
+                    remembered: 2,
+                    bytes: 128,
+                    evicted: 0,
+                    carried: 1,
+                    silent_ms: Some(150),
+                }),
             }],
             totals: GatewayTotals { requests: 10, answered: 9, failed: 1, ..GatewayTotals::default() },
         }),
@@ -287,9 +294,12 @@ fn the_status_has_its_form() {
             "gateway": {
                 "listeners": ["0.0.0.0:8080"],
                 "sets": [{"set": "web", "instance": null, "epoch": null, "left_ms": null, "handing_over": false,
-                          "running": 0, "waiting": 3}],
+                          "running": 0, "waiting": 3,
+                          "clients": {"remembered": 2, "bytes": 128, "evicted": 0, "carried": 1, "silent_ms": 150}}],
                 "totals": {"connections": 0, "requests": 10, "answered": 9, "failed": 1, "retried": 0, "waited": 0,
-                           "leader_lost": 0, "no_leader": 0, "overloaded": 0, "timeouts": 0, "cut": 0}
+                           "leader_lost": 0, "no_leader": 0, "overloaded": 0, "timeouts": 0, "cut": 0, "tunnels": 0,
+                           "clients": {"redirected": 0, "assigned": 0, "known": 0, "asked_for": 0, "placed": 0,
+                                       "returned": 0, "moved": 0, "served_away": 0, "refused": {}}}
             },
             "warnings": [{"reason": "no-leader", "set": "web", "detail": "web has no leader", "advice": "wait"}]
         }),
