@@ -1,6 +1,6 @@
 //! Places clients in a sticky set through the registry, as many callers at once as a busy gateway has, and says how
-//! fast that went: first into empty books, then beside `--clients` that are known. For `cargo xtask bench`, which
-//! measures gateways on the books that this leaves.
+//! fast that went: into empty books, then without a pause up to `--clients`, and then a burst beside those. For
+//! `cargo xtask bench`, which measures gateways on the books that this leaves.
 //!
 //! ```text
 //! fill --store sqlite:///path --set recorder --instances 4 --clients 1000000 --measure 100000 --callers 2048
@@ -25,6 +25,9 @@ use tokio::task::JoinSet;
 
 /// How long the instances may take to appear, and one placement to be answered.
 const WITHIN: Duration = Duration::from_secs(60);
+
+/// How long the store is left alone before the last clients are placed.
+const SETTLE: Duration = Duration::from_secs(20);
 
 struct Options {
     store: String,
@@ -56,9 +59,11 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let placer = Placer::start(&registry, mirror, "bench", bounds);
     let empty = place(&placer, options, 0..options.measure).await?;
     let full = options.clients.max(options.measure);
-    place(&placer, options, options.measure..full).await?;
-    let beside = place(&placer, options, full..full + options.measure).await?;
-    println!("{}", json!({ "callers": options.callers, "empty": empty, "full": beside }));
+    let steady = place(&placer, options, options.measure..full).await?;
+    // What the store puts off in a burst it makes up for when it is quiet.
+    tokio::time::sleep(SETTLE).await;
+    let full = place(&placer, options, full..full + options.measure).await?;
+    println!("{}", json!({ "callers": options.callers, "empty": empty, "steady": steady, "full": full }));
     Ok(())
 }
 

@@ -84,12 +84,14 @@ steadfast_store::conformance!(in_sqlite_folding_all_the_time, || sqlite_folding(
     few: 0,
     changes: 3,
     bytes: 1 << 20,
+    quiet: Duration::from_millis(1),
     after: Duration::from_millis(1)
 }));
 steadfast_store::conformance!(in_sqlite_from_the_log_alone, || sqlite_folding(FoldBound {
     few: 0,
     changes: usize::MAX,
     bytes: usize::MAX,
+    quiet: Duration::from_secs(3600),
     after: Duration::from_secs(3600)
 }));
 steadfast_store::conformance!(in_sqlite_of_another, || sqlite(0, 2));

@@ -57,7 +57,13 @@ fn main() -> ExitCode {
 }
 
 /// Folding is always under way, or about to begin.
-const EAGER_FOLD: FoldBound = FoldBound { few: 1, changes: 40, bytes: 1 << 20, after: Duration::from_millis(20) };
+const EAGER_FOLD: FoldBound = FoldBound {
+    few: 1,
+    changes: 40,
+    bytes: 1 << 20,
+    quiet: Duration::from_millis(2),
+    after: Duration::from_millis(20),
+};
 
 fn open(file: &Path) -> Sqlite {
     Sqlite::with_bounds(file, LONG_LOG, EAGER_FOLD).unwrap_or_else(|e| panic!("open {}: {e}", file.display()))

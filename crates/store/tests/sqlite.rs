@@ -137,8 +137,13 @@ async fn the_log_stays_bounded_across_restarts() {
 }
 
 /// Never of its own accord.
-const NO_FOLD: FoldBound =
-    FoldBound { few: 0, changes: usize::MAX, bytes: usize::MAX, after: Duration::from_secs(3600) };
+const NO_FOLD: FoldBound = FoldBound {
+    few: 0,
+    changes: usize::MAX,
+    bytes: usize::MAX,
+    quiet: Duration::from_secs(3600),
+    after: Duration::from_secs(3600),
+};
 
 fn count(place: &Place, sql: &str) -> i64 {
     let file = rusqlite::Connection::open(place.file()).expect("the file");

@@ -139,14 +139,15 @@ impl Scene {
     pub(super) fn table(&self) -> String {
         let mut text = format!(
             "new clients placed by one placer in the process that serves the store, on one core, {CALLERS} callers\n\
-             {:>12} {:>12} {:>14}\n",
-            "present", "clients/s", "CPU µs/client"
+             {:>12} {:>12} {:>12} {:>14}\n",
+            "present", "placed", "clients/s", "CPU µs/client"
         );
-        for phase in [&self.filled["empty"], &self.filled["full"]] {
+        for phase in [&self.filled["empty"], &self.filled["steady"], &self.filled["full"]] {
             let figure = |name: &str| phase[name].as_f64().unwrap_or(f64::NAN);
             text += &format!(
-                "{:>12.0} {:>12.0} {:>14.2}\n",
+                "{:>12.0} {:>12.0} {:>12.0} {:>14.2}\n",
                 figure("present"),
+                figure("placed"),
                 figure("per_second"),
                 figure("cpu_us_per_client")
             );

@@ -11,6 +11,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use steadfast_host::clock::{self, Moment};
 use tokio::sync::oneshot;
 
 use super::failure::Failure;
@@ -26,10 +27,14 @@ use crate::{
     rules,
 };
 
-/// Without a call for so long, what waits in the log is folded, in slices of so many changed records: a call that comes
-/// meanwhile waits for one slice.
-const QUIET: Duration = Duration::from_millis(20);
+/// What waits in the log is folded in slices of so many changed records: a call that comes meanwhile waits for one.
 const SLICE_CHANGES: usize = 1024;
+
+/// Without a call for so long, the next slice is folded.
+const BETWEEN_SLICES: Duration = Duration::from_millis(20);
+
+/// Commits fold a share as they go. Where that is less, a slice is folded so often, whoever calls.
+const SLICE_AT_LEAST_EVERY: Duration = Duration::from_millis(100);
 
 /// How many slices are folded when the store is closed; whoever serves next does the rest.
 const SLICES_AT_THE_END: usize = 16;
@@ -62,8 +67,9 @@ impl Engine {
     ) -> Result<Engine, Error> {
         let shared = Arc::new(Shared { place, bound, fold, queue: Queue::default(), histories: Mutex::default() });
         let file = shared.open()?;
+        let (shared_too, last_slice) = (Arc::clone(&shared), clock::now());
         let mut owner =
-            Owner { shared: Arc::clone(&shared), file: Some(file), failing: None, ended: Some(ended), lock };
+            Owner { shared: shared_too, file: Some(file), failing: None, ended: Some(ended), last_slice, lock };
         let thread = Builder::new()
             .name("store".to_owned())
             .spawn(move || owner.run())
@@ -134,6 +140,8 @@ struct Owner {
     /// The failure last logged, until a transaction succeeds: a full disk is reported once, not a thousand times.
     failing: Option<Error>,
     ended: Option<oneshot::Sender<Error>>,
+    /// When something was folded beside the commits.
+    last_slice: Moment,
     /// Declared after the file, so that the file is closed when the lock is given back.
     lock: Lock,
 }
@@ -161,24 +169,37 @@ impl Owner {
                 Ok(()) => self.serve(calls),
                 Err(error) => calls.into_iter().for_each(|call| call.refuse(error.clone())),
             }
+            // Whoever reads all the time does not keep the log from being folded.
+            if self.is_folding() && clock::now() >= self.last_slice + SLICE_AT_LEAST_EVERY {
+                self.fold_slice();
+            }
         }
         self.leave();
     }
 
     /// How long calls are waited for before there is other work. After a failure there is none until somebody calls.
     fn patience(&self) -> Option<Duration> {
-        Some(self.file.as_ref()?.rest()?.max(QUIET))
+        let unfolded = self.file.as_ref()?.unfolded();
+        if unfolded.is_folding() { Some(BETWEEN_SLICES) } else { unfolded.quiet() }
     }
 
-    /// While nobody calls: brings what the log holds into the table, a slice at a time.
+    /// Nobody has called for a while: brings what the log holds into the table, a slice at a time.
     fn fold(&mut self) {
-        while self.file.as_ref().and_then(File::rest) == Some(Duration::ZERO) && !self.shared.queue.has_calls() {
+        if let Some(file) = &mut self.file {
+            file.freeze();
+        }
+        while self.is_folding() && !self.shared.queue.has_calls() {
             self.fold_slice();
         }
     }
 
+    fn is_folding(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| file.unfolded().is_folding())
+    }
+
     fn fold_slice(&mut self) {
         let Some(file) = &mut self.file else { return };
+        self.last_slice = clock::now();
         if let Err(failure) = file.begin().and_then(|()| file.fold(SLICE_CHANGES)).and_then(|()| file.commit()) {
             // The log has it all. What is not folded now is folded when the file has been opened anew.
             self.failed(Failure { passing: false, ..failure });
@@ -187,11 +208,11 @@ impl Owner {
 
     /// At the end: leaves a table that people can read, as far as that does not take long. The log has the rest.
     fn leave(&mut self) {
-        if let Some(file) = &mut self.file {
-            file.fold_all_soon();
-        }
         for _ in 0..SLICES_AT_THE_END {
-            if self.file.as_ref().is_some_and(|file| file.rest().is_some()) {
+            if let Some(file) = &mut self.file {
+                file.freeze();
+            }
+            if self.is_folding() {
                 self.fold_slice();
             }
         }

@@ -6,7 +6,7 @@
 //! record(space, name, version, value)              what there is, but for what the log says after `folded`
 //! log   (space, revision, mark, changes)           the recent commits, for watches and for [`fold`](super::fold)
 //! ```
-//! The view `readable` shows the records as text, for `sqlite3`; in a burst of writes it is a few seconds behind.
+//! The view `readable` shows the records as text, for `sqlite3`; in a burst of writes it is behind until that is over.
 
 use std::collections::HashMap;
 use std::fs::{File as Plain, OpenOptions};
@@ -388,14 +388,14 @@ impl File {
         write().map_err(|e| explain(&self.path, &e))
     }
 
-    /// From now on nothing waits for more.
-    pub(super) fn fold_all_soon(&mut self) {
-        self.unfolded.hurry();
+    /// What of the log is not in the table yet.
+    pub(super) fn unfolded(&self) -> &Unfolded {
+        &self.unfolded
     }
 
-    /// How long from now there is nothing to fold if nothing else comes; `None`: for ever.
-    pub(super) fn rest(&self) -> Option<Duration> {
-        self.unfolded.rest()
+    /// Has that folded next, without waiting for more.
+    pub(super) fn freeze(&mut self) {
+        self.unfolded.freeze();
     }
 
     /// Writes where a space stands, and after which revision its log counts from now on.

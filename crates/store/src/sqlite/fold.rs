@@ -19,7 +19,8 @@ use steadfast_host::clock::{self, Moment};
 
 use crate::{Committed, Record, Revision};
 
-/// When the table of records is brought up to what the log says.
+/// When the table of records is brought up to what the log says: in a burst later, for the more names wait, the fewer
+/// pages each of them costs.
 #[derive(Clone, Copy, Debug)]
 pub struct FoldBound {
     /// So few changed records are not worth waiting for more: they go into the table with the commit itself.
@@ -28,13 +29,21 @@ pub struct FoldBound {
     pub changes: usize,
     /// The same in bytes of names and values.
     pub bytes: usize,
-    /// Nothing waits longer than this before folding begins.
+    /// When nobody has called for so long, folding begins …
+    pub quiet: Duration,
+    /// … and otherwise when the oldest change is this old.
     pub after: Duration,
 }
 
 impl Default for FoldBound {
     fn default() -> FoldBound {
-        FoldBound { few: 64, changes: 131_072, bytes: 48 << 20, after: Duration::from_secs(2) }
+        FoldBound {
+            few: 64,
+            changes: 524_288,
+            bytes: 96 << 20,
+            quiet: Duration::from_millis(250),
+            after: Duration::from_secs(30),
+        }
     }
 }
 
@@ -108,7 +117,7 @@ impl Unfolded {
                 if !self.is_due() {
                     break;
                 }
-                self.folding = std::mem::take(&mut self.fresh);
+                self.freeze();
             }
             self.folding.take(most - slice.records.len(), &mut slice.records);
             if self.folding.changes == 0 {
@@ -118,16 +127,21 @@ impl Unfolded {
         slice
     }
 
-    /// From now on nothing waits for more.
-    pub(super) fn hurry(&mut self) {
-        self.bound = FoldBound { changes: 0, ..self.bound };
+    /// Has what waits folded next, without waiting for more.
+    pub(super) fn freeze(&mut self) {
+        if self.folding.is_empty() {
+            self.folding = std::mem::take(&mut self.fresh);
+        }
     }
 
-    /// How long from now there is nothing to fold if nothing else comes; `None`: for ever.
-    pub(super) fn rest(&self) -> Option<Duration> {
-        let since = self.fresh.since.filter(|_| self.folding.is_empty());
-        let rest = since.map(|since| (since + self.bound.after).since(clock::now()));
-        rest.or_else(|| self.folding.since.map(|_| Duration::ZERO))
+    /// Whether folding is under way.
+    pub(super) fn is_folding(&self) -> bool {
+        !self.folding.is_empty()
+    }
+
+    /// For how long nobody must have called before what waits is folded; `None`: nothing waits.
+    pub(super) fn quiet(&self) -> Option<Duration> {
+        (!self.fresh.is_empty()).then_some(self.bound.quiet)
     }
 
     fn is_due(&self) -> bool {

@@ -1,12 +1,11 @@
 use tempfile::TempDir;
 
 use super::super::file::sabotage;
-use steadfast_host::clock;
-
 use super::*;
 use crate::{Change, Expect, Notice, Write};
 
 const WITHIN: Duration = Duration::from_secs(5);
+const HOUR: Duration = Duration::from_secs(3600);
 
 struct Disk {
     directory: TempDir,
@@ -131,8 +130,7 @@ async fn a_stopped_engine_refuses_and_ends_its_watches() {
 #[tokio::test]
 async fn a_fold_that_failed_is_made_again() {
     for when in [sabotage::BEFORE, sabotage::AFTER] {
-        let disk =
-            Disk::folding(FoldBound { few: 0, changes: 4, after: Duration::from_secs(3600), ..FoldBound::default() });
+        let disk = Disk::folding(FoldBound { few: 0, changes: 4, quiet: HOUR, after: HOUR, ..FoldBound::default() });
         for name in ["a", "b", "c"] {
             disk.put(name).await.unwrap();
         }
@@ -150,7 +148,8 @@ async fn a_fold_that_failed_is_made_again() {
 
 #[tokio::test]
 async fn what_nobody_asks_for_is_folded_all_the_same() {
-    let disk = Disk::folding(FoldBound { few: 0, after: Duration::ZERO, ..FoldBound::default() });
+    let disk =
+        Disk::folding(FoldBound { few: 0, quiet: Duration::from_millis(1), after: HOUR, ..FoldBound::default() });
     let changes = (0..3000).map(|n| Change {
         name: format!("n/{n:04}").into_bytes(),
         expect: Expect::Absent,

@@ -2,7 +2,7 @@ use super::*;
 use crate::Cursor;
 
 const HOUR: Duration = Duration::from_secs(3600);
-const PATIENT: FoldBound = FoldBound { few: 1, changes: 4, bytes: 1 << 20, after: HOUR };
+const PATIENT: FoldBound = FoldBound { few: 1, changes: 4, bytes: 1 << 20, quiet: HOUR, after: HOUR };
 
 fn commit(revision: u64, changes: &[(&str, Option<&'static str>)]) -> Committed {
     let version = Revision(revision);
@@ -42,7 +42,7 @@ fn few_changes_are_folded_at_once_and_more_wait_for_many() {
     add(&mut unfolded, 1, 3, &[("c", Some("3")), ("b", Some("3"))]);
     assert_eq!(text(&unfolded.next(3)), ("1/a=- 1/b=3 1/c=3".to_owned(), vec![]), "in order, each name once");
     assert_eq!(text(&unfolded.next(3)), ("2/b=7".to_owned(), vec![(1, 3), (2, 7)]), "folded when all of it is");
-    assert_eq!(unfolded.rest(), None);
+    assert_eq!((unfolded.quiet(), unfolded.is_folding()), (None, false));
 }
 
 #[test]
@@ -56,13 +56,14 @@ fn bytes_and_age_are_bounds_as_well() {
 
     let mut unfolded = Unfolded::new(FoldBound { few: 0, after: Duration::ZERO, ..PATIENT });
     add(&mut unfolded, 1, 1, &[("a", Some("1"))]);
-    assert_eq!(unfolded.rest(), Some(Duration::ZERO));
     assert_eq!(unfolded.next(9).records.len(), 1);
 
     let mut unfolded = Unfolded::new(FoldBound { few: 0, ..PATIENT });
     add(&mut unfolded, 1, 1, &[("a", Some("1"))]);
-    assert!(unfolded.rest().is_some_and(|rest| rest > HOUR / 2));
-    unfolded.hurry();
+    assert!(unfolded.next(9).records.is_empty());
+    assert_eq!((unfolded.quiet(), unfolded.is_folding()), (Some(HOUR), false));
+    unfolded.freeze();
+    assert_eq!((unfolded.quiet(), unfolded.is_folding()), (None, true));
     assert_eq!(unfolded.next(9).records.len(), 1);
 }
 
@@ -71,6 +72,7 @@ fn the_newest_is_what_is_known() {
     let mut unfolded = Unfolded::new(FoldBound { few: 0, ..PATIENT });
     add(&mut unfolded, 1, 1, &[("a", Some("1")), ("c", Some("1")), ("e", Some("1")), ("g", Some("1"))]);
     assert_eq!(text(&unfolded.next(1)).0, "1/a=1");
+    assert!(unfolded.is_folding());
     add(&mut unfolded, 1, 2, &[("b", Some("2")), ("c", None), ("h", Some("2"))]);
     assert_eq!(from(&unfolded, ""), "b=2 c=- e=1 g=1 h=2");
     assert_eq!(from(&unfolded, "c"), "c=- e=1 g=1 h=2");
