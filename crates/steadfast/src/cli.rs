@@ -233,7 +233,7 @@ pub struct Run {
       --endpoint http=http://10.0.0.4:8081 --label region=eu -- ./recorder --port 8081
   steadfast agent --set db --endpoint http=exec:/usr/local/bin/public-address --check tcp://127.0.0.1:5432
 
-The application is told STEADFAST_SET, STEADFAST_INSTANCE, STEADFAST_PORT_HTTP and STEADFAST_EPOCH_FILE.
+The application is told STEADFAST_SET, STEADFAST_INSTANCE, STEADFAST_PORT_HTTP, STEADFAST_EPOCH_FILE and STEADFAST_API.
 Without a command the application is somebody else's: it is checked, never started or stopped.")]
 pub struct Agent {
     /// The set this copy belongs to
