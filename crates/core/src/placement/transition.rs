@@ -12,14 +12,13 @@ use super::{Ledger, Members, Phase, Placement};
 /// What becomes of a client's record.
 ///
 /// ```text
-///            place              claim              expire
-///  no client ─────► reserved ─────────► active ◄──────────► idle
-///      │              │  ▲                │ ▲     return      │
-///      │  place (presence = "request",    │ │                 │
-///      └─ or reported) ───────────────────│─┘                 │
-///                     │  refresh, move    │                   │
-///  no client ◄────────┴───────────────────┴─────── forget ────┘
-///            not claimed in time    by an operator
+///                place                 claim                 expire
+///   (nobody) ─────────────► reserved ─────────► active ─────────────────► idle
+///      │                        │               ▲  │  ▲                  │  │
+///      └────────────────────────│───────────────┘  │  └──────────────────┘  │
+///        place (request, report)│                  │        return          │
+///   (nobody) ◄──────────────────┴──────────────────┴────────────────────────┘
+///                forget: not claimed in time, by an operator, idle for too long
 /// ```
 ///
 /// A move keeps the phase, or ends where a claim or a return would: the client that comes to find its home lost gets

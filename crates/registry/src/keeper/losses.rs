@@ -117,7 +117,7 @@ pub(super) async fn declare(parts: &Parts, suspect: &Suspect, tick: Tick) -> Res
             let Some(old) = old.filter(|old| old.incarnation == suspect.life && !old.state.is_lost()) else {
                 return Ok(Decision::Leave(None));
             };
-            let new = old.standing(crate::LedgerState::Lost, tick, by);
+            let new = LedgerRecord { nonce: None, ..old.standing(crate::LedgerState::Lost, tick, by) };
             Ok(Decision::Write(new, Some(old.clients)))
         })
         .await?;
