@@ -105,13 +105,13 @@ impl Registry {
         self.each(space, prefix).await?.into_iter().map(|(rest, record)| Ok((rest, record?))).collect()
     }
 
-    /// The same without those that cannot be read, which are logged.
+    /// The same without those that cannot be read: whoever polls does not say each time what is wrong with them.
     pub(crate) async fn all_readable<T: DeserializeOwned>(
         &self,
         space: &Space,
         prefix: &[u8],
     ) -> Result<Vec<(String, Stored<T>)>, Error> {
-        let unusable = |error: &Error| tracing::error!(%error, "a record cannot be used");
+        let unusable = |error: &Error| tracing::debug!(%error, "a record cannot be used");
         let found = self.each(space, prefix).await?.into_iter();
         Ok(found.filter_map(|(rest, record)| Some((rest, record.inspect_err(unusable).ok()?))).collect())
     }

@@ -29,6 +29,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 type Read = Vec<(ClientKey, Tick)>;
 
 pub(super) async fn run(parts: &Parts) {
+    while parts.mirror.complete(PAUSE).await.is_none() {}
     let mut feed = parts.registry.follow_clients(&parts.set);
     let mut index = Index::default();
     let mut reading: Option<(mpsc::Receiver<Read>, Task)> = None;
@@ -45,7 +46,7 @@ pub(super) async fn run(parts: &Parts) {
             news = feed.recv() => match news {
                 Some(ClientNews::Begin { .. }) => {
                     // What changed before may have been missed: everything is read anew, beside the changes.
-                    index = Index::default();
+                    index = Index::at(parts.mirror.snapshot().tick);
                     reading = Some(read(&parts.registry, &parts.set));
                 }
                 Some(ClientNews::Changed { clients, .. }) => {
@@ -63,7 +64,11 @@ pub(super) async fn run(parts: &Parts) {
                     reading = None;
                 }
             },
-            _ = look.tick() => expire(parts, &mut index).await,
+            _ = look.tick() => {
+                if expire(parts, &mut index).await {
+                    look.reset_immediately();
+                }
+            }
         }
     }
 }
@@ -98,11 +103,11 @@ fn read(registry: &Registry, set: &SetName) -> (mpsc::Receiver<Read>, Task) {
     (receiver, Task(task))
 }
 
-/// Asks once for everybody who is due, a batch's worth.
-async fn expire(parts: &Parts, index: &mut Index) {
+/// Asks once for everybody who is due, a batch's worth. Says whether more are.
+async fn expire(parts: &Parts, index: &mut Index) -> bool {
     let snapshot = parts.mirror.snapshot();
-    if !snapshot.complete || snapshot.trouble.is_some() {
-        return;
+    if snapshot.trouble.is_some() {
+        return false;
     }
     let tick = snapshot.tick;
     let mut asks = JoinSet::new();
@@ -114,6 +119,7 @@ async fn expire(parts: &Parts, index: &mut Index) {
         let Ok((answer, client)) = ended else { continue };
         index.learn(&client, next_look(answer, tick));
     }
+    index.has_due()
 }
 
 /// When to look at a client again, after it was asked to expire at `tick`.

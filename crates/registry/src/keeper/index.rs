@@ -30,6 +30,11 @@ struct Times {
 }
 
 impl Index {
+    /// Of nobody yet, at this time.
+    pub(super) fn at(tick: Tick) -> Index {
+        Index { now: u32::try_from(tick.0).unwrap_or(u32::MAX), ..Index::default() }
+    }
+
     /// A client's phase ends then; `None`: it is forgotten.
     pub(super) fn learn(&mut self, client: &ClientKey, until: Option<Tick>) {
         let hash = self.hasher.hash_one(client);
@@ -57,11 +62,12 @@ impl Index {
         }
     }
 
-    /// At most `most` clients whose phase has ended at `tick`. They are not in the index any more.
+    /// At most `most` clients whose phase has ended at `tick`; they are not in the index any more. As many entries are
+    /// looked at in one call, so fewer may come back though more are due.
     pub(super) fn take_due(&mut self, tick: Tick, most: usize) -> Vec<ClientKey> {
         self.now = u32::try_from(tick.0).unwrap_or(u32::MAX);
         let mut ended = Vec::new();
-        while ended.len() < most {
+        for _ in 0..most {
             let Some(mut first) = self.due.first_entry().filter(|first| *first.key() <= self.now) else { break };
             let entered = *first.key();
             let Some(bytes) = first.get_mut().pop() else {
@@ -79,6 +85,11 @@ impl Index {
             }
         }
         ended
+    }
+
+    /// Whether anybody may be due at the tick that was named last.
+    pub(super) fn has_due(&self) -> bool {
+        self.due.first_key_value().is_some_and(|(tick, _)| *tick <= self.now)
     }
 
     /// How many clients are in it.

@@ -17,7 +17,7 @@ use crate::follow::{Fact, Follow, News, Reading};
 use crate::{Leases, Registry, keys};
 
 /// How long the work may lie still after a keeper died.
-const TTL: Span = Span::from_millis(10_000);
+const TTL: Span = Span::from_millis(5_000);
 /// How long a release may take at the end.
 const RELEASE_WITHIN: Duration = Duration::from_secs(2);
 /// The longest silence of a healthy store.

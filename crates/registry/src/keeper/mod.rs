@@ -20,7 +20,7 @@ use steadfast_core::settings::{SetSettings, StickySettings};
 use steadfast_host::shutdown::Shutdown;
 use tokio::task::JoinHandle;
 
-use crate::{Mirror, Placer, PlacerBounds, Registry};
+use crate::{Error, Mirror, Placer, PlacerBounds, Registry, SetRecord, keys};
 
 pub use evict::evict;
 
@@ -30,8 +30,18 @@ const SETS_EVERY: Duration = Duration::from_secs(2);
 const BOUNDS: PlacerBounds = PlacerBounds { waiting: 4_096, within: Duration::from_secs(10) };
 
 /// Contends for `lease/keeper` of the catalog and, while holding it, keeps every sticky set the store knows. Runs until
-/// `shutdown`, and then releases. `name` is this process', for the record.
+/// `shutdown`, and then releases. `name` is this process', for the record. While there is no sticky set it only looks
+/// for one.
 pub async fn keep(registry: Registry, name: String, shutdown: Shutdown) {
+    let needed = async {
+        while !matches!(sticky_sets(&registry).await, Ok(sets) if !sets.is_empty()) {
+            tokio::time::sleep(SETS_EVERY).await;
+        }
+    };
+    tokio::select! {
+        () = needed => {}
+        () = shutdown.requested() => return,
+    }
     let work = {
         let (registry, by) = (registry.clone(), format!("keeper {name}"));
         move || keep_sets(registry.clone(), by.clone())
@@ -52,12 +62,8 @@ impl Drop for Task {
 async fn keep_sets(registry: Registry, by: String) {
     let mut kept: BTreeMap<SetName, Task> = BTreeMap::new();
     loop {
-        match registry.sets().await {
+        match sticky_sets(&registry).await {
             Ok(sets) => {
-                let sticky = |(name, stored): (SetName, crate::Stored<crate::SetRecord>)| {
-                    matches!(stored.record.settings(&name), Ok(SetSettings::Sticky(_))).then_some(name)
-                };
-                let sets: Vec<SetName> = sets.into_iter().filter_map(sticky).collect();
                 kept.retain(|name, task| sets.contains(name) && !task.0.is_finished());
                 for set in sets {
                     kept.entry(set.clone())
@@ -68,6 +74,16 @@ async fn keep_sets(registry: Registry, by: String) {
         }
         tokio::time::sleep(SETS_EVERY).await;
     }
+}
+
+/// The sticky sets whose settings can be read: another one that cannot be is no reason to leave these alone.
+async fn sticky_sets(registry: &Registry) -> Result<Vec<SetName>, Error> {
+    let found = registry.all_readable::<SetRecord>(&keys::catalog(), keys::SETS).await?;
+    let sticky = found.into_iter().filter_map(|(name, stored)| {
+        let name: SetName = name.parse().ok()?;
+        matches!(stored.record.settings(&name), Ok(SetSettings::Sticky(_))).then_some(name)
+    });
+    Ok(sticky.collect())
 }
 
 /// What the keeper's works on one set share.

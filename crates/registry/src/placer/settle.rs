@@ -114,7 +114,11 @@ impl Desk {
                         give_way(losses - LOSSES_BEFORE_YIELDING).await;
                     }
                 }
-                Err(store::Error::OutcomeUnknown(_)) => asks = plan.in_doubt(),
+                Err(store::Error::OutcomeUnknown(_)) => {
+                    asks = plan.in_doubt();
+                    losses += 1;
+                    give_way(losses).await;
+                }
                 Err(error) => {
                     answer_all(plan.into_asks(), &unanswerable(error));
                     return put_off;

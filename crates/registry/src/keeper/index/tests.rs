@@ -5,7 +5,7 @@ fn key(text: &str) -> ClientKey {
 }
 
 fn due(index: &mut Index, tick: u64) -> Vec<String> {
-    let mut due: Vec<String> = index.take_due(Tick(tick), 100).iter().map(ToString::to_string).collect();
+    let mut due: Vec<String> = index.take_due(Tick(tick), 1_000).iter().map(ToString::to_string).collect();
     due.sort();
     due
 }
