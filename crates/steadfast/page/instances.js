@@ -38,9 +38,11 @@ export function card(set, instance, sticky, again) {
     parts.fill = el("p", { class: "fill" });
     parts.clients = el("ul", { class: "clients", "aria-label": `Clients at home at ${instance.id}` });
     parts.more = el("p", { class: "quiet more", hidden: true });
-    element.append(parts.bar, parts.fill, parts.clients, parts.more);
+    element.append(parts.bar, parts.fill);
   }
-  element.append(parts.about, el("div", { class: "orders" }, parts.drain, parts.undrain, parts.kill, parts.start));
+  element.append(parts.about);
+  if (sticky) element.append(parts.clients, parts.more);
+  element.append(el("div", { class: "orders" }, parts.drain, parts.undrain, parts.kill, parts.start));
   element.parts = parts;
   return element;
 }
@@ -95,6 +97,6 @@ function about(instance) {
   const words = [endpoints[0]?.replace(/^https?:\/\//, ""), instance.since && `since ${time(instance.since)}`];
   if (instance.role === "leader" && instance.epoch) words.unshift(`epoch ${count(instance.epoch)}`);
   const [word] = condition(instance);
-  if (instance.reason && ![word, instance.role, "leading", "open"].includes(instance.reason)) words.unshift(instance.reason);
+  if (instance.reason && ![word, instance.role, "leading", "healthy", "gone"].includes(instance.reason)) words.unshift(instance.reason);
   return words.filter(Boolean).join(" · ");
 }

@@ -43,11 +43,9 @@ function show(set, client, known, explained) {
   const title = el("h2", { id: "found-title" }, el("span", { text: headline(client, known) }));
   const close = el("button", { type: "button", class: "close", text: "Close", on: { click: hide } });
   const parts = [el("header", {}, title, close)];
+  if (explained.value?.sentence) parts.push(el("p", { class: "sentence", text: explained.value.sentence }));
   if (known.value) parts.push(facts(known.value));
-  const text = explained.value?.sentence ?? explained.value?.text ?? explained.value?.explanation;
-  if (typeof text === "string") parts.push(el("p", { text }));
-  const candidates = explained.value?.candidates;
-  if (Array.isArray(candidates) && candidates.length > 0) parts.push(table(set, candidates));
+  if (explained.value?.candidates?.length > 0) parts.push(table(explained.value));
   if (explained.problem && !explained.unknown) parts.push(el("p", { class: "quiet", text: explained.problem }));
   place().replaceChildren(...parts);
   place().hidden = false;
@@ -73,22 +71,28 @@ function facts(view) {
     ["by", view.by],
     ["phase", view.phase],
     ["weight", count(Number(view.weight)) + (declared ? ` (it says ${count(Number(view.declared))})` : "")],
-    ["owner epoch", view.owner_epoch],
+    ["owner epoch", count(view.owner_epoch)],
     ["until", view.expires_in_ms == null ? null : `${span(view.expires_in_ms)} without being seen`],
   ];
   const shown = rows.filter(([, value]) => value !== null && value !== undefined && value !== "");
   return el("dl", { class: "facts" }, ...shown.map(([name, value]) => el("div", {}, el("dt", { text: name }), el("dd", { text: value }))));
 }
 
-function table(set, candidates) {
+/** Every instance as a client of this weight finds it: the best first, those that cannot be its home last. */
+function table({ candidates, weight }) {
   const row = (one) =>
     el(
       "tr",
-      { "data-excluded": one.excluded ? true : null },
+      { "data-excluded": one.excluded !== null },
       el("th", { scope: "row", text: one.instance }),
-      el("td", { text: `${count(Number(one.used ?? 0))} of ${count(Number(one.capacity ?? 0))}` }),
-      el("td", { text: typeof one.excluded === "string" ? one.excluded.replaceAll("-", " ") : one.excluded ? JSON.stringify(one.excluded) : "could be" }),
+      el("td", { text: `${count(Number(one.used))} of ${count(Number(one.capacity))}` }),
+      el("td", { text: one.excluded ? one.excluded.replaceAll("-", " ") : percent(one.fill_after) }),
     );
-  const head = el("tr", {}, ...["instance", "in use", ""].map((text) => el("th", { scope: "col", text })));
-  return el("table", {}, el("caption", { text: `What a new client of its weight finds in ${set}` }), el("thead", {}, head), el("tbody", {}, ...candidates.map(row)));
+  const head = el("tr", {}, ...["instance", "in use", "with it"].map((text) => el("th", { scope: "col", text })));
+  const caption = el("caption", { text: `What a client of weight ${count(Number(weight))} finds now` });
+  return el("table", {}, caption, el("thead", {}, head), el("tbody", {}, ...candidates.map(row)));
+}
+
+function percent(part) {
+  return part == null ? "" : `${Math.round(part * 100)} %`;
 }

@@ -6,7 +6,7 @@ import { card, show as showInstance, showFill } from "./instances.js";
 import { moved } from "./words.js";
 
 export function isSticky(set) {
-  return (set.kind ?? set.settings?.kind) === "sticky";
+  return set.totals != null || set.settings?.kind === "sticky";
 }
 
 /**

@@ -29,7 +29,7 @@ const STOPPED = {
 };
 
 const STATES = {
-  open: "takes part again",
+  open: "takes part",
   draining: "is being drained",
   leaving: "is leaving",
   gone: "has left",
@@ -42,9 +42,24 @@ const EVENTS = {
   "state": (e) => `${e.instance} ${STATES[e.state] ?? `is ${e.state}`}`,
   "switchover": (e) => `a switchover was ordered${e.to ? `, to ${e.to}` : ""}`,
   "settings": () => "the settings were written",
+  "instance-lost": (e) => `${e.instance} was not heard of for too long; ${several(e.clients, "client")} had a home there`,
+  "instance-back": (e) => `${e.instance} was taken for lost, and is alive`,
+  "drained": (e) => `${e.instance} is empty: nobody is at home there any more`,
+  "drain-waits": (e) => `${e.instance} cannot be emptied: ${waits(e)}`,
+  "client-forgotten": (e) => `${e.client} was forgotten`,
+  "client-overweight": (e) => `${e.client} says it weighs ${e.declared}; its home has no room for that, so it stays at ${e.charged}`,
+  "client-overflow": (e) => `${e.client} was charged above the capacity of ${e.home}`,
+  "client-moved": (e) => `${e.client} was moved to ${e.to}${e.from ? `, from ${e.from}` : ""}`,
 };
 
-const TROUBLE = new Set(["stopped", "overweight", "overflow"]);
+function waits(event) {
+  const parts = [];
+  if (event.connected > 0) parts.push(`${several(event.connected, "client")} are connected and cannot be made to leave`);
+  if (event.no_room > 0) parts.push(`there is no room elsewhere for ${count(event.no_room)}`);
+  return parts.join(", ");
+}
+
+const TROUBLE = new Set(["stopped", "instance-lost", "drain-waits", "client-overweight", "client-overflow"]);
 const SAID_ALREADY = new Set(["set", "number", "at", "event", "by"]);
 
 /** An event as a sentence. One that this page does not know is told with all it carries. */
@@ -58,12 +73,13 @@ export function sentence(event) {
 
 /** Whether an event is good, bad, or neither. */
 export function mood(event) {
-  if (event.event === "leading" || (event.event === "state" && event.state === "open")) return "good";
+  if (event.event === "leading" || event.event === "instance-back" || event.event === "drained" || (event.event === "state" && event.state === "open")) return "good";
   if (event.event === "state" && (event.state === "lost" || event.state === "gone")) return "bad";
   return TROUBLE.has(event.event) ? "bad" : "plain";
 }
 
-const UNWELL = new Set(["silent", "unhealthy", "replaced", "not-registered", "application-died", "check-failed", "no-store"]);
+const UNWELL = new Set(["silent", "unhealthy", "replaced", "not-registered", "application-down", "lease-lost", "store-unavailable"]);
+const ON_THE_WAY = new Set(["starting", "waiting", "stepping-down"]);
 
 /** How an instance is: a word, and whether that is good (`good`, `warn`, `bad`). */
 export function condition(instance) {
@@ -71,7 +87,8 @@ export function condition(instance) {
   if (UNWELL.has(instance.reason)) return [instance.reason, "bad"];
   if (instance.state !== "open") return [instance.state, "warn"];
   if (instance.role === "leader") return ["leads", "good"];
-  return [instance.role ?? instance.state, instance.role === "standby" ? "plain" : "good"];
+  if (ON_THE_WAY.has(instance.reason)) return [instance.reason.replaceAll("-", " "), "warn"];
+  return instance.role === "standby" ? ["standby", "plain"] : [instance.state, "good"];
 }
 
 /** What clients weigh of what an instance can carry. */

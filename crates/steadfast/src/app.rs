@@ -13,6 +13,7 @@ use std::time::Duration;
 use steadfast_core::SetName;
 use steadfast_core::settings::SetSettings;
 use steadfast_gateway::{FixedSet, GatewayConfig};
+use steadfast_host::http::Handler;
 use steadfast_host::notify::Notify;
 use steadfast_host::shutdown::{self, Asked, Shutdown};
 use steadfast_registry::{Registry, SetStanding};
@@ -25,6 +26,7 @@ use self::serving::Serving;
 use crate::admin::{Local, Service, difference};
 use crate::cli;
 use crate::config::{Config, Set};
+use crate::demo::Passage;
 use crate::exit::{Exit, Failure, Outcome};
 
 /// How long the store may keep the start waiting.
@@ -68,7 +70,8 @@ pub(crate) async fn run(flags: &cli::Run) -> Outcome {
         agent.state_dir = ground.state.path().to_path_buf();
         parts.agent(agent, &ground.registry, &at_once);
     }
-    let serving = serving.start(service, &ground.registry);
+    let demo = flags.demo_control.clone().map(|socket| Arc::new(Passage::to(socket)) as Arc<dyn Handler>);
+    let serving = serving.start(service, &ground.registry, demo);
 
     let notify = Notify::from_env();
     notify.ready();

@@ -35,7 +35,7 @@ pub const DEFAULT_ADMIN_URL: &str = "http://127.0.0.1:7400";
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Begin here:
-  steadfast demo                                  three copies under load on this machine; kill one and look
+  steadfast demo                                  all of it on this machine, with a page; kill something and look
   steadfast init single                           a commented file to start from; or: init sticky
   steadfast agent --set web --kind single -- ./app    one copy of your own application
 
@@ -147,7 +147,7 @@ pub enum Command {
     Run(Run),
     /// Stand beside one copy of an application: check it, contend for its set's lease, answer the probe.
     Agent(Box<Agent>),
-    /// Show what this is about: a gateway and three copies under load, on this machine.
+    /// Show what this is about, on this machine: three copies of which one answers, four recorders that share cameras.
     Demo(Demo),
     /// Ask a URL again and again, and tell who answers, each change and each gap.
     Watch(Watch),
@@ -186,6 +186,9 @@ pub enum Command {
     /// The application of the demo.
     #[command(hide = true)]
     DemoApp(DemoApp),
+    /// A recorder of the demo.
+    #[command(hide = true)]
+    DemoRecorder(DemoRecorder),
 }
 
 /// Where the books are: asked over the API of a running Steadfast, or in this process over the store.
@@ -220,6 +223,9 @@ pub struct Run {
     /// The configuration; `steadfast init single` writes one to start from
     #[arg(long, value_name = "FILE", env = "STEADFAST_CONFIG", default_value = "/etc/steadfast/steadfast.toml")]
     pub config: PathBuf,
+    /// The socket of the demo this is a part of
+    #[arg(long, value_name = "SOCKET", env = "STEADFAST_DEMO_CONTROL", hide = true)]
+    pub demo_control: Option<PathBuf>,
 }
 
 /// `agent`.
@@ -340,8 +346,9 @@ pub enum Kind {
 /// `demo`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  steadfast demo                        stays until Ctrl-C; kill what it shows and look
-  steadfast demo --for 20s --json       kills and hands over by itself, and ends with one line of figures")]
+  steadfast demo                        stays until Ctrl-C: open its page, kill what it shows, and look
+  steadfast demo --for 60s              kills, drains and hands over by itself
+  steadfast demo --for 20s --json       the same in short, ending with one line of figures")]
 pub struct Demo {
     /// Run unattended for about so long, with a crash, a host's death and a switchover inside
     #[arg(long = "for", value_name = "SPAN", env = "STEADFAST_FOR")]
@@ -526,6 +533,17 @@ pub struct DemoApp {
     /// Where to listen
     #[arg(long, env = "STEADFAST_LISTEN")]
     pub listen: std::net::SocketAddr,
+}
+
+/// A recorder of the demo.
+#[derive(Debug, Args)]
+pub struct DemoRecorder {
+    /// Where cameras stream to
+    #[arg(long, env = "STEADFAST_LISTEN")]
+    pub listen: std::net::SocketAddr,
+    /// Where they are turned from
+    #[arg(long, env = "STEADFAST_CONTROL")]
+    pub control: std::net::SocketAddr,
 }
 
 #[cfg(test)]

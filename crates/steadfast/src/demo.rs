@@ -1,11 +1,21 @@
 //! `demo`: shows what this is about, on this machine, with real processes and real kills. What it tells, it measured.
+//!
+//! Two halves at once, behind one gateway: a single set under load ([`load`], [`score`], [`script`]), and a sticky set
+//! of recorders with a fleet of cameras ([`ingest`], which has [`fleet`], [`tally`] and [`acts`]). [`stage`] has the
+//! processes of both, [`story`] all that is said, [`control`] what the page can do beyond the API.
 
+mod acts;
 mod application;
+mod control;
+mod fleet;
+mod ingest;
 mod load;
+mod recorder;
 mod score;
 mod script;
 mod stage;
 mod story;
+mod tally;
 
 use std::time::Duration;
 
@@ -14,7 +24,10 @@ use steadfast_host::shutdown;
 use tokio::sync::mpsc;
 
 pub(crate) use self::application::application;
+pub(crate) use self::control::Passage;
+use self::ingest::Ingest;
 use self::load::{Load, SAMPLES_WAITING};
+pub(crate) use self::recorder::recorder;
 use self::score::{Score, Takeover};
 use self::script::Script;
 use self::stage::{Ended, Stage};
@@ -61,11 +74,11 @@ async fn show(
     drop(tell);
     let api = stage.api()?;
     let mut score = Score::default();
-    let mut script = flags.for_.map(|span| {
-        // Where the building up took long, at least half of the time is left for what is to be seen.
-        let (now, span) = (clock::now(), span.duration());
-        Script::new(now, (began + span).max(now + span / 2))
-    });
+    // Where the building up took long, at least half of the time is left for what is to be seen.
+    let now = clock::now();
+    let until = flags.for_.map(|span| (began + span.duration()).max(now + span.duration() / 2));
+    let mut script = until.map(|until| Script::new(now, until));
+    let mut ingest = Ingest::open(stage, until)?;
     let mut introduced = false;
     let mut seen = EventCursor::default();
     let mut tick = tokio::time::interval(TICK);
@@ -81,20 +94,22 @@ async fn show(
                     story.took_over(stage, &score, &takeover, &why);
                 }
             }
+            Some(seen) = ingest.next() => ingest.take(seen),
             Some(ended) = ends.recv() => story.ended(&ended),
             _ = signals.next() => break,
             _ = tick.tick() => {
                 if !introduced && score.leader.is_some() {
                     introduced = true;
-                    story.introduce(stage, &score, script.is_some());
+                    story.introduce(stage, &score, script.is_some())?;
                 }
-                story.live(&score);
+                story.live(&score, &ingest.standing());
                 if story.is_unread() {
                     break;
                 }
+                ingest.tick(clock::now(), stage, &api, story).await?;
                 if let Some(script) = &mut script {
                     script.tick(clock::now(), stage, &api, &score, story).await?;
-                    if script.over(clock::now()) {
+                    if script.over(clock::now()) && ingest.over(clock::now()) {
                         break;
                     }
                 }
@@ -113,7 +128,8 @@ async fn show(
     while let Ok(sample) = samples.try_recv() {
         score.take(sample);
     }
-    Ok(Figures::new(&score, script.as_ref(), clock::now().since(began)))
+    let ingest = ingest.end(&api).await?;
+    Ok(Figures::new(&score, script.as_ref(), ingest, clock::now().since(began)))
 }
 
 /// Why there was a takeover, by what the books say happened.

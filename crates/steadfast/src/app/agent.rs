@@ -55,7 +55,7 @@ fn serve(flags: &cli::Agent, ground: &Ground) -> Result<Option<Served>, Failure>
     let local = Local { operator: "the API".to_owned(), ..Local::default() };
     let service = Arc::new(Service::new(ground.registry.clone(), local));
     service.follow([&flags.set]);
-    let served = serving.start(service, &ground.registry);
+    let served = serving.start(service, &ground.registry, None);
     served.set_ready(true);
     tracing::info!(admin = %served.address(), "serving the API");
     Ok(Some(served))

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use steadfast_gateway::Gateway;
-use steadfast_host::http::{Limits, serve};
+use steadfast_host::http::{Handler, Limits, serve};
 use steadfast_host::net::Listener;
 use steadfast_host::shutdown::Shutdown;
 use steadfast_host::state::{StateDir, StateError};
@@ -45,10 +45,14 @@ impl Serving {
         Ok(Serving { listener, address, token })
     }
 
-    /// Serves `service`, and the store of `registry` for peers.
-    pub(super) fn start(self, service: Arc<Service>, registry: &Registry) -> Served {
+    /// Serves `service`, the store of `registry` for peers, and whatever more a `demo` can do.
+    pub(super) fn start(self, service: Arc<Service>, registry: &Registry, demo: Option<Arc<dyn Handler>>) -> Served {
         let store = Arc::new(steadfast_store::http::Service(Arc::clone(registry.store())));
-        let admin = Arc::new(Admin::new(service, self.address, self.token).with_store(store));
+        let admin = Admin::new(service, self.address, self.token).with_store(store);
+        let admin = Arc::new(match demo {
+            Some(demo) => admin.with_demo(demo),
+            None => admin,
+        });
         let shutdown = Shutdown::new();
         let work = serve(self.listener, admin.clone(), Limits::default(), shutdown.clone());
         Served { admin, address: self.address, shutdown, task: tokio::spawn(work) }

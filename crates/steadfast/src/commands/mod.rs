@@ -38,6 +38,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Agent(flags) => app::agent(&flags).await,
         Command::Demo(flags) => demo::run(&flags).await,
         Command::DemoApp(flags) => demo::application(&flags).await,
+        Command::DemoRecorder(flags) => demo::recorder(&flags).await,
         Command::Watch(flags) => watch::run(&flags).await,
         Command::Init(flags) => files::init(&flags),
         Command::Check(flags) => files::check(&flags),

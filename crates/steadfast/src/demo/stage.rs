@@ -1,12 +1,14 @@
-//! The demo's processes: this same program as a gateway with API and store, and as three agents with an application
-//! each. They live in a directory of their own, and die with us however we die.
+//! The demo's processes: this same program as a gateway with API and store, and as agents with an application each:
+//! three copies of a single set, four recorders of a sticky one. They live in a directory of their own, and die with us
+//! however we die.
 
 mod child;
+mod commands;
 mod place;
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,14 +26,20 @@ use self::place::Place;
 use crate::admin::Remote;
 use crate::exit::{Exit, Failure};
 
-/// The set.
+/// The single set.
 pub(super) const SET: &str = "web";
-/// How many copies.
+/// The sticky set.
+pub(super) const RECORDER_SET: &str = "recorder";
+/// How many copies the single set has.
 pub(super) const COPIES: usize = 3;
+/// What each of the recorders can carry, in Mb/s.
+pub(super) const RECORDERS: [u32; 4] = [40, 60, 80, 120];
 /// How long the set's lease lasts: what the death of a host costs at most.
 pub(super) const LEASE_TTL: Duration = Duration::from_secs(3);
 /// Ports no outgoing connection takes by itself.
 const PORTS: std::ops::RangeInclusive<u16> = 20_000..=29_999;
+/// The socket of the demo's own control, in its directory.
+const CONTROL_SOCKET: &str = "demo.sock";
 /// How long everything may take to be there.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 /// How often it is looked whether it is.
@@ -47,8 +55,12 @@ pub(super) struct Stage {
     pub(super) admin: u16,
     /// The port of the gateway.
     pub(super) gateway: u16,
-    /// The copies.
-    pub(super) copies: Vec<Copy>,
+    /// The port on which cameras are sent away.
+    pub(super) evict: u16,
+    /// The copies of the single set.
+    pub(super) copies: Vec<Player>,
+    /// The recorders.
+    pub(super) recorders: Vec<Player>,
     /// The agents end first: they give the lease back to the store that the gateway's process serves.
     agents: Keepers,
     base: Keepers,
@@ -74,8 +86,11 @@ impl Keepers {
     }
 }
 
-/// One copy: an agent, and its application.
-pub(super) struct Copy {
+/// One instance: an agent, and its application.
+#[derive(Clone)]
+pub(super) struct Player {
+    /// The set.
+    pub(super) set: &'static str,
     /// The instance.
     pub(super) name: String,
     /// The port of its probe.
@@ -83,10 +98,25 @@ pub(super) struct Copy {
     child: Arc<Child>,
 }
 
-impl Copy {
+impl Player {
     /// The agent's process id, if it runs.
     pub(super) fn agent_pid(&self) -> Option<i32> {
         self.child.pid()
+    }
+
+    /// Whether it shall run: it does, or is started again in a moment.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.child.is_wanted()
+    }
+
+    /// Kills the agent and with it the application, as if their host died.
+    pub(super) fn kill(&self) {
+        self.child.kill();
+    }
+
+    /// Brings it back.
+    pub(super) fn start(&self) {
+        self.child.start();
     }
 }
 
@@ -95,25 +125,40 @@ impl Stage {
     pub(super) async fn open(ended: mpsc::Sender<Ended>) -> Result<Stage, Failure> {
         let place = Place::make()?;
         let program = std::env::current_exe()?;
-        let ports = reserve(COPIES + 2)?;
+        let ports = reserve(3 + COPIES + 3 * RECORDERS.len())?;
         let numbers: Vec<u16> = ports.iter().map(ReservedPort::port).collect();
-        let (admin, gateway) = (numbers[0], numbers[1]);
-        let config = place.write("demo.toml", &config(place.path(), admin, gateway))?;
+        let (admin, gateway, evict) = (numbers[0], numbers[1], numbers[2]);
+        let (probes, of_recorders) = numbers[3..].split_at(COPIES);
+        let config = place.write("demo.toml", &commands::config(place.path(), admin, gateway, evict))?;
         drop(ports);
         let (mut base, mut agents) = (Keepers::default(), Keepers::default());
         let child = |name: &str, arguments| {
-            Child::new(name, argv(&program, arguments), place.path().join(format!("{name}.log")))
+            let log = place.path().join(format!("{name}.log"));
+            Child::new(name, commands::argv(&program, arguments), log)
         };
-        let process = base.start(child("gateway", vec!["run".into(), "--config".into(), config.into()]), &ended);
+        let control = place.path().join(CONTROL_SOCKET);
+        let run = vec!["run".into(), "--config".into(), config.into(), "--demo-control".into(), control.into()];
+        let process = base.start(child("gateway", run), &ended);
         wait_ready(admin, &process).await?;
-        let copies = (0..COPIES).map(|index| {
-            let (name, probe) = (format!("web-{}", index + 1), numbers[index + 2]);
-            let arguments = agent(&program, place.path(), admin, &name, probe);
+        let mut play = |set: &'static str, name: String, probe: u16, arguments: Vec<OsString>| {
             let child = agents.start(child(&name, arguments), &ended);
-            Copy { name, probe, child }
+            Player { set, name, probe, child }
+        };
+        let ground = commands::Ground { program: &program, place: place.path(), admin };
+        let copies = probes.iter().enumerate().map(|(index, probe)| {
+            let name = format!("web-{}", index + 1);
+            let arguments = ground.copy(&name, *probe);
+            play(SET, name, *probe, arguments)
         });
         let copies = copies.collect();
-        let stage = Stage { place, program: program.clone(), admin, gateway, copies, agents, base };
+        let recorders =
+            RECORDERS.iter().zip(of_recorders.chunks_exact(3)).enumerate().map(|(index, (capacity, ports))| {
+                let name = format!("rec-{}", index + 1);
+                let arguments = ground.recorder(&name, *capacity, ports[0], ports[1], ports[2]);
+                play(RECORDER_SET, name, ports[2], arguments)
+            });
+        let recorders = recorders.collect();
+        let stage = Stage { place, program: program.clone(), admin, gateway, evict, copies, recorders, agents, base };
         stage.wait_led().await?;
         Ok(stage)
     }
@@ -136,14 +181,44 @@ impl Stage {
         self.place.path().join("admin.token")
     }
 
+    /// The page, for who has the token.
+    pub(super) fn page_url(&self) -> Result<String, Failure> {
+        let token = std::fs::read_to_string(self.token_file())?;
+        Ok(format!("{}/#token={}", self.admin_url(), token.trim()))
+    }
+
+    /// Where the demo's own control is served.
+    pub(super) fn control_socket(&self) -> PathBuf {
+        self.place.path().join(CONTROL_SOCKET)
+    }
+
+    /// Everything that can be killed and brought back.
+    pub(super) fn players(&self) -> Vec<Player> {
+        self.copies.iter().chain(&self.recorders).cloned().collect()
+    }
+
+    /// Kills an instance, as if its host died.
+    pub(super) fn kill(&self, set: &str, name: &str) {
+        self.player(set, name).inspect(|player| player.kill());
+    }
+
+    /// Brings it back.
+    pub(super) fn start(&self, set: &str, name: &str) {
+        self.player(set, name).inspect(|player| player.start());
+    }
+
+    fn player(&self, set: &str, name: &str) -> Option<&Player> {
+        self.copies.iter().chain(&self.recorders).find(|player| player.set == set && player.name == name)
+    }
+
     /// The copy of this name.
-    pub(super) fn copy(&self, name: &str) -> Option<&Copy> {
+    pub(super) fn copy(&self, name: &str) -> Option<&Player> {
         self.copies.iter().find(|copy| copy.name == name)
     }
 
     /// The last lines that the processes logged, for who wants to know why something did not work.
     pub(super) fn logs(&self) -> Vec<&Log> {
-        self.copies.iter().map(|copy| copy.child.log()).collect()
+        self.copies.iter().chain(&self.recorders).map(|player| player.child.log()).collect()
     }
 
     /// Waits until a request through the gateway is answered.
@@ -177,50 +252,6 @@ fn reserve(number: usize) -> Result<Vec<ReservedPort>, Failure> {
 
 fn target(port: u16) -> Target {
     Target::Tcp { host: Host::Ip(Ipv4Addr::LOCALHOST.into()), port }
-}
-
-/// The gateway's file: what a user would write.
-fn config(place: &Path, admin: u16, gateway: u16) -> String {
-    let ttl = LEASE_TTL.as_secs();
-    format!(
-        "state_dir = {:?}\n\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n\n[sets.{SET}]\nkind = \"single\"\n\
-         lease_ttl = \"{ttl}s\"\n\n[[listeners]]\nlisten = \"127.0.0.1:{gateway}\"\nlinger = \"0s\"\n\
-         routes = [{{ path = \"/\", set = \"{SET}\" }}]\n",
-        place.display().to_string()
-    )
-}
-
-/// The agent's command line: what a user would type.
-fn agent(program: &Path, place: &Path, admin: u16, name: &str, probe: u16) -> Vec<OsString> {
-    let mut words: Vec<OsString> = vec!["agent".into()];
-    let mut flag = |flag: &str, value: OsString| words.extend([flag.into(), value]);
-    flag("--store", format!("http://127.0.0.1:{admin}").into());
-    flag("--token-file", place.join("admin.token").into());
-    flag("--state-dir", place.into());
-    flag("--set", SET.into());
-    flag("--instance", name.into());
-    flag("--endpoint", "http=auto".into());
-    flag("--check", "http://127.0.0.1:{http.port}/healthz".into());
-    flag("--advertise", "127.0.0.1".into());
-    flag("--probe", format!("127.0.0.1:{probe}").into());
-    words.extend(["--".into(), program.into(), "demo-app".into(), "--listen".into(), "127.0.0.1:{http.port}".into()]);
-    words
-}
-
-/// The whole command. Flags of ours that stand in the environment were meant for the demo, not for its parts.
-fn argv(program: &Path, arguments: Vec<OsString>) -> Vec<OsString> {
-    let ours =
-        std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("STEADFAST_"));
-    let mut words: Vec<OsString> = Vec::new();
-    for name in ours {
-        words.extend(["-u".into(), name]);
-    }
-    if !words.is_empty() {
-        words.insert(0, "env".into());
-    }
-    words.push(program.into());
-    words.extend(arguments);
-    words
 }
 
 /// Waits until the gateway's process says that it is ready.

@@ -1,6 +1,7 @@
 //! What the demo tells: where things are, what to paste, what happened, and what to do next.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -8,9 +9,13 @@ use serde::Serialize;
 use steadfast_host::clock;
 use steadfast_registry::EventKind;
 
+use super::acts::{Act, Done};
+use super::fleet::CAMERAS;
+use super::ingest::IngestFigures;
 use super::score::{Leader, Score, Takeover};
 use super::script::{Script, Step};
-use super::stage::{Ended, LEASE_TTL, SET, Stage};
+use super::stage::{Ended, LEASE_TTL, RECORDER_SET, RECORDERS, SET, Stage};
+use super::tally::Tally;
 use crate::admin::view::EventView;
 use crate::commands::print::{CLEAR_LINE, Paint, count, json, out, out_text};
 use crate::exit::Failure;
@@ -40,11 +45,13 @@ pub(super) struct Figures {
     /// Steps after which nobody took over.
     unanswered: Vec<Step>,
     /// Why requests failed, and how many.
-    failures: std::collections::BTreeMap<String, u64>,
+    failures: BTreeMap<String, u64>,
+    #[serde(flatten)]
+    ingest: IngestFigures,
 }
 
 impl Figures {
-    pub(super) fn new(score: &Score, script: Option<&Script>, ran: Duration) -> Figures {
+    pub(super) fn new(score: &Score, script: Option<&Script>, ingest: IngestFigures, ran: Duration) -> Figures {
         let gap = |step| script.and_then(|script| script.gap_ms(step));
         Figures {
             seconds: (ran.as_secs_f64() * 10.0).round() / 10.0,
@@ -59,12 +66,17 @@ impl Figures {
             host_gap_ms: gap(Step::Host),
             unanswered: script.map(Script::unanswered).unwrap_or_default(),
             failures: score.reasons.clone(),
+            ingest,
         }
     }
 
-    /// Nothing failed that should not, and never did two answer.
+    /// Nothing failed that should not, never did two answer, and no camera had two homes.
     pub(super) fn as_promised(&self) -> bool {
-        self.failed_that_should_not == 0 && self.two_answered == 0 && self.unanswered.is_empty() && self.requests > 0
+        self.ingest.as_promised()
+            && self.failed_that_should_not == 0
+            && self.two_answered == 0
+            && self.unanswered.is_empty()
+            && self.requests > 0
     }
 }
 
@@ -100,17 +112,26 @@ impl Story {
     pub(super) fn begin(&self) {
         let title = self.paint.bold("Steadfast");
         self.say(&format!("{title}: three copies of an application run, and exactly one answers."));
-        self.say("Starting a gateway and three agents; the first leader is elected after one lease …");
+        self.say(&format!(
+            "Beside them {} cameras find their homes among four unequal recorders, and stay.",
+            CAMERAS.len()
+        ));
+        self.say("Starting a gateway and seven agents; the first leader is elected after one lease …");
     }
 
     /// Where everything is, and what to do to it.
-    pub(super) fn introduce(&self, stage: &Stage, score: &Score, unattended: bool) {
+    pub(super) fn introduce(&self, stage: &Stage, score: &Score, unattended: bool) -> Result<(), Failure> {
         self.say("");
+        self.say(&format!("  page     {}", self.paint.bold(&stage.page_url()?)));
         self.say(&format!("  gateway  {}", stage.gateway_url()));
         self.say(&format!("  API      {}", stage.admin_url()));
         for copy in &stage.copies {
             let agent = copy.agent_pid().map(|pid| format!("agent {pid}")).unwrap_or_default();
             self.say(&format!("  {}    probe http://127.0.0.1:{}/   {agent}", copy.name, copy.probe));
+        }
+        for (recorder, capacity) in stage.recorders.iter().zip(RECORDERS) {
+            let agent = recorder.agent_pid().map(|pid| format!("agent {pid}")).unwrap_or_default();
+            self.say(&format!("  {}    {capacity:>3} Mb/s                       {agent}", recorder.name));
         }
         self.say(&format!("  files    {}", stage.place.path().display()));
         self.say("");
@@ -118,15 +139,24 @@ impl Story {
             "About 200 requests a second go through the gateway, over kept and new connections, some of them POST.",
         );
         self.say("Each is counted, and each answer is checked to be the one leader's.");
+        self.say(&format!(
+            "{} cameras, {} Mb/s together, ask the gateway where to stream to; each session is a stream and a control",
+            CAMERAS.len(),
+            CAMERAS.iter().sum::<u32>()
+        ));
+        self.say("connection straight to the camera's home, ends after some seconds, and begins at the gateway again.");
         if unattended {
             self.say("");
-            return;
+            return Ok(());
         }
         if let Some(leader) = &score.leader {
             self.say("");
             self.say(&format!("{} leads. Kill its application from another terminal:", leader.instance));
             self.paste(leader);
         }
+        self.say("Or open the page, and kill a recorder there.");
+        self.say("");
+        Ok(())
     }
 
     fn paste(&self, leader: &Leader) {
@@ -143,6 +173,57 @@ impl Story {
             Step::Switchover => format!("a planned switchover: {name} is to hand over"),
             Step::Host => format!("kill -9 of the agent and the application of {name}, as if its host died"),
         });
+    }
+
+    /// What the demo does to its recorders by itself.
+    pub(super) fn act(&self, act: Act, recorder: &str, cameras: usize) {
+        let theirs = format!("{cameras} cameras are at home there");
+        match act {
+            Act::Homecoming => {}
+            Act::Kill => self.tell(&format!(
+                "kill -9 of the agent and the application of {recorder}, as if its host died; {theirs}"
+            )),
+            Act::Return => self.tell(&format!("{recorder} is started again; {cameras} cameras had been at home there")),
+            Act::Drain => self.tell(&format!("{recorder} is drained; {theirs}")),
+        }
+    }
+
+    /// What came of it.
+    pub(super) fn act_done(&self, done: &Done, tally: &Tally) {
+        let (ms, cameras) = (count(millis(done.took)), done.cameras);
+        let homes: Vec<String> = tally.homes().iter().map(|(home, cameras)| format!("{home} {cameras}")).collect();
+        let homes = homes.join(", ");
+        let told = match done.act {
+            Act::Homecoming => {
+                format!("{} after {ms} ms: {homes}", self.paint.good(&format!("{} cameras are at home", CAMERAS.len())))
+            }
+            Act::Kill => {
+                let moved = self.paint.good(&format!("its {cameras} cameras have another home"));
+                let others = match done.others_moved {
+                    0 => self.paint.good("no other camera moved"),
+                    others => self.paint.bad(&format!("{others} others moved")),
+                };
+                format!("{moved} after {ms} ms, {others}: {homes}")
+            }
+            Act::Return => format!(
+                "{} after {ms} ms, each when its session ended: {homes}",
+                self.paint.good(&format!("{} is back and its {cameras} cameras have returned", done.recorder))
+            ),
+            Act::Drain => format!(
+                "{} after {ms} ms: {homes}; it takes part again",
+                self.paint.good(&format!("{} is empty", done.recorder))
+            ),
+        };
+        self.tell(&told);
+    }
+
+    /// Cameras that moved together: from where to where, and how many.
+    pub(super) fn moved(&self, ways: &BTreeMap<(String, String), usize>) {
+        let all: usize = ways.values().sum();
+        let told: Vec<String> =
+            ways.iter().map(|((from, to), cameras)| format!("{cameras} from {from} to {to}")).collect();
+        let noun = if all == 1 { "camera" } else { "cameras" };
+        self.tell(&format!("{all} {noun} moved: {}", told.join(", ")));
     }
 
     pub(super) fn ended(&self, ended: &Ended) {
@@ -183,6 +264,7 @@ impl Story {
                 leader.pid
             ),
             format!("# it hands over, planned:\n    {program} switchover {SET} --wait {flags}"),
+            format!("# why is that camera there?\n    {program} explain {RECORDER_SET} cam-07 {flags}"),
             format!("# one screen:\n    {program} status {flags}"),
         ];
         self.say("");
@@ -210,7 +292,7 @@ impl Story {
     }
 
     /// The line that is written over.
-    pub(super) fn live(&self, score: &Score) {
+    pub(super) fn live(&self, score: &Score, cameras: &str) {
         let Some(leader) = score.leader.as_ref().filter(|_| self.live) else { return };
         let silent = clock::now().since(leader.last);
         let who = if silent < Duration::from_millis(100) {
@@ -218,7 +300,11 @@ impl Story {
         } else {
             format!("nobody has answered for {} ms", millis(silent))
         };
-        let line = format!("{} requests, {} failed; {who}; Ctrl-C ends it", count(score.requests), count(score.failed));
+        let line = format!(
+            "{} requests, {} failed; {who}; {cameras}; Ctrl-C ends it",
+            count(score.requests),
+            count(score.failed)
+        );
         self.note(out_text(format_args!("{CLEAR_LINE}{}", self.paint.dim(&line))));
     }
 
@@ -243,6 +329,7 @@ impl Story {
         for step in &figures.unanswered {
             self.say(&format!("  nobody took over after: {step:?}"));
         }
+        self.say(&figures.ingest.told());
         if unattended {
             let said = |gap: Option<u64>| gap.map_or_else(|| "not tried".to_owned(), |ms| format!("{} ms", count(ms)));
             self.say(&format!(

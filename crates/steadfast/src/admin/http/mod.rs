@@ -29,19 +29,28 @@ pub struct Admin {
     rules: Rules,
     /// The store, for peers whose store is `http://` here.
     store: Option<Arc<dyn Handler>>,
+    /// What else a demo can do.
+    demo: Option<Arc<dyn Handler>>,
     ready: AtomicBool,
 }
 
 impl Admin {
     /// The API over `service`, listening on `listen`, for whoever has `token`.
     pub fn new(service: Arc<Service>, listen: SocketAddr, token: String) -> Admin {
-        Admin { service, rules: Rules::new(listen, token), store: None, ready: AtomicBool::new(false) }
+        Admin { service, rules: Rules::new(listen, token), store: None, demo: None, ready: AtomicBool::new(false) }
     }
 
     /// The same, serving the store at `/store/` too.
     #[must_use]
     pub fn with_store(mut self, store: Arc<dyn Handler>) -> Admin {
         self.store = Some(store);
+        self
+    }
+
+    /// The same, passing on to a demo what is meant for it.
+    #[must_use]
+    pub fn with_demo(mut self, demo: Arc<dyn Handler>) -> Admin {
+        self.demo = Some(demo);
         self
     }
 
@@ -63,6 +72,10 @@ impl Admin {
             ["readyz"] => only_get(&request).and_then(|()| self.readiness()),
             ["metrics"] => only_get(&request).map(|()| metrics::answer(&self.service)),
             ["store", ..] => self.mounted_store(request).await,
+            ["demo", ..] => match &self.demo {
+                Some(demo) => Ok(Arc::clone(demo).answer(request).await),
+                None => Err(unknown(&request)),
+            },
             ["api", "v1", "sets", set, rest @ ..] => self.of_set(&parse(set)?, rest, &request).await,
             ["api", "v1", rest @ ..] => self.of_all(rest, &request).await,
             _ => Err(unknown(&request)),
