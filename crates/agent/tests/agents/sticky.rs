@@ -132,7 +132,7 @@ async fn an_unhealthy_application_is_lost_until_it_is_healthy_again() {
     let process = cluster.main_process("rec-1");
     unhealthy(&cluster, &agent).await;
     agent.says("unhealthy", |answer| answer.reason == ProbeReason::Unhealthy && answer.role == Role::Standby).await;
-    let beat = async || cluster.registry.last_beat(&cluster.set, &agent.instance).await.unwrap().unwrap().beat;
+    let beat = async || cluster.registry.last_beat(&cluster.set, &agent.instance).await.unwrap().map(|beat| beat.beat);
     let before = beat().await;
     eventually("its agent is there all the while", async || (beat().await > before).then_some(())).await;
     healthy(&cluster, &agent, LedgerState::Open).await;
