@@ -1,15 +1,20 @@
-//! Stands in front of instances: accepts clients, finds the one instance of a set that may answer, passes requests on
-//! to it as long as it may, and holds them while there is none.
+//! Stands in front of instances: accepts clients, and brings each to the instance it belongs to.
+//!
+//! A *single* set has one instance that may answer: requests are passed on to it as long as it may, and held while there
+//! is none. In a *sticky* set each client has a home: it is redirected there, told where that is, or passed on.
 //!
 //! ```text
 //! control thread (may stall)                    worker threads, one a core
 //!   books + probes, or checks of its own   ──▶   set::Target {address, epoch, until}  ◀── read before every piece
-//!   control::{leader, follow, fixed}             worker::{connection, seat, warden, here, pool, upstream, relay}
-//!                                                request → answer::{proxy, problem, ready}
+//!   control::{leader, follow, fixed}             worker::{connection, seat, warden, here, pool, upstream, relay, tunnel}
+//!   books + feed of clients + errands      ──▶   home::View, clients::Clients         ◀── read once a request
+//!   control::{sticky, homes, errands}            request → answer::{proxy, sticky → redirect, assign, homeward}
 //! ```
-//! What it promises: nothing is passed to an instance, and nothing of its answers on, unless that instance's probe
-//! vouched for it at the highest epoch seen, and only until then (rule 7 of the lease). What it refuses to know:
-//! where instances come from and why they lead.
+//! What it promises: nothing is passed to an instance of a single set, and nothing of its answers on, unless that
+//! instance's probe vouched for it at the highest epoch seen, and only until then (rule 7 of the lease). A client of a
+//! sticky set goes to the home its record names, as far as this gateway has heard, and to nobody else; one that is known
+//! costs no call to the store. What it refuses to know: where instances come from, why they lead, and who is placed where
+//! and why.
 
 mod answer;
 mod body;

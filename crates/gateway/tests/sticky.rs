@@ -359,11 +359,15 @@ fn a_home_that_cannot_be_reached_keeps_its_client_until_it_is_known_to_be_the_sa
 fn a_redirect_route_needs_a_sticky_set_and_a_set() {
     use support::{Instance, World};
     let one = Instance::new("web-1", App::named("one"));
-    let world =
-        World::with(|config| config.listeners[0].routes = vec![way("/a", Answer::Redirect), way("/", Answer::Proxy)]);
+    let mut unknown = way("/c", Answer::Redirect);
+    unknown.set = "nobody-knows".parse().unwrap();
+    let routes = vec![way("/a", Answer::Redirect), unknown, way("/", Answer::Proxy)];
+    let world = World::with(|config| config.listeners[0].routes = routes);
     let world = world.and_led_by(&one);
     let got = world.get("/a");
     assert_eq!((got.status, got.reason().as_str()), (503, "not-sticky"));
+    let got = world.get("/c");
+    assert_eq!((got.status, got.reason().as_str()), (503, "no-set"));
     assert_eq!(world.get("/b").text(), "one");
 }
 

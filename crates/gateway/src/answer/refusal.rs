@@ -9,7 +9,7 @@ use steadfast_host::problem::Problem;
 
 use super::Answered;
 use super::problem::{SOON, answer};
-use crate::set::{SetShared, Target};
+use crate::set::{Known, SetShared, Target};
 
 /// How soon asking again may help where somebody has to do something first.
 const LATER: Duration = Duration::from_secs(5);
@@ -37,8 +37,14 @@ pub(super) fn refused(set: &SetShared, refusal: &Refusal) -> Answered {
     })
 }
 
+/// It is not known whether the set is a sticky one.
 pub(super) fn no_settings(set: &SetShared) -> Answered {
-    let detail = format!("nothing has been heard of set {} yet", set.name);
+    if set.known() == Known::Absent {
+        let detail =
+            format!("the store knows no set {}: write it to the configuration, or start an agent of it", set.name);
+        return answer(unavailable("no-set", detail).retry_after(LATER));
+    }
+    let detail = format!("the store is unavailable, and nothing has been heard of set {} yet", set.name);
     answer(unavailable("store-unavailable", detail).retry_after(SOON))
 }
 

@@ -81,11 +81,15 @@ impl RequestView for Shown<'_> {
 /// Finds the home of a request's client.
 pub(crate) async fn find(guest: &Rc<Guest>, route: &Route, captures: &Captures<'_>, head: &Parts) -> Way {
     let set = &guest.worker.sets[route.set];
-    let homes = match kind(set, clock::now() + guest.worker.shared.bounds.place_within).await {
-        Kind::Single => return Way::Single,
-        Kind::Sticky(homes) => homes,
-        Kind::Unknown if route.answer == Answer::Proxy => return Way::Single,
-        Kind::Unknown => return Way::Refused(refusal::no_settings(&set.shared)),
+    let homes = match set.homes() {
+        Some(homes) => homes,
+        None => match kind(set, clock::now() + guest.worker.shared.bounds.place_within).await {
+            Kind::Sticky(homes) => homes,
+            Kind::Single => return Way::Single,
+            // It waits for a leader, and is told that there was none.
+            Kind::Unknown if route.answer == Answer::Proxy => return Way::Single,
+            Kind::Unknown => return Way::Refused(refusal::no_settings(&set.shared)),
+        },
     };
     let shown = Shown { head, captures, guest };
     let view = &homes.view;
@@ -117,7 +121,9 @@ pub(crate) async fn find(guest: &Rc<Guest>, route: &Route, captures: &Captures<'
         Err(error) => return bad(error),
     };
     let source = shown.source();
-    match place(guest, set, &asked, labels, source, known.map(|found| found.entry)).await {
+    // In a box, so that the way of those who are known stays small.
+    let placing = Box::pin(place(guest, set, &asked, labels, source, known.map(|found| found.entry)));
+    match placing.await {
         Ok((homes, entry)) => Way::Home(Client { asked, entry, homes }),
         Err(refused) => Way::Refused(refused),
     }
