@@ -232,46 +232,56 @@ async fn who_cannot_go_anywhere_stays_and_is_counted() {
     assert_eq!(ground.client("cam-0").await.unwrap().home, id("rec-1"));
 }
 
-#[tokio::test]
-async fn two_keepers_work_one_after_the_other() {
-    let registry = Registry::new(Arc::new(Memory::new()));
+/// A process that contends, and counts how often it began to work.
+struct Contends {
+    began: Arc<AtomicUsize>,
+    shutdown: Shutdown,
+    task: JoinHandle<()>,
+}
+
+fn contends(registry: &Registry, name: &'static str) -> Contends {
     let timing = Timing::new(Span::from_millis(2_500), 100, Span::ZERO).unwrap();
-    let working = Arc::new(AtomicUsize::new(0));
-    let keeper = |name: &'static str| {
-        let (registry, working, shutdown) = (registry.clone(), working.clone(), Shutdown::new());
-        let work = move || {
-            let working = working.clone();
-            async move {
-                working.fetch_add(1, Ordering::SeqCst);
-                std::future::pending().await
+    let (began, shutdown) = (Arc::new(AtomicUsize::new(0)), Shutdown::new());
+    let work = {
+        let began = began.clone();
+        move || {
+            began.fetch_add(1, Ordering::SeqCst);
+            std::future::pending()
+        }
+    };
+    let (registry, ends) = (registry.clone(), shutdown.clone());
+    let task = tokio::spawn(async move { lease::hold(registry, name, timing, ends, work).await });
+    Contends { began, shutdown, task }
+}
+
+impl Contends {
+    async fn until_it_works(&self) {
+        let working = async {
+            while self.began.load(Ordering::SeqCst) == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        let ends = shutdown.clone();
-        (shutdown, tokio::spawn(async move { lease::hold(registry, name, timing, ends, work).await }))
-    };
+        tokio::time::timeout(SOON, working).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_next_keeper_begins_when_the_one_before_it_has_ended() {
+    let registry = Registry::new(Arc::new(Memory::new()));
     let holder = async || {
         let found = registry.store.read(&keys::keeper(), SOON).await.unwrap();
         found.map(|record| String::from_utf8(record.value.to_vec()).unwrap()).unwrap_or_default()
     };
-    let until = async |what: &str, count: usize| {
-        let counted = async {
-            while working.load(Ordering::SeqCst) < count {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(SOON, counted).await.unwrap_or_else(|_| panic!("{what} never began"));
-    };
-    let (first_ends, first) = keeper("vm 1");
-    until("the first", 1).await;
+    let first = contends(&registry, "vm 1");
+    first.until_it_works().await;
     assert!(holder().await.contains("keeper-vm-1"), "{}", holder().await);
-    let (second_ends, second) = keeper("vm-2");
-    first_ends.begin();
-    first.await.unwrap();
-    assert!(holder().await.contains("\"released\":true"), "it released before it ended: {}", holder().await);
-    until("the second", 2).await;
+    let second = contends(&registry, "vm-2");
+    first.shutdown.begin();
+    first.task.await.unwrap();
+    second.until_it_works().await;
     assert!(holder().await.contains("keeper-vm-2"), "{}", holder().await);
-    second_ends.begin();
-    second.await.unwrap();
+    second.shutdown.begin();
+    second.task.await.unwrap();
 }
 
 #[tokio::test]
