@@ -69,8 +69,8 @@ pub(crate) fn origin(known: &ClientView) -> String {
         Ok(Reason::HomeBack) => format!("that home was back, and {by} brought it there again, from {from}"),
         Ok(Reason::HomeFull) => format!("{from} had no room when it came back, and {by} moved it"),
         Ok(Reason::Drained) => format!("{from} was drained, and {by} moved it"),
-        Ok(Reason::PlacedByOperator) => format!("{by} placed it there by hand"),
-        Ok(Reason::MovedByOperator) => format!("{by} moved it there by hand, from {from}"),
+        Ok(Reason::PlacedByOperator) => format!("it was placed there by hand ({by})"),
+        Ok(Reason::MovedByOperator) => format!("it was moved there by hand, from {from} ({by})"),
         Ok(Reason::Reported) => format!("it was there before anybody had placed it, as {by} reported"),
         Err(_) => format!("{} (by {by})", known.reason),
     }
@@ -86,9 +86,9 @@ fn fate(view: &ExplainView, policy: Policy) -> String {
                 "at-home" => "its home".to_owned(),
                 "only-candidate" => "the only one that can take it".to_owned(),
                 "preferred" => "which has more of what it prefers".to_owned(),
-                "emptiest" => "the emptiest".to_owned(),
+                "emptiest" => "the least full with it".to_owned(),
                 "fullest" => "the fullest that has room".to_owned(),
-                "drawn" => "the emptier of the two drawn for it".to_owned(),
+                "drawn" => "the less full of the two drawn for it".to_owned(),
                 "id" => "which is as good as others, and first by its name".to_owned(),
                 _ => best(view, policy).to_owned(),
             };
@@ -114,12 +114,12 @@ fn best(view: &ExplainView, policy: Policy) -> &'static str {
     match (able.next(), able.next(), policy) {
         (_, None, _) => "the only one that can take it",
         (Some(first), Some(second), _) if first.lacking < second.lacking => "which has more of what it prefers",
-        (Some(first), Some(second), _) if first.fill == second.fill => {
+        (Some(first), Some(second), _) if first.fill_after == second.fill_after => {
             "which is as good as others, and first by its name"
         }
-        (_, _, Policy::Spread) => "the emptiest",
+        (_, _, Policy::Spread) => "the least full with it",
         (_, _, Policy::Pack) => "the fullest that has room",
-        (_, _, Policy::TwoChoice) => "the emptier of the two drawn for it",
+        (_, _, Policy::TwoChoice) => "the less full of the two drawn for it",
     }
 }
 

@@ -67,11 +67,12 @@ fn staying(view: &DrainView) -> String {
         return format!("no client is charged there{idle}");
     }
     let fate = match view.moves_in_ms {
-        None => "they stay until they leave".to_owned(),
-        Some(0) => "they are being moved".to_owned(),
-        Some(ms) => format!("those that are left are moved in {}", rough_span(ms)),
+        None => "who is there stays until it leaves".to_owned(),
+        Some(0) => "who is left is being moved".to_owned(),
+        Some(ms) => format!("who is left is moved in {}", rough_span(ms)),
     };
-    format!("{} of a weight of {} are still there{idle}; {fate}", clients(view.charged_clients), view.charged)
+    let are = if view.charged_clients == 1 { "is" } else { "are" };
+    format!("{} of a weight of {} {are} still there{idle}; {fate}", clients(view.charged_clients), view.charged)
 }
 
 pub(super) async fn undrain(flags: &cli::OfInstance) -> Outcome {

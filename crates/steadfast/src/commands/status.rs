@@ -4,7 +4,7 @@ use super::print::{Paint, ago, count, json, out_text, when};
 use super::reach::api;
 use super::sets::{self, why_none};
 use crate::admin::view::{
-    GatewaySetView, GatewayView, LeaderView, LeaseState, SetView, StatusView, TotalsView, Warning,
+    GatewayClientTotals, GatewaySetView, GatewayView, LeaderView, LeaseState, SetView, StatusView, TotalsView, Warning,
 };
 use crate::admin::{Api, percent};
 use crate::cli::Status;
@@ -124,8 +124,9 @@ fn lease(paint: Paint, leader: &LeaderView) -> String {
 
 fn through_gateway(seen: &GatewaySetView) -> String {
     if let Some(clients) = &seen.clients {
+        let remembered = if clients.remembered == 1 { "client" } else { "clients" };
         let (known, carried) = (count(clients.remembered), count(clients.carried));
-        return format!("gateway knows {known} clients, {carried} are connected through it");
+        return format!("gateway remembers {known} {remembered}, {carried} are connected through it");
     }
     let to = match (&seen.instance, seen.epoch) {
         (Some(instance), Some(epoch)) => format!("forwards to {} at epoch {epoch}", instance.0),
@@ -138,12 +139,31 @@ fn through_gateway(seen: &GatewaySetView) -> String {
 
 fn of_gateway(gateway: &GatewayView) -> String {
     let totals = &gateway.totals;
-    format!(
+    let mut text = format!(
         "gateway on {}: {} requests, {} answered, {} failed; {} had to wait for a leader\n",
         gateway.listeners.join(", "),
         count(totals.requests),
         count(totals.answered),
         count(totals.failed),
         count(totals.waited)
+    );
+    if gateway.sets.iter().any(|set| set.clients.is_some()) {
+        text.push_str(&homeward(&totals.clients));
+    }
+    text
+}
+
+/// How many clients of sticky sets were sent home, and how many were refused and why.
+fn homeward(clients: &GatewayClientTotals) -> String {
+    let refused = clients.refused.iter().filter(|(_, number)| **number > 0);
+    let refused = refused.map(|(reason, number)| format!("{} {reason}", count(*number))).collect::<Vec<_>>().join(", ");
+    let refused = if refused.is_empty() { String::new() } else { format!("; refused: {refused}") };
+    format!(
+        "  {} redirected home, {} told their home; {} placed, {} returned, {} moved{refused}\n",
+        count(clients.redirected),
+        count(clients.assigned),
+        count(clients.placed),
+        count(clients.returned),
+        count(clients.moved)
     )
 }

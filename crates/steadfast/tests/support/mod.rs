@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses its own part of the harness")]
 
 mod cluster;
+mod homes;
 mod http;
 mod load;
 mod ports;
@@ -15,6 +16,7 @@ mod signal;
 use std::time::{Duration, Instant};
 
 pub use cluster::{Cluster, DEFAULT_TTL, Member, gateway_config, start_app, store_url};
+pub use homes::{Home, Homes};
 pub use http::{Answer, Connection, get, post};
 pub use load::{Load, Outcome, Pace, Report, Sample};
 pub use ports::free_port;

@@ -3,13 +3,15 @@
 //! A scrape asks nobody: not the store, not a probe. What is shown is what this process knows anyway.
 
 use std::fmt::{Display, Write};
+use std::sync::Arc;
 
+use steadfast_core::settings::SetSettings;
 use steadfast_host::clock;
 use steadfast_host::http::{Response, StatusCode};
 use steadfast_registry::{LedgerState, Snapshot};
 
 use crate::admin::Service;
-use crate::admin::view::{GatewayClientsView, GatewayView};
+use crate::admin::view::{Amount, GatewayClientsView, GatewayView};
 
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -40,6 +42,7 @@ fn of_sets(page: &mut Page, service: &Service) {
             page.value("steadfast_instances", &[("set", &snapshot.set), ("state", &state)], number);
         }
     }
+    of_homes(page, &known);
     page.family("steadfast_store_silent_seconds", "gauge", "How long the store has not been heard about a set.");
     for (snapshot, contact) in known.iter().filter_map(|s| Some((s, s.contact?))) {
         let silent = clock::now().since(contact).as_secs_f64();
@@ -52,6 +55,30 @@ fn by_state(snapshot: &Snapshot) -> Vec<(&'static str, usize)> {
     let ledgers: Vec<LedgerState> =
         snapshot.instances.values().filter_map(|one| Some(one.ledger.as_ref()?.state)).collect();
     states.iter().map(|state| (state.as_str(), ledgers.iter().filter(|one| *one == state).count())).collect()
+}
+
+/// What the ledgers of sticky sets say.
+fn of_homes(page: &mut Page, known: &[Arc<Snapshot>]) {
+    let sticky = |snapshot: &&Arc<Snapshot>| matches!(snapshot.settings, Some(SetSettings::Sticky(_)));
+    let ledgers: Vec<_> = known
+        .iter()
+        .filter(sticky)
+        .flat_map(|snapshot| snapshot.instances.iter().map(move |(id, one)| (&snapshot.set, id, one.ledger.as_ref())))
+        .filter_map(|(set, id, ledger)| Some((set, id, ledger?)))
+        .collect();
+    page.family("steadfast_instance_capacity", "gauge", "What an instance of a sticky set can carry.");
+    for (set, id, ledger) in &ledgers {
+        page.value("steadfast_instance_capacity", &[("set", set), ("instance", id)], ledger.capacity.0);
+    }
+    page.family("steadfast_instance_charged", "gauge", "What the clients at home at an instance weigh together.");
+    for (set, id, ledger) in &ledgers {
+        let charged = Amount::from_milli(ledger.charged_milli);
+        page.value("steadfast_instance_charged", &[("set", set), ("instance", id)], charged);
+    }
+    page.family("steadfast_instance_clients", "gauge", "Clients at home at an instance, charged or not.");
+    for (set, id, ledger) in &ledgers {
+        page.value("steadfast_instance_clients", &[("set", set), ("instance", id)], ledger.clients);
+    }
 }
 
 fn of_gateway(page: &mut Page, service: &Service) {

@@ -1,9 +1,9 @@
 //! Clients: who is at home where, and the changes an operator may want.
 
+use steadfast_core::SetName;
 use steadfast_core::client::ClientKey;
-use steadfast_core::placement::{Reason, Refusal, Wish};
+use steadfast_core::placement::{Phase, Reason, Refusal, Wish};
 use steadfast_core::settings::{Presence, SetSettings, StickySettings};
-use steadfast_core::{InstanceId, SetName};
 use steadfast_host::http::StatusCode;
 use steadfast_host::problem::Problem;
 use steadfast_registry::{PlaceError, Placed, Snapshot, Text};
@@ -19,6 +19,8 @@ const PAGE_CLIENTS: usize = 100;
 const LONGEST_PAGE_CLIENTS: usize = 1_000;
 /// So many records are looked at for one page; with a filter that few match, the page is short then.
 const LOOKED_AT_CLIENTS: usize = 20_000;
+/// The reason of a refusal to move or forget a client that is there.
+const CONNECTED: &str = "connected";
 /// Records that are read at once.
 pub(super) const READ_AT_ONCE: usize = 1_000;
 
@@ -122,20 +124,47 @@ impl Service {
     ) -> Result<PlacedView, Problem> {
         let (snapshot, settings) = self.sticky(set).await?;
         let to = order.to.as_ref().map(|id| id.0.clone());
-        let wish = move_wish(&settings, to, Reason::MovedByOperator);
-        let placed = self.ask(set, client, wish).await?;
+        let wish = |certain_to_leave| Wish::Move { to: to.clone(), reason: Reason::MovedByOperator, certain_to_leave };
+        // A gateway that carries its connections closes them when it hears of the move; else it is asked to leave.
+        let carried = settings.presence == Presence::Connection;
+        let placed = match self.ask(set, client, wish(carried)).await {
+            Err(problem) if problem.reason == CONNECTED && settings.evict.is_some() => {
+                self.send_away(&settings, set, client).await?;
+                self.ask(set, client, wish(true)).await?
+            }
+            other => other?,
+        };
         self.placed_view(set, client, &snapshot, placed)
     }
 
     /// Forgets a client. One that is not there is forgotten already.
     pub(super) async fn forget_client(&self, set: &SetName, client: &ClientKey) -> Result<ForgottenView, Problem> {
-        self.sticky(set).await?;
+        let (_, settings) = self.sticky(set).await?;
+        self.send_away(&settings, set, client).await?;
         let changed = match self.ask(set, client, Wish::Forget).await {
             Ok(placed) => placed.wrote,
             Err(problem) if problem.reason == "no-client" => false,
             Err(problem) => return Err(problem),
         };
         Ok(ForgottenView { set: Text(set.clone()), client: Text(client.clone()), changed })
+    }
+
+    /// Has a client that may be connected leave its home, where the set's application knows how.
+    async fn send_away(&self, settings: &StickySettings, set: &SetName, client: &ClientKey) -> Result<(), Problem> {
+        let Some(url) = settings.evict.as_deref().filter(|_| settings.presence != Presence::Request) else {
+            return Ok(());
+        };
+        let known = match self.registry.client(set, client).await {
+            Ok(known) => known,
+            Err(error) => return Err(self.problem(error).await),
+        };
+        if known.is_none_or(|stored| stored.record.phase != Phase::Active) {
+            return Ok(());
+        }
+        steadfast_registry::evict(&self.probes, url, client).await.map_err(|why| {
+            let detail = format!("{client} may be connected, and could not be made to leave: {why}");
+            Problem::new(StatusCode::CONFLICT, CONNECTED, detail)
+        })
     }
 
     async fn ask(&self, set: &SetName, client: &ClientKey, wish: Wish) -> Result<Placed, Problem> {
@@ -161,7 +190,7 @@ impl Service {
                     "{client} is connected at {home}, and nothing would make it leave: end its connection there, or \
                      let the set know how (evict = \"http://…/{{client}}\")"
                 );
-                Problem::new(StatusCode::CONFLICT, refusal.reason(), detail)
+                Problem::new(StatusCode::CONFLICT, CONNECTED, detail)
             }
             other => Problem::new(StatusCode::CONFLICT, other.reason(), format!("set {set}: {other}")),
         }
@@ -184,13 +213,6 @@ impl Service {
             endpoints: home.map(|description| description.endpoints.clone()).unwrap_or_default(),
         })
     }
-}
-
-/// The wish to move a client, as far as the set can make one leave: the gateways end the connections they carry, an
-/// `evict` URL reaches the others.
-pub(super) fn move_wish(settings: &StickySettings, to: Option<InstanceId>, reason: Reason) -> Wish {
-    let certain_to_leave = settings.presence == Presence::Connection || settings.evict.is_some();
-    Wish::Move { to, reason, certain_to_leave }
 }
 
 fn no_client(set: &SetName, client: &ClientKey) -> Problem {

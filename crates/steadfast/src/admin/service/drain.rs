@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use steadfast_core::client::ClientKey;
-use steadfast_core::placement::{Ask, Books, Placement, Reason, Tick, decide};
-use steadfast_core::settings::SetSettings;
+use steadfast_core::placement::{Ask, Books, Placement, Reason, Tick, Wish, decide};
+use steadfast_core::settings::{Presence, SetSettings};
 use steadfast_core::{InstanceId, SetName};
 use steadfast_host::clock;
 use steadfast_host::http::StatusCode;
@@ -12,7 +12,7 @@ use steadfast_host::problem::Problem;
 use steadfast_registry::{Beats, Error, LedgerState, Text};
 
 use super::Service;
-use super::clients::{READ_AT_ONCE, move_wish};
+use super::clients::READ_AT_ONCE;
 use crate::admin::view::{Amount, DrainOrder, DrainView, StateChange, StuckView, left_ms};
 
 /// So many of the clients that cannot be moved are named.
@@ -118,7 +118,9 @@ fn count(view: &mut DrainView, books: Books<'_>, client: &ClientKey, placement: 
         return;
     }
     view.charged_clients += 1;
-    let wish = move_wish(books.settings, None, Reason::Drained);
+    // The gateways end the connections they carry, an `evict` URL reaches the others.
+    let certain_to_leave = books.settings.presence == Presence::Connection || books.settings.evict.is_some();
+    let wish = Wish::Move { to: None, reason: Reason::Drained, certain_to_leave };
     let ask = Ask { wish, by: String::new(), at: String::new() };
     let Err(refusal) = decide(books, client, Some(placement), &ask) else { return };
     *view.stuck.entry(refusal.reason().to_owned()).or_default() += 1;

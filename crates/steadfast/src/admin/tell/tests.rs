@@ -63,7 +63,7 @@ fn known(reason: Reason, phase: Phase) -> ExplainView {
 fn a_client_nobody_knows_is_told_where_it_would_go() {
     assert_eq!(
         explanation(&unknown(), Policy::Spread),
-        "Nobody knows cam-7 yet. If it came now, with a weight of 8, it would go to rec-3, the emptiest (34 % → 42 %)."
+        "Nobody knows cam-7 yet. If it came now, with a weight of 8, it would go to rec-3, the least full with it (34 % → 42 %)."
     );
 }
 
@@ -72,7 +72,7 @@ fn a_client_at_home_is_told_why_and_what_else() {
     assert_eq!(
         explanation(&known(Reason::Placed, Phase::Active), Policy::Spread),
         "cam-7 is at home at rec-2 (weight 8, active) since 2026-01-02 10:32:11 UTC: it was new, and gateway gw-1 \
-         placed it there. When it comes next it stays there. If it came new, it would go to rec-3, the emptiest \
+         placed it there. When it comes next it stays there. If it came new, it would go to rec-3, the least full with it \
          (34 % → 42 %)."
     );
     let idle = explanation(&known(Reason::HomeLost, Phase::Idle), Policy::Spread);
@@ -117,9 +117,9 @@ fn every_reason_is_a_sentence() {
 #[test]
 fn why_the_best_is_the_best_follows_from_the_candidates() {
     let mut view = unknown();
-    assert_eq!(best(&view, Policy::Spread), "the emptiest");
+    assert_eq!(best(&view, Policy::Spread), "the least full with it");
     assert_eq!(best(&view, Policy::Pack), "the fullest that has room");
-    view.candidates[1].fill = view.candidates[0].fill;
+    view.candidates[1].fill_after = view.candidates[0].fill_after;
     assert_eq!(best(&view, Policy::Spread), "which is as good as others, and first by its name");
     view.candidates[1].lacking = 1;
     assert_eq!(best(&view, Policy::Spread), "which has more of what it prefers");

@@ -36,8 +36,11 @@ fn what_was_ordered_is_told() {
 
 #[test]
 fn what_becomes_of_the_clients_is_told() {
-    assert_eq!(staying(&view(2, 0, None)), "2 clients of a weight of 16 are still there; they stay until they leave");
-    assert!(staying(&view(2, 0, Some(600_000))).ends_with("those that are left are moved in 10 min"));
+    assert_eq!(
+        staying(&view(2, 0, None)),
+        "2 clients of a weight of 16 are still there; who is there stays until it leaves"
+    );
+    assert!(staying(&view(2, 0, Some(600_000))).ends_with("who is left is moved in 10 min"));
     let left = DrainView { idle_clients: 1, ..view(0, 0, None) };
     assert!(staying(&left).starts_with("no client is charged there (and 1 is remembered there"));
 }

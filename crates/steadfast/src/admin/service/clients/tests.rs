@@ -2,7 +2,7 @@
 
 use steadfast_core::client::Sources;
 use steadfast_core::settings::{Sticky, StickySettings};
-use steadfast_core::{Endpoint, Host, Incarnation, Weight};
+use steadfast_core::{Endpoint, Host, Incarnation, InstanceId, Weight};
 use steadfast_registry::{InstanceRecord, LedgerState, Registration, Registry};
 
 use super::*;
@@ -135,7 +135,7 @@ async fn clients_come_in_pages_and_by_home_and_phase() {
     let at = |home: &str, limit| ClientQuery { home: Some(id(home)), limit, ..ClientQuery::default() };
     assert_eq!(books.page(at("rec-2", None)).await.0, ["b%2F", "d"]);
     assert_eq!(books.page(at("rec-1", Some(2))).await, (vec!["a".to_owned(), "c".to_owned()], Some("c".to_owned())));
-    let idle = ClientQuery { phase: Some(steadfast_core::placement::Phase::Idle), ..ClientQuery::default() };
+    let idle = ClientQuery { phase: Some(Phase::Idle), ..ClientQuery::default() };
     assert_eq!(books.page(idle).await, (vec![], None));
     let nowhere = books.service.clients(&books.set, &at("rec-9", None)).await.unwrap_err();
     assert_eq!(told(nowhere), (404, "no-instance".to_owned()));
@@ -183,10 +183,10 @@ async fn an_explanation_tells_what_is_and_what_would_be() {
     let new = books.service.explain(&books.set, &key("cam-9"), &asked).await.unwrap();
     assert_eq!((new.known.is_none(), new.rule.as_str()), (true, "emptiest"));
     assert_eq!(new.instance, Some(Text(id("rec-1"))));
-    assert!(new.sentence.ends_with("it would go to rec-1, the emptiest (0 % → 10 %)."), "{}", new.sentence);
+    assert!(new.sentence.ends_with("it would go to rec-1, the least full with it (0 % → 10 %)."), "{}", new.sentence);
     let known = books.service.explain(&books.set, &key("cam-7"), &ExplainQuery::default()).await.unwrap();
     assert_eq!((known.rule.as_str(), known.weight.as_milli()), ("at-home", 8_000));
-    assert!(known.sentence.contains("tester placed it there by hand"), "{}", known.sentence);
+    assert!(known.sentence.contains("it was placed there by hand (tester)"), "{}", known.sentence);
     assert!(
         known.sentence.ends_with("If it came new, it would go to rec-1, the only one that can take it (0 % → 80 %)."),
         "{}",
