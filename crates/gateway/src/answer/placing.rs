@@ -10,7 +10,7 @@ use steadfast_core::settings::HomeFull;
 use steadfast_host::clock;
 use steadfast_registry::{PlaceError, Placed};
 
-use super::sticky::Asked;
+use super::sticky::{Asked, stands_at_home};
 use super::{Answered, refusal};
 use crate::clients::Entry;
 use crate::home::{Errand, View};
@@ -110,12 +110,14 @@ async fn in_sight(guest: &Guest, set: &SetHere, homes: Rc<Homes>, entry: &Entry)
     }
 }
 
-/// Whether a client is sent home while the store is away although it is not charged.
+/// Whether a client is sent home while the store is away: it is charged there and was only to go back to a home it had
+/// lost, or it is idle.
 fn is_served_away(view: &View, known: Option<Entry>) -> bool {
     known.is_some_and(|entry| {
-        entry.phase == Phase::Idle
+        let idle = entry.phase == Phase::Idle
             && view.settings.home_full != HomeFull::Refuse
-            && view.home(entry.home).is_some_and(|home| !home.lost)
+            && view.home(entry.home).is_some_and(|home| !home.lost);
+        idle || stands_at_home(view, &entry)
     })
 }
 
@@ -135,6 +137,9 @@ fn without_store(
         counters.refused("store-unavailable");
         return Err(refusal::store_unavailable(&set.shared));
     };
+    if entry.phase != Phase::Idle {
+        return Ok((homes.clone(), entry));
+    }
     counters.served_away.add_one();
     if view.clients.ask(asked.hash)
         && let Some(home) = view.home(entry.home)

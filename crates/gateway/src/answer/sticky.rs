@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use steadfast_core::client::{BadRequest, KeyBytes, Labels, RequestView};
 use steadfast_core::placement::{Phase, Wish};
 use steadfast_core::route::Captures;
-use steadfast_core::settings::Presence;
+use steadfast_core::settings::{Presence, ReturnHome};
 use steadfast_core::{Moment, Weight};
 use steadfast_host::clock;
 
@@ -181,9 +181,15 @@ fn asked(shown: &Shown<'_>, route: &Route, view: &View) -> Result<Asked, BadRequ
     Ok(Asked { hash: view.clients.hash(&key), key, weight, present })
 }
 
-/// Whether a client can be sent home without a word to the store: it is charged, and its home is there. A reservation
-/// whose time is over may be deleted at any moment.
+/// Whether a client can be sent home without a word to the store: it stands at home, and is not to go back to one that
+/// it had lost.
 fn is_at_home(view: &View, entry: &Entry) -> bool {
+    let goes_back = entry.returns && view.settings.return_home == ReturnHome::Always;
+    stands_at_home(view, entry) && !goes_back
+}
+
+/// Whether a client is charged, and its home is there. A reservation whose time is over may be deleted at any moment.
+pub(super) fn stands_at_home(view: &View, entry: &Entry) -> bool {
     let charged = match entry.phase {
         Phase::Active => true,
         Phase::Reserved => view.tick < entry.until,

@@ -278,6 +278,7 @@ impl Clients {
             phase: client.phase,
             until: client.until,
             declared: client.declared,
+            returns: client.return_to.is_some(),
         })
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct Entry {
     pub(crate) until: Tick,
     /// What it said it weighs.
     pub(crate) declared: Weight,
+    /// It lost a home to which its set may return it.
+    pub(crate) returns: bool,
 }
 
 /// A slot: 40 bytes.
@@ -36,7 +38,7 @@ pub(crate) struct Entry {
 pub(super) struct Slot {
     hash: Hash,
     version: u64,
-    /// Declared weight 40 bits, home 20, phase 2 (0: the slot is empty), asked 1, met 1.
+    /// Declared weight 40 bits, home 19, returns 1, phase 2 (0: the slot is empty), asked 1, met 1.
     word: u64,
     /// The end of the phase 32 bits, owner epoch 32.
     time: u64,
@@ -44,8 +46,9 @@ pub(super) struct Slot {
 
 const EMPTY: Slot = Slot { hash: Hash(0, 0), version: 0, word: 0, time: 0 };
 const WEIGHT_BITS: u32 = 40;
-const HOME_BITS: u32 = 20;
-const PHASE_AT: u32 = WEIGHT_BITS + HOME_BITS;
+const HOME_BITS: u32 = 19;
+const RETURNS_AT: u32 = WEIGHT_BITS + HOME_BITS;
+const PHASE_AT: u32 = RETURNS_AT + 1;
 /// Something was asked of the books for this client and has not come back.
 const ASKED: u64 = 1 << 62;
 /// It was looked up since the hand passed last.
@@ -74,7 +77,10 @@ impl Slot {
         Some(Slot {
             hash,
             version: entry.version,
-            word: weight | u64::from(entry.home) << WEIGHT_BITS | phase << PHASE_AT,
+            word: weight
+                | u64::from(entry.home) << WEIGHT_BITS
+                | u64::from(entry.returns) << RETURNS_AT
+                | phase << PHASE_AT,
             time: u64::from(until) << 32 | u64::from(epoch),
         })
     }
@@ -100,6 +106,7 @@ impl Slot {
             },
             until: if until == u32::MAX { Tick::NEVER } else { Tick(u64::from(until)) },
             declared: Weight::from_milli(self.word & ((1 << WEIGHT_BITS) - 1)).unwrap_or(Weight::MAX),
+            returns: self.word >> RETURNS_AT & 1 == 1,
         }
     }
 

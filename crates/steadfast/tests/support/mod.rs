@@ -4,6 +4,7 @@
 //! [`Sandbox`] starts is gone when it is dropped, also after a panic, and a failed test prints the logs.
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses its own part of the harness")]
 
+mod browser;
 mod cluster;
 mod homes;
 mod http;
@@ -15,6 +16,7 @@ mod signal;
 
 use std::time::{Duration, Instant};
 
+pub use browser::{Browser, Key};
 pub use cluster::{Cluster, DEFAULT_TTL, Member, gateway_config, start_app, store_url};
 pub use homes::{Home, Homes};
 pub use http::{Answer, Connection, get, post};

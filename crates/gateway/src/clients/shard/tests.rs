@@ -10,6 +10,7 @@ fn entry(version: u64) -> Entry {
         phase: Phase::Active,
         until: Tick(version),
         declared: Weight::from_milli(version).unwrap(),
+        returns: version % 3 == 0,
     }
 }
 
@@ -34,6 +35,7 @@ fn a_slot_holds_what_was_put_in() {
                     phase,
                     until,
                     declared,
+                    returns: until == Tick::NEVER,
                 };
                 let mut slot = Slot::new(hash(1), &entry).unwrap();
                 assert!(slot.ask() && !slot.ask() && slot.is_asked());

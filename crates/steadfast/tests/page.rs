@@ -1,0 +1,221 @@
+//! The page, as a person meets it: in a real browser, over a running demo.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::{Browser, Key, Process, SOON, Sandbox, Signal, wait_for, wait_until};
+
+/// Before a dead recorder is taken for lost its presence is missed for ten seconds; then its cameras come one by one.
+const MOVED_WITHIN: Duration = Duration::from_secs(120);
+/// Elements with the focus, one after the other, until all must have had it.
+const TABS: usize = 200;
+
+/// A demo and a browser that shows its page.
+struct Show {
+    browser: Browser,
+    demo: Process,
+    url: String,
+    sandbox: Sandbox,
+}
+
+impl Show {
+    /// Everything is there: the page shows all cameras at home.
+    fn begin() -> Show {
+        let sandbox = Sandbox::new("page");
+        let demo = sandbox.spawn("demo", &mut sandbox.steadfast(["demo"]));
+        let url = || demo.log().split_whitespace().find(|word| word.contains("/#token=")).map(str::to_owned);
+        let url = wait_for("the page's address", SOON, url);
+        let browser = Browser::start(&sandbox, 1440, 1000);
+        browser.open(&url);
+        Show { browser, demo, url, sandbox }
+    }
+
+    /// Where each camera is on the screen: which card it stands in.
+    fn homes(&self) -> BTreeMap<String, String> {
+        let script = "return [...document.querySelectorAll('[data-set=recorder] [data-client]')]
+            .map((chip) => [chip.dataset.client, chip.closest('[data-instance]').dataset.instance])";
+        let pairs = self.browser.script(script, &[]);
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        pairs.as_array().expect("pairs").iter().map(|pair| (text(&pair[0]), text(&pair[1]))).collect()
+    }
+
+    /// The cameras of one recorder, on the screen.
+    fn at(&self, recorder: &str) -> BTreeSet<String> {
+        self.homes().into_iter().filter(|(_, home)| home == recorder).map(|(camera, _)| camera).collect()
+    }
+
+    /// The word on a card's pill.
+    fn state(&self, recorder: &str) -> String {
+        self.browser.text(&format!("[data-instance={recorder}] .pill")).unwrap_or_default()
+    }
+
+    /// The button of an instance that gives an order.
+    fn button(recorder: &str, order: &str) -> String {
+        format!("[data-instance={recorder}] [data-order={order}]")
+    }
+
+    /// What the bars say, for every recorder: charged and capacity.
+    fn bars(&self) -> Vec<(f64, f64)> {
+        let script = "return [...document.querySelectorAll('[data-set=recorder] [role=meter]')]
+            .map((bar) => [Number(bar.ariaValueNow), Number(bar.ariaValueMax)])";
+        let bars = self.browser.script(script, &[]);
+        let number = |value: &Value| value.as_f64().expect("a number");
+        bars.as_array().expect("bars").iter().map(|bar| (number(&bar[0]), number(&bar[1]))).collect()
+    }
+
+    #[track_caller]
+    fn nobody_is_above_capacity(&self) {
+        for (charged, capacity) in self.bars() {
+            assert!(charged <= capacity, "{charged} of {capacity} on the screen");
+        }
+    }
+}
+
+#[test]
+fn the_page_shows_homes_and_its_buttons_work() {
+    let mut show = Show::begin();
+    let cameras = everybody_comes_home(&show);
+    the_token_is_in_nobodys_sight(&show);
+    a_kill_moves_the_cameras_of_one_recorder(&show, &cameras);
+    the_keyboard_is_enough(&show);
+    a_client_is_found_and_explained(&show);
+    it_looks_right_by_day_and_by_night_and_narrow(&show);
+    without_a_token_it_asks_for_one(&show);
+    assert_eq!(show.browser.complaints(), Vec::<String>::new());
+    lost_contact_is_said(&mut show);
+}
+
+/// All cameras are on the screen within a minute of a loaded machine; the single set has a leader there.
+fn everybody_comes_home(show: &Show) -> usize {
+    let figures = wait_for("the demo to say how many are at home", SOON, || {
+        let about = show.browser.text("#foot")?;
+        let (_, about) = about.split_once("demo: ")?;
+        let mut numbers = about.split_whitespace().filter_map(|word| word.parse::<usize>().ok());
+        Some((numbers.next()?, numbers.next()?)).filter(|(home, all)| home == all)
+    });
+    wait_until("every camera on the screen", SOON, || show.homes().len() == figures.1);
+    let used: BTreeSet<String> = show.homes().into_values().collect();
+    assert_eq!(used.len(), 4, "four recorders share them");
+    show.nobody_is_above_capacity();
+    let leads = || show.browser.text("[data-set=web] .summary").is_some_and(|text| text.contains(" leads"));
+    wait_until("a leader on the screen", SOON, leads);
+    figures.1
+}
+
+fn the_token_is_in_nobodys_sight(show: &Show) {
+    let address = show.browser.script("return location.href", &[]);
+    assert!(!address.as_str().expect("text").contains("token"), "{address}");
+    assert!(show.url.contains("#token="), "it came by the address");
+}
+
+fn a_kill_moves_the_cameras_of_one_recorder(show: &Show, cameras: &usize) {
+    let before = show.homes();
+    let mut sizes: BTreeMap<&String, usize> = BTreeMap::new();
+    before.values().for_each(|home| *sizes.entry(home).or_default() += 1);
+    let victim = sizes.iter().max_by_key(|(_, size)| **size).map(|(home, _)| (*home).clone()).expect("somebody");
+    let mine = show.at(&victim);
+
+    show.browser.click(&Show::button(&victim, "kill"));
+    wait_until("the screen to say it is killed", SOON, || show.state(&victim) == "killed");
+    let away = || show.homes().len() == *cameras && show.at(&victim).is_empty();
+    wait_until("its cameras to have another home on the screen", MOVED_WITHIN, away);
+    let after = show.homes();
+    for (camera, home) in &before {
+        assert!(mine.contains(camera) || after[camera] == *home, "{camera} moved without need");
+    }
+    show.nobody_is_above_capacity();
+    let told = show.browser.text("[data-set=recorder] .note").unwrap_or_default();
+    assert!(told.contains(&victim), "the move is told: {told:?}");
+
+    show.browser.click(&Show::button(&victim, "start"));
+    wait_until("it to take part again", SOON, || show.state(&victim) == "open");
+    wait_until("its cameras to be back on the screen", MOVED_WITHIN, || show.at(&victim) == mine);
+    show.nobody_is_above_capacity();
+}
+
+/// Tab reaches a drain button; Enter drains, and the focus is on what takes it back.
+fn the_keyboard_is_enough(show: &Show) {
+    let drain = Show::button("rec-1", "drain");
+    let undrain = Show::button("rec-1", "undrain");
+    let focused = |selector: &str| {
+        let script = "return document.activeElement === document.querySelector(arguments[0])";
+        show.browser.script(script, &[selector.into()]) == json!(true)
+    };
+    show.browser.script("document.activeElement.blur(); window.scrollTo(0, 0)", &[]);
+    let reached = (0..TABS).any(|_| {
+        show.browser.press(Key::Tab);
+        focused(&drain)
+    });
+    assert!(reached, "the tabulator does not reach {drain}");
+    let outline = "return getComputedStyle(document.activeElement).outlineStyle";
+    assert_eq!(show.browser.script(outline, &[]), "solid", "one sees where the focus is");
+    show.browser.press(Key::Enter);
+    wait_until("the drain on the screen", SOON, || show.state("rec-1") == "draining");
+    wait_until("the focus on what takes it back", SOON, || focused(&undrain));
+    show.browser.press(Key::Enter);
+    wait_until("it to take part again", SOON, || show.state("rec-1") == "open");
+}
+
+fn a_client_is_found_and_explained(show: &Show) {
+    show.browser.write("#client", "cam-07");
+    show.browser.press(Key::Enter);
+    let home = &show.homes()["cam-07"];
+    let told = || show.browser.text("#found h2").is_some_and(|text| text == format!("cam-07 is at home at {home}"));
+    wait_until("where it is", SOON, told);
+    wait_until("why", SOON, || show.browser.text("#found table").is_some_and(|text| text.contains("rec-4")));
+    show.browser.write("#client", "-nobody");
+    show.browser.press(Key::Enter);
+    let unknown = || show.browser.text("#found h2").is_some_and(|text| text.contains("has no home"));
+    wait_until("that nobody knows it", SOON, unknown);
+}
+
+fn it_looks_right_by_day_and_by_night_and_narrow(show: &Show) {
+    let ground = "return getComputedStyle(document.body).backgroundColor";
+    let mut seen = BTreeSet::new();
+    for scheme in ["light", "dark"] {
+        show.browser.prefer("prefers-color-scheme", scheme);
+        seen.insert(show.browser.script(ground, &[]).to_string());
+    }
+    assert_eq!(seen.len(), 2, "day and night look the same: {seen:?}");
+    let by_hand: BTreeSet<String> = (0..3)
+        .map(|_| {
+            show.browser.click("#theme");
+            show.browser.script(ground, &[]).to_string()
+        })
+        .collect();
+    assert_eq!(by_hand, seen, "the button chooses between the same two");
+    show.browser.resize(500, 900);
+    let overhang = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+    wait_until("nothing to hang over", SOON, || show.browser.script(overhang, &[]) == json!(0));
+    show.browser.resize(1440, 1000);
+}
+
+/// A tab that has no token reads, and asks for it when something shall be changed.
+fn without_a_token_it_asks_for_one(show: &Show) {
+    let (page, token) = show.url.split_once("#token=").expect("a token");
+    show.browser.script("sessionStorage.clear()", &[]);
+    show.browser.open(page);
+    wait_until("the cards again", SOON, || show.state("rec-2") == "open");
+    show.browser.click(&Show::button("rec-2", "drain"));
+    let asks = || show.browser.script("return document.querySelector('#ask-token').open", &[]) == json!(true);
+    wait_until("the question", SOON, asks);
+    assert_eq!(show.state("rec-2"), "open", "nothing has happened yet");
+    show.browser.write("#token-text", token);
+    show.browser.press(Key::Enter);
+    wait_until("the drain on the screen", SOON, || show.state("rec-2") == "draining");
+    show.browser.click(&Show::button("rec-2", "undrain"));
+    wait_until("it to take part again", SOON, || show.state("rec-2") == "open");
+}
+
+fn lost_contact_is_said(show: &mut Show) {
+    show.demo.signal(Signal::Int);
+    show.demo.wait(SOON);
+    let said = || show.browser.text("#contact").is_some_and(|text| text.starts_with("no contact since"));
+    wait_until("the page to say that it is alone", SOON, said);
+    assert!(!show.homes().is_empty(), "what was seen last is still shown");
+    let ours = |pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("steadfast"));
+    wait_until("nothing to be left of the demo", SOON, || !show.sandbox.running().iter().any(ours));
+}
