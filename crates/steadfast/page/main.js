@@ -14,6 +14,8 @@ import { wire as wireTheme } from "./theme.js";
 const LOOK_MS = 1000;
 const HIDDEN_MS = 10000;
 const FAILED_MS = 5000;
+/** So long after the page's start events are history. */
+const HISTORY_MS = 3000;
 
 const contact = { since: null, failures: 0 };
 let demo = true;
@@ -109,6 +111,9 @@ wireTheme(document.getElementById("theme"));
 wireSearch();
 document.getElementById("token").addEventListener("click", () => askToken().then((given) => given && look()));
 document.addEventListener("visibilitychange", () => !document.hidden && look());
-const line = new EventLine(document.getElementById("events"));
+const events = document.getElementById("events");
+const line = new EventLine(events);
+// What happened before anybody looked is shown, not read out.
+setTimeout(() => events.setAttribute("aria-live", "polite"), HISTORY_MS);
 follow((event) => line.tell(event));
 look();

@@ -3,13 +3,15 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::{Browser, Key, Process, SOON, Sandbox, Signal, wait_for, wait_until};
 
 /// Before a dead recorder is taken for lost its presence is missed for ten seconds; then its cameras come one by one.
 const MOVED_WITHIN: Duration = Duration::from_secs(120);
+/// An order that is not to be seen after so long is given again.
+const CLICK_AGAIN: Duration = Duration::from_secs(10);
 /// Elements with the focus, one after the other, until all must have had it.
 const TABS: usize = 200;
 
@@ -50,6 +52,19 @@ impl Show {
     /// The word on a card's pill.
     fn state(&self, recorder: &str) -> String {
         self.browser.text(&format!("[data-instance={recorder}] .pill")).unwrap_or_default()
+    }
+
+    /// Clicks on a button until what it orders is to be seen: a page that has just grown a line may be missed.
+    #[track_caller]
+    fn order(&self, instance: &str, order: &str, what: &str, done: impl Fn() -> bool) {
+        let mut clicked: Option<Instant> = None;
+        wait_until(what, SOON, || {
+            if !done() && clicked.is_none_or(|at| at.elapsed() > CLICK_AGAIN) {
+                self.browser.try_click(&Show::button(instance, order));
+                clicked = Some(Instant::now());
+            }
+            done()
+        });
     }
 
     /// The button of an instance that gives an order.
@@ -118,8 +133,7 @@ fn a_kill_moves_the_cameras_of_one_recorder(show: &Show, cameras: &usize) {
     let victim = sizes.iter().max_by_key(|(_, size)| **size).map(|(home, _)| (*home).clone()).expect("somebody");
     let mine = show.at(&victim);
 
-    show.browser.click(&Show::button(&victim, "kill"));
-    wait_until("the screen to say it is killed", SOON, || show.state(&victim) == "killed");
+    show.order(&victim, "kill", "the screen to say it is killed", || show.state(&victim) == "killed");
     let away = || show.homes().len() == *cameras && show.at(&victim).is_empty();
     wait_until("its cameras to have another home on the screen", MOVED_WITHIN, away);
     let after = show.homes();
@@ -130,8 +144,7 @@ fn a_kill_moves_the_cameras_of_one_recorder(show: &Show, cameras: &usize) {
     let told = show.browser.text("[data-set=recorder] .note").unwrap_or_default();
     assert!(told.contains(&victim), "the move is told: {told:?}");
 
-    show.browser.click(&Show::button(&victim, "start"));
-    wait_until("it to take part again", SOON, || show.state(&victim) == "open");
+    show.order(&victim, "start", "it to take part again", || show.state(&victim) == "open");
     wait_until("its cameras to be back on the screen", MOVED_WITHIN, || show.at(&victim) == mine);
     show.nobody_is_above_capacity();
 }
@@ -199,15 +212,13 @@ fn without_a_token_it_asks_for_one(show: &Show) {
     show.browser.script("sessionStorage.clear()", &[]);
     show.browser.open(page);
     wait_until("the cards again", SOON, || show.state("rec-2") == "open");
-    show.browser.click(&Show::button("rec-2", "drain"));
     let asks = || show.browser.script("return document.querySelector('#ask-token').open", &[]) == json!(true);
-    wait_until("the question", SOON, asks);
+    show.order("rec-2", "drain", "the question for the token", asks);
     assert_eq!(show.state("rec-2"), "open", "nothing has happened yet");
     show.browser.write("#token-text", token);
     show.browser.press(Key::Enter);
     wait_until("the drain on the screen", SOON, || show.state("rec-2") == "draining");
-    show.browser.click(&Show::button("rec-2", "undrain"));
-    wait_until("it to take part again", SOON, || show.state("rec-2") == "open");
+    show.order("rec-2", "undrain", "it to take part again", || show.state("rec-2") == "open");
 }
 
 fn lost_contact_is_said(show: &mut Show) {

@@ -164,6 +164,11 @@ impl Acts {
         }
     }
 
+    /// Whether anything is done to the recorders without being asked.
+    pub(super) fn are_played(&self) -> bool {
+        self.end.is_some()
+    }
+
     /// Whether there is nothing left to wait for.
     pub(super) fn over(&self, now: Moment) -> bool {
         self.end.is_some_and(|end| now >= end) && self.playing.is_none() && self.next >= ALWAYS

@@ -19,6 +19,7 @@ use super::story::Story;
 use super::tally::{Burst, Tally};
 use crate::admin::view::ClientQuery;
 use crate::admin::{Api, Remote};
+use crate::commands::print::count;
 use crate::exit::Failure;
 use crate::watch::millis;
 
@@ -84,7 +85,9 @@ impl IngestFigures {
     /// The sentence at the end.
     pub(super) fn told(&self) -> String {
         let moved = match (self.moved_clients, self.moved_ms) {
-            (Some(clients), Some(ms)) => format!("{clients} moved when their recorder died, within {ms} ms; "),
+            (Some(clients), Some(ms)) => {
+                format!("{clients} moved when their recorder died, within {} ms; ", count(ms))
+            }
             _ => String::new(),
         };
         let full = (self.highest_fill * 100.0).round();
@@ -96,7 +99,8 @@ impl IngestFigures {
         };
         format!(
             "{} cameras in {} sessions: {moved}no recorder above {full} % of its capacity; two homes at once: {two}; {books}.",
-            self.cameras, self.sessions
+            self.cameras,
+            count(self.sessions)
         )
     }
 }
@@ -145,7 +149,10 @@ impl Ingest {
         api: &impl Api,
         story: &Story,
     ) -> Result<(), Failure> {
-        if let Some(ways) = self.burst.over(now, QUIET) {
+        // What the demo does by itself it tells itself.
+        if let Some(ways) = self.burst.over(now, QUIET)
+            && !self.acts.are_played()
+        {
             story.moved(&ways);
         }
         let (home, all) = (self.tally.at_home(), CAMERAS.len());
