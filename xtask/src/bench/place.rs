@@ -45,8 +45,7 @@ pub(super) fn run(scene: &mut Scene, runs: usize, time: Duration) -> Result<Meas
     let mut restarts_ms = Vec::new();
     let mut first = scene.first_gateway("first")?;
     for _ in 0..RESTARTS {
-        first.server.kill();
-        first = scene.first_gateway("first")?;
+        first = scene.restart(first, "first")?;
         restarts_ms.push(first.answered_after.as_secs_f64() * 1e3);
         eprintln!("restarted: the first client was sent home after {:?}", first.answered_after);
     }
