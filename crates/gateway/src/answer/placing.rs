@@ -100,7 +100,8 @@ fn count(guest: &Guest, placed: &Placed) -> bool {
 /// The home may have been written so lately that this gateway has not heard of it yet.
 async fn in_sight(guest: &Guest, set: &SetHere, homes: Rc<Homes>, entry: &Entry) -> Result<Rc<Homes>, Answered> {
     let until = clock::now() + guest.worker.shared.bounds.connect_within;
-    let mut homes = Some(homes);
+    // It may also have heard of it while the client was being placed.
+    let mut homes = Some(homes).filter(|homes| homes.view.home(entry.home).is_some()).or_else(|| set.homes());
     loop {
         match homes {
             Some(homes) if homes.view.home(entry.home).is_some() => return Ok(homes),
