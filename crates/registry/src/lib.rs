@@ -28,7 +28,7 @@ mod verify;
 pub use clients::{ClientNews, ClientPage};
 pub use error::Error;
 pub use instances::Registration;
-pub use keeper::{evict, keep};
+pub use keeper::keep;
 pub use leases::Leases;
 pub use mirror::{InstanceSeen, LeaseSeen, Mirror, Snapshot};
 pub use placer::{PlaceError, Placed, Placer, PlacerBounds};

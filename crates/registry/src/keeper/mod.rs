@@ -4,7 +4,6 @@
 //! there so that the work is done once.
 
 mod clock;
-mod evict;
 mod expiry;
 mod index;
 mod lease;
@@ -21,8 +20,6 @@ use steadfast_host::shutdown::Shutdown;
 use tokio::task::JoinHandle;
 
 use crate::{Error, Mirror, Placer, PlacerBounds, Registry, SetRecord, keys};
-
-pub use evict::evict;
 
 /// How often the sets of the store are looked through for new ones.
 const SETS_EVERY: Duration = Duration::from_secs(2);

@@ -2,20 +2,18 @@
 //! so. Who cannot be moved is counted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use steadfast_core::InstanceId;
 use steadfast_core::client::ClientKey;
 use steadfast_core::placement::{Reason, Refusal, Tick, Wish};
-use steadfast_core::settings::Presence;
-use steadfast_host::http::{Client, ClientLimits};
+use steadfast_core::settings::{Presence, StickySettings};
 use tokio::task::JoinSet;
 
-use super::{Parts, evict};
+use super::Parts;
 use crate::{EventKind, LedgerState, PlaceError, Placer, Snapshot};
 
-/// Moves at once. An `evict` URL is called no oftener at a time.
+/// Moves at once.
 const AT_ONCE: usize = 64;
 /// Clients read at once while those to be moved are looked for.
 const PAGE: usize = 1_024;
@@ -45,7 +43,6 @@ struct Tally {
 }
 
 pub(super) async fn run(parts: &Parts) {
-    let http = Client::new(ClientLimits::default());
     let mut snapshots = parts.mirror.subscribe();
     // Who was seen draining with clients, and who was said to wait, with what numbers.
     let mut draining = BTreeSet::new();
@@ -60,7 +57,7 @@ pub(super) async fn run(parts: &Parts) {
         let due = due(&snapshot);
         told.retain(|id, _| due.contains(id));
         if !due.is_empty() && (snapshot.tick >= next || due.iter().any(|id| !told.contains_key(id))) {
-            match pass(parts, &http, &due).await {
+            match pass(parts, &due).await {
                 Ok(tallies) => {
                     for (id, tally) in tallies {
                         report(parts, &mut told, id, tally).await;
@@ -109,16 +106,13 @@ fn emptied(draining: &mut BTreeSet<InstanceId>, snapshot: &Snapshot) -> Vec<Inst
 }
 
 /// Tries to move everybody who is charged at one of these.
-async fn pass(
-    parts: &Parts,
-    http: &Client,
-    due: &BTreeSet<InstanceId>,
-) -> Result<BTreeMap<InstanceId, Tally>, crate::Error> {
+async fn pass(parts: &Parts, due: &BTreeSet<InstanceId>) -> Result<BTreeMap<InstanceId, Tally>, crate::Error> {
     let mut tallies: BTreeMap<InstanceId, Tally> = due.iter().map(|id| (id.clone(), Tally::default())).collect();
-    let settings = parts.settings();
-    let url: Option<Arc<str>> = settings.as_ref().and_then(|settings| settings.evict.as_deref()).map(Arc::from);
-    // A gateway that carries a client's connections closes them when it hears of the move.
-    let carried = settings.is_some_and(|settings| settings.presence == Presence::Connection);
+    // A gateway that carries a client's connections closes them when it hears of the move, and the placer asks the
+    // others to leave where the set says how.
+    let makes_leave =
+        |settings: Box<StickySettings>| settings.presence == Presence::Connection || settings.evict.is_some();
+    let certain_to_leave = parts.settings().is_some_and(makes_leave);
     let mut after = None;
     let mut moves = JoinSet::new();
     loop {
@@ -131,8 +125,8 @@ async fn pass(
             if moves.len() >= AT_ONCE {
                 count(&mut tallies, moves.join_next().await);
             }
-            let (placer, http, url) = (parts.placer.clone(), http.clone(), url.clone());
-            moves.spawn(async move { (placement.home, shift(&placer, &http, url.as_deref(), carried, client).await) });
+            let placer = parts.placer.clone();
+            moves.spawn(async move { (placement.home, shift(&placer, certain_to_leave, client).await) });
         }
         after = page.next;
         if after.is_none() {
@@ -159,17 +153,10 @@ fn count(
     }
 }
 
-/// Moves one client, after it was asked to leave where that is needed.
-async fn shift(placer: &Placer, http: &Client, url: Option<&str>, carried: bool, client: ClientKey) -> Outcome {
-    let wish = |certain_to_leave| Wish::Move { to: None, reason: Reason::Drained, certain_to_leave };
-    let mut answer = placer.ask(client.clone(), wish(carried)).await;
-    if let (Err(PlaceError::Refused(Refusal::Connected { .. })), Some(url)) = (&answer, url) {
-        match evict(http, url, &client).await {
-            Ok(()) => answer = placer.ask(client, wish(true)).await,
-            Err(why) => tracing::warn!(%client, why, "a client could not be made to leave"),
-        }
-    }
-    match answer {
+/// Moves one client.
+async fn shift(placer: &Placer, certain_to_leave: bool, client: ClientKey) -> Outcome {
+    let wish = Wish::Move { to: None, reason: Reason::Drained, certain_to_leave };
+    match placer.ask(client, wish).await {
         Ok(_) | Err(PlaceError::Refused(Refusal::NoClient)) => Outcome::Moved,
         Err(PlaceError::Refused(Refusal::Connected { .. })) => Outcome::Connected,
         Err(PlaceError::Refused(_)) => Outcome::NoRoom,

@@ -10,6 +10,7 @@ use steadfast_core::{Endpoint, Incarnation, InstanceId, Span};
 use steadfast_store::{Batch, Expect, Memory, Write};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::*;
 use crate::{EventKind, InstanceRecord, LedgerState, Placed, keys};
@@ -165,24 +166,36 @@ async fn at_a_drains_deadline_those_at_home_there_are_moved_and_then_it_is_said_
     ground.agrees().await;
 }
 
-/// An application that is asked to send clients away: it does, or not.
-async fn application(status: &'static str) -> (String, Arc<AtomicUsize>, Task) {
+/// How often an application was asked to send `cam-0` away.
+struct Asked(watch::Receiver<usize>);
+
+impl Asked {
+    async fn until(&self, count: usize) {
+        let mut asked = self.0.clone();
+        tokio::time::timeout(SOON, asked.wait_for(|asked| *asked >= count)).await.unwrap().unwrap();
+    }
+}
+
+/// An application that sends clients away, at the second time of asking.
+async fn application() -> (String, Asked, Task) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/leave/{{client}}", listener.local_addr().unwrap());
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = asked.clone();
+    let (count, asked) = watch::channel(0);
     let task = Task(tokio::spawn(async move {
+        let mut refused = false;
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut head = vec![0; 4_096];
             let read = stream.read(&mut head).await.unwrap_or(0);
-            if head[..read].starts_with(b"POST /leave/cam-0 ") {
-                count.fetch_add(1, Ordering::SeqCst);
-            }
+            assert!(head[..read].starts_with(b"POST /leave/cam-0 "), "{}", String::from_utf8_lossy(&head[..read]));
+            let status = if refused { "204 No Content" } else { "503 Service Unavailable" };
             let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
             drop(stream.write_all(answer.as_bytes()).await);
+            if std::mem::replace(&mut refused, true) {
+                count.send_modify(|asked| *asked += 1);
+            }
         }
     }));
-    (url, asked, task)
+    (url, Asked(asked), task)
 }
 
 /// A client that is connected at `rec-1`, which is past the deadline of its drain.
@@ -203,16 +216,15 @@ async fn a_connected_client_is_moved_only_if_it_can_be_made_to_leave() {
     nobody.until_event("that it waits", waits).await;
     assert_eq!(nobody.client("cam-0").await.unwrap().home, id("rec-1"));
 
-    let (url, asked, _application) = application("503 Service Unavailable").await;
-    let (refusing, _working) = connected(Some(url)).await;
-    refusing.until_event("that it waits", waits).await;
-    assert_eq!(refusing.client("cam-0").await.unwrap().home, id("rec-1"));
-    assert!(asked.load(Ordering::SeqCst) > 0);
-
-    let (url, _, _application) = application("204 No Content").await;
+    let (url, asked, _application) = application().await;
     let (obeying, _working) = connected(Some(url)).await;
     obeying.until("it move", "cam-0", |found| found.is_some_and(|one| one.home == id("rec-2"))).await;
     obeying.agrees().await;
+    asked.until(1).await;
+    // Where nobody runs a placer the same holds: it is connected again, and forgotten.
+    obeying.ask("cam-0", Wish::Report { at: id("rec-2"), weight: None }).await;
+    obeying.ask("cam-0", Wish::Forget).await;
+    asked.until(2).await;
 }
 
 #[tokio::test]

@@ -3,10 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use steadfast_core::client::ClientKey;
-use steadfast_core::placement::{self, Decision, Note, Placement, Reason, Refusal, Wish, decide};
+use steadfast_core::placement::{self, Decision, Note, Phase, Placement, Reason, Refusal, Wish, decide};
+use steadfast_core::settings::Presence;
 use steadfast_core::{InstanceId, Nonce, SetName};
 use steadfast_store::{Change, Expect, Limits, Revision, Write};
 
+use super::evict::Leaver;
 use super::queue::Pending;
 use super::sheet::Sheet;
 use crate::records::{ClientRecord, Extras};
@@ -59,6 +61,8 @@ pub(super) struct Plan {
     /// The versions of the ledgers it was planned from.
     pub(super) believed: HashMap<InstanceId, Revision>,
     pub(super) events: Vec<EventKind>,
+    /// Those who were connected at a home that is not theirs any more.
+    pub(super) leavers: Vec<Leaver>,
 }
 
 /// What the plan's preconditions are, besides those of what it writes.
@@ -77,6 +81,7 @@ struct Planner<'a, 'b> {
     clients: HashMap<ClientKey, Entry>,
     judged: Judged,
     events: Vec<EventKind>,
+    leavers: Vec<Leaver>,
 }
 
 /// Decides every ask. `believe` says what is believed of a client; `at` is the time, for people.
@@ -89,7 +94,8 @@ pub(super) fn plan(
     believe: impl Fn(&ClientKey) -> Belief,
 ) -> Plan {
     let clients = HashMap::with_capacity(asks.len());
-    let mut planner = Planner { set, sheet, clients, judged: Judged::default(), events: Vec::new() };
+    let mut planner =
+        Planner { set, sheet, clients, judged: Judged::default(), events: Vec::new(), leavers: Vec::new() };
     let (mut decided, mut put_off) = (Vec::with_capacity(asks.len()), Vec::new());
     for mut pending in asks {
         at.clone_into(&mut pending.ask.at);
@@ -118,6 +124,8 @@ impl Planner<'_, '_> {
         }
         let entry = self.clients.get_mut(client)?;
         if doubt.as_ref().is_some_and(|attempted| !entry.changed && *attempted == entry.after) {
+            // Whether it was connected is not known any more: to be asked to leave once too often does little harm.
+            self.ask_to_leave(client, &ask.wish);
             return Some(Verdict::Changed);
         }
         Some(match decide(self.sheet.books(), client, entry.after.as_ref(), ask) {
@@ -137,7 +145,12 @@ impl Planner<'_, '_> {
             return Verdict::Unusable(error.to_string());
         }
         let Some(entry) = self.clients.get_mut(client) else { unreachable!("it was entered just before") };
-        let from = entry.after.as_ref().map(|placement| placement.home.clone());
+        let books = self.sheet.books();
+        let connected = |placement: &&Placement| placement.phase == Phase::Active && books.tick < placement.until;
+        let home = |placement: &Placement| placement.home.clone();
+        let was_connected_at = entry.after.as_ref().filter(connected).map(home);
+        let leaves = was_connected_at.is_some() && was_connected_at != change.client.as_ref().map(home);
+        let from = entry.after.as_ref().map(home);
         for (id, ledger) in change.ledgers {
             let there = self.sheet.change(&id, ledger);
             debug_assert!(there, "a decision changes ledgers it was shown");
@@ -148,7 +161,20 @@ impl Planner<'_, '_> {
         self.events.extend(ordered(client, wish, from, change.client.as_ref()));
         entry.after = change.client;
         entry.changed = true;
+        if leaves {
+            self.ask_to_leave(client, wish);
+        }
         Verdict::Changed
+    }
+
+    /// A client that somebody else moved or had forgotten is asked to leave, where the set says how. One that came by
+    /// itself is told its new home already.
+    fn ask_to_leave(&mut self, client: &ClientKey, wish: &Wish) {
+        let settings = self.sheet.books().settings;
+        let by_others = matches!(wish, Wish::Move { .. } | Wish::Forget) && settings.presence != Presence::Request;
+        if let Some(url) = settings.evict.as_deref().filter(|_| by_others) {
+            self.leavers.push((url.into(), client.clone()));
+        }
     }
 
     fn finish(mut self, asks: Vec<(Pending, Verdict)>, put_off: Vec<Pending>, limits: Limits) -> Plan {
@@ -170,7 +196,17 @@ impl Planner<'_, '_> {
         }
         let (ledgers, more) = self.judged.changes(self.set, self.sheet, nonce);
         changes.extend(more);
-        Plan { changes, nonce, asks, put_off, clients: self.clients, ledgers, believed, events: self.events }
+        Plan {
+            changes,
+            nonce,
+            asks,
+            put_off,
+            clients: self.clients,
+            ledgers,
+            believed,
+            events: self.events,
+            leavers: self.leavers,
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! they were judged by: whatever is answered was true of the store when it was answered.
 
 mod attempt;
+mod evict;
 mod known;
 mod notes;
 mod queue;
@@ -24,10 +25,12 @@ use steadfast_core::placement::{Books, Explanation, Placement, Refusal, Wish};
 use steadfast_core::settings::SetSettings;
 use steadfast_core::{InstanceId, Weight};
 use steadfast_host::clock;
+use steadfast_host::http::{Client, ClientLimits};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::{Error, Mirror, Registry, Snapshot, Stored};
 
+use evict::Evictions;
 use notes::Notes;
 use queue::{Pending, Queue};
 use settle::Desk;
@@ -90,13 +93,14 @@ impl Placer {
         let suspended = Suspended::default();
         let beats = registry.follow_beats(&set);
         let sight = Sight::Following { mirror, beats, suspended: suspended.clone() };
-        let mut notes = Notes::start(registry, &set, by);
+        let (mut notes, evictions) = (Notes::start(registry, &set, by), Evictions::start());
         let mut desk = Desk::new(registry.clone(), set, sight);
         let mut queue = Queue::new(incoming);
         tokio::spawn(async move {
             while let Some(asks) = queue.gather(desk.batch()).await {
                 queue.give_back(desk.carry(asks).await);
                 notes.say(std::mem::take(&mut desk.events));
+                evictions.ask(std::mem::take(&mut desk.leavers));
             }
         });
         let places = Arc::new(Semaphore::new(bounds.waiting.min(Semaphore::MAX_PERMITS)));
@@ -147,6 +151,9 @@ impl Registry {
         }
         for event in std::mem::take(&mut desk.events) {
             self.note(set, event, by).await;
+        }
+        for (url, client) in std::mem::take(&mut desk.leavers) {
+            evict::send_away(&Client::new(ClientLimits::default()), &url, &client).await;
         }
         answer.try_recv().unwrap_or_else(|_| Err(PlaceError::Unavailable("it was not answered".to_owned())))
     }

@@ -21,6 +21,7 @@ use steadfast_host::{clock, random};
 use steadfast_store::{self as store, Batch, Cursor, Key, Limits, Named, Revision};
 
 use super::attempt::{Belief, Entry, Plan, Verdict, plan};
+use super::evict::Leaver;
 use super::known::Known;
 use super::queue::{Pending, left};
 use super::sheet::{Answered, Own, Sheet};
@@ -52,6 +53,8 @@ pub(super) struct Desk {
     batch: usize,
     /// What people should hear of.
     pub(super) events: Vec<EventKind>,
+    /// Who should be asked to leave.
+    pub(super) leavers: Vec<Leaver>,
 }
 
 /// What the conflicts of one batch showed of its clients.
@@ -60,7 +63,8 @@ type Learnt = HashMap<ClientKey, Belief>;
 impl Desk {
     pub(super) fn new(registry: Registry, set: SetName, sight: Sight) -> Desk {
         let batch = registry.store.limits().operations;
-        Desk { registry, set, sight, own: Own::new(), known: Known::default(), history: 0, batch, events: Vec::new() }
+        let (own, known) = (Own::new(), Known::default());
+        Desk { registry, set, sight, own, known, history: 0, batch, events: Vec::new(), leavers: Vec::new() }
     }
 
     /// How many asks the next batch takes.
@@ -223,6 +227,7 @@ impl Desk {
             }
         }
         self.events.extend(plan.events);
+        self.leavers.extend(plan.leavers);
         plan.put_off
     }
 

@@ -2,7 +2,7 @@
 
 use steadfast_core::SetName;
 use steadfast_core::client::ClientKey;
-use steadfast_core::placement::{Phase, Reason, Refusal, Wish};
+use steadfast_core::placement::{Reason, Refusal, Wish};
 use steadfast_core::settings::{Presence, SetSettings, StickySettings};
 use steadfast_host::http::StatusCode;
 use steadfast_host::problem::Problem;
@@ -124,47 +124,23 @@ impl Service {
     ) -> Result<PlacedView, Problem> {
         let (snapshot, settings) = self.sticky(set).await?;
         let to = order.to.as_ref().map(|id| id.0.clone());
-        let wish = |certain_to_leave| Wish::Move { to: to.clone(), reason: Reason::MovedByOperator, certain_to_leave };
-        // A gateway that carries its connections closes them when it hears of the move; else it is asked to leave.
-        let carried = settings.presence == Presence::Connection;
-        let placed = match self.ask(set, client, wish(carried)).await {
-            Err(problem) if problem.reason == CONNECTED && settings.evict.is_some() => {
-                self.send_away(&settings, set, client).await?;
-                self.ask(set, client, wish(true)).await?
-            }
-            other => other?,
-        };
+        // A gateway that carries its connections closes them when it hears of the move; where the set says how, its
+        // application is asked to send it away.
+        let certain_to_leave = settings.presence == Presence::Connection || settings.evict.is_some();
+        let wish = Wish::Move { to, reason: Reason::MovedByOperator, certain_to_leave };
+        let placed = self.ask(set, client, wish).await?;
         self.placed_view(set, client, &snapshot, placed)
     }
 
     /// Forgets a client. One that is not there is forgotten already.
     pub(super) async fn forget_client(&self, set: &SetName, client: &ClientKey) -> Result<ForgottenView, Problem> {
-        let (_, settings) = self.sticky(set).await?;
-        self.send_away(&settings, set, client).await?;
+        self.sticky(set).await?;
         let changed = match self.ask(set, client, Wish::Forget).await {
             Ok(placed) => placed.wrote,
             Err(problem) if problem.reason == "no-client" => false,
             Err(problem) => return Err(problem),
         };
         Ok(ForgottenView { set: Text(set.clone()), client: Text(client.clone()), changed })
-    }
-
-    /// Has a client that may be connected leave its home, where the set's application knows how.
-    async fn send_away(&self, settings: &StickySettings, set: &SetName, client: &ClientKey) -> Result<(), Problem> {
-        let Some(url) = settings.evict.as_deref().filter(|_| settings.presence != Presence::Request) else {
-            return Ok(());
-        };
-        let known = match self.registry.client(set, client).await {
-            Ok(known) => known,
-            Err(error) => return Err(self.problem(error).await),
-        };
-        if known.is_none_or(|stored| stored.record.phase != Phase::Active) {
-            return Ok(());
-        }
-        steadfast_registry::evict(&self.probes, url, client).await.map_err(|why| {
-            let detail = format!("{client} may be connected, and could not be made to leave: {why}");
-            Problem::new(StatusCode::CONFLICT, CONNECTED, detail)
-        })
     }
 
     async fn ask(&self, set: &SetName, client: &ClientKey, wish: Wish) -> Result<Placed, Problem> {

@@ -1,6 +1,7 @@
 //! Clients, drains and their findings, over books in memory.
 
 use steadfast_core::client::Sources;
+use steadfast_core::placement::Phase;
 use steadfast_core::settings::{Sticky, StickySettings};
 use steadfast_core::{Endpoint, Host, Incarnation, InstanceId, Weight};
 use steadfast_registry::{InstanceRecord, LedgerState, Registration, Registry};
