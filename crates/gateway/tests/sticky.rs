@@ -250,6 +250,29 @@ fn a_lost_home_s_clients_are_moved_as_they_come_or_wait() {
 }
 
 #[test]
+fn a_client_goes_back_to_the_home_it_had_lost_where_the_set_wants_that() {
+    let (one, two) = (Member::named("web-1"), Member::named("web-2"));
+    let town = Town::new(|set| set.return_home = ReturnHome::Always, &[(&one, 10)]);
+    let gateway = town.gateway(Answer::Redirect);
+    let first = home(&gateway, "cam-1");
+    town.register(&two, 10);
+    town.set_state(&one, LedgerState::Gone);
+    until("it has another home", || home(&gateway, "cam-1") != first);
+    let second = home(&gateway, "cam-1");
+    for how in [Fault::Refuse, Fault::Hang] {
+        town.store.always(how);
+        assert_eq!(home(&gateway, "cam-1"), second, "it is charged there, and nobody can be asked: {how:?}");
+        town.store.heal();
+    }
+    town.set_state(&one, LedgerState::Open);
+    until("it is home again", || home(&gateway, "cam-1") == first);
+    assert_eq!((town.charged(&one), town.charged(&two)), (1, 0));
+    let misses = gateway.totals().misses;
+    assert_eq!(home(&gateway, "cam-1"), first);
+    assert_eq!(gateway.totals().misses, misses, "at home nobody is asked any more");
+}
+
+#[test]
 fn a_drained_home_keeps_its_clients_and_gets_no_new_ones() {
     let (one, two) = (Member::named("web-1"), Member::named("web-2"));
     let town = Town::new(|set| set.return_home = ReturnHome::Never, &[(&one, 10)]);

@@ -123,6 +123,8 @@ async fn who_may_not_is_told_why() {
         ((403, "cross-site"), Method::POST, drain, vec![BEARER, JSON, ("origin", "http://evil.example")]),
         ((403, "cross-site"), Method::GET, "/metrics", vec![("sec-fetch-site", "cross-site")]),
         ((404, "not-found"), Method::GET, "/nothing", vec![]),
+        ((404, "not-found"), Method::GET, "/demo/v1", vec![]),
+        ((401, "token-needed"), Method::POST, "/demo/v1/instances/web/web-1/kill", vec![JSON]),
         ((404, "no-set"), Method::GET, "/api/v1/sets/nobody", vec![]),
         ((400, "bad-name"), Method::GET, "/api/v1/sets/No%20Body", vec![]),
         ((405, "method-not-allowed"), Method::GET, "/api/v1/sets/web/switchover", vec![]),

@@ -154,3 +154,6 @@ fn settle(cameras: &Mutex<HashMap<String, Camera>>, camera: &str, told: &Method)
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
