@@ -131,3 +131,16 @@ fn watch_shows_who_answers_and_every_change() {
     watch.signal(Signal::Int);
     watch.wait(SOON);
 }
+
+#[test]
+fn the_files_of_the_readme_are_fine() {
+    let sandbox = Sandbox::new("readme-files");
+    let readme = include_str!("../../../README.md");
+    let blocks: Vec<&str> = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 4, "{} files were found", blocks.len());
+    for block in blocks {
+        sandbox.write("file.toml", block);
+        let ended = sandbox.run(&mut sandbox.steadfast(["check", "file.toml"]));
+        assert_eq!(ended.code(), 0, "{block}\n{ended:?}");
+    }
+}

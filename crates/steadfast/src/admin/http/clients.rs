@@ -14,10 +14,10 @@ use crate::admin::view::{ClientQuery, ExplainQuery};
 use crate::admin::{Api, Service};
 
 pub(super) async fn list(service: &Service, set: &SetName, request: &Request) -> Result<Response, Problem> {
-    let mut asked = ClientQuery::default();
+    let mut asked = ClientQuery { after: key_in_query(request, "after")?, ..ClientQuery::default() };
     for (name, value) in request.query_pairs() {
         match name.as_str() {
-            "after" => asked.after = key_in_query(request, "after")?,
+            "after" => {}
             "limit" => asked.limit = Some(value_of("limit", &value)?),
             "home" => asked.home = Some(value_of("home", &value)?),
             "phase" => asked.phase = Some(value_of("phase", &value)?),
