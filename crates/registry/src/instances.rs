@@ -155,8 +155,8 @@ pub(crate) fn parse_id(id: &str) -> Result<InstanceId, Error> {
 impl LedgerRecord {
     /// With this capacity. A lower one moves nobody, it admits nobody.
     fn of_capacity(self, capacity: Weight) -> LedgerRecord {
-        let lowered = self.charged_milli > capacity.as_milli() && (self.lowered || capacity < self.capacity.0);
-        LedgerRecord { capacity: Text(capacity), lowered, ..self }
+        let excused = self.charged_milli > capacity.as_milli() && (self.excused || capacity < self.capacity.0);
+        LedgerRecord { capacity: Text(capacity), excused, ..self }
     }
 
     /// A ledger for one life of an instance.
@@ -166,7 +166,7 @@ impl LedgerRecord {
             incarnation,
             state,
             capacity: Text(Weight::ZERO),
-            lowered: false,
+            excused: false,
             charged_milli: 0,
             clients: 0,
             lost_at: None,

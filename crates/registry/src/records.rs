@@ -164,9 +164,10 @@ pub struct LedgerRecord {
     /// What it can carry (sticky sets).
     #[serde(default, skip_serializing_if = "is_default")]
     pub capacity: Text<Weight>,
-    /// It was charged more than this when it came to be this: that moves nobody, and is no fault.
+    /// It is charged more than this, and that is no fault: this was lowered, which moves nobody, or a client had to be
+    /// charged although there was no room.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub lowered: bool,
+    pub excused: bool,
     /// What its charged clients weigh together, in thousandths.
     #[serde(default, skip_serializing_if = "is_default")]
     pub charged_milli: u64,
@@ -210,10 +211,10 @@ impl LedgerRecord {
 
     /// This record with the clients that a decision gives it, written by the batch `nonce`. What else it says of the
     /// instance is nothing that a client changes.
-    pub(crate) fn with_clients(&self, decided: &Ledger, nonce: Nonce) -> LedgerRecord {
+    pub(crate) fn with_clients(&self, decided: &Ledger, overflowed: bool, nonce: Nonce) -> LedgerRecord {
         let Ledger { charged_milli, clients, .. } = *decided;
-        let lowered = self.lowered && charged_milli > self.capacity.0.as_milli();
-        LedgerRecord { charged_milli, clients, lowered, nonce: Some(Text(nonce)), ..self.clone() }
+        let excused = (self.excused || overflowed) && charged_milli > self.capacity.0.as_milli();
+        LedgerRecord { charged_milli, clients, excused, nonce: Some(Text(nonce)), ..self.clone() }
     }
 }
 

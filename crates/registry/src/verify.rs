@@ -49,7 +49,7 @@ pub enum Fault {
         /// How many there are.
         clients: u64,
     },
-    /// An instance is charged above its capacity, though the set does not overflow and the capacity was not lowered.
+    /// An instance is charged above its capacity, though the set does not overflow and nothing excuses it.
     #[error("{instance} is charged {charged_milli}/1000 of a capacity of {capacity_milli}/1000")]
     Overfull {
         /// Which.
@@ -279,7 +279,7 @@ fn check(instance: &InstanceId, ledger: &LedgerRecord, sum: Sum, overflows: bool
     if ledger.clients != sum.clients {
         faults.push(Fault::Count { instance: instance.clone(), ledger: ledger.clients, clients: sum.clients });
     }
-    if charged > capacity && !overflows && !ledger.lowered {
+    if charged > capacity && !overflows && !ledger.excused {
         let instance = instance.clone();
         faults.push(Fault::Overfull { instance, charged_milli: charged, capacity_milli: capacity });
     }

@@ -69,6 +69,14 @@ pub enum Wish {
         /// What it weighs, if that is known.
         weight: Option<Weight>,
     },
+    /// A client was sent to its home while the books could not be asked, idle as it was: it is charged there now, even
+    /// above the capacity, since it may be there already. One that has become another's, or nobody's, is left alone.
+    Served {
+        /// Which home it was sent to.
+        at: InstanceId,
+        /// What it said it weighs.
+        weight: Option<Weight>,
+    },
     /// A client's last connection that the asker saw closed: it stays charged for `idle_after` from now. Whoever still
     /// carries another one of it refreshes it in time.
     Leave {

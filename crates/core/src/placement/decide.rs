@@ -26,7 +26,8 @@ pub fn decide(books: Books<'_>, client: &ClientKey, known: Option<&Placement>, a
         (Wish::Report { at, weight }, Some(known)) => desk.report(known, at, *weight)?,
         (Wish::Place { to, weight, labels }, None) => desk.place(to.as_ref(), *weight, labels)?,
         (Wish::Place { .. }, Some(_)) => Next::Stays,
-        (Wish::Leave { .. } | Wish::Expire, None) => Next::Stays,
+        (Wish::Served { .. } | Wish::Leave { .. } | Wish::Expire, None) => Next::Stays,
+        (Wish::Served { at, weight }, Some(known)) => desk.served(known, at, *weight),
         (Wish::Leave { at }, Some(known)) => desk.leave(known, at),
         (Wish::Expire, Some(known)) => desk.expire(known),
         (Wish::Move { .. } | Wish::Forget, None) => return Err(Refusal::NoClient),
@@ -148,6 +149,18 @@ impl<'a> Desk<'a> {
             HomeFull::Overflow => Ok(self.come_back(arrival, alloc::vec![Note::Overflow { home: at.clone() }])),
             HomeFull::Move | HomeFull::Refuse => Err(Refusal::HomeFull { home: at.clone() }),
         }
+    }
+
+    /// It was sent there in good faith, so there is nothing to refuse.
+    fn served(&self, known: &Placement, at: &InstanceId, said: Option<Weight>) -> Next {
+        let Some(member) = self.books.members.get(at).filter(|_| known.home == *at) else { return Next::Stays };
+        let (declared, labels) = terms(self.settings(), Some(known), said, &Labels::new());
+        let arrival = Arrival { known, declared, labels, sight: self.sight(false) };
+        if known.phase.is_charged() {
+            return self.stay(arrival, Some(&member.ledger));
+        }
+        let overflow = (!fits(&member.ledger, declared)).then(|| Note::Overflow { home: at.clone() });
+        self.come_back(arrival, overflow.into_iter().collect())
     }
 
     /// A reservation whose client left was used: it ends as one that was claimed does.

@@ -162,7 +162,8 @@ impl Case {
         let weight = random.percent(60).then(|| self.any_weight(random));
         match random.between(0, 99) {
             0..40 => Wish::Arrive { weight, labels: any_labels(random), present: random.percent(50) },
-            40..55 => Wish::Report { at: at(random), weight },
+            40..50 => Wish::Report { at: at(random), weight },
+            50..55 => Wish::Served { at: at(random), weight },
             55..60 => Wish::Leave { at: at(random) },
             60..65 => Wish::Place { to: random.percent(50).then(|| at(random)), weight, labels: any_labels(random) },
             65..75 => Wish::Move {

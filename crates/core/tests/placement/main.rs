@@ -163,7 +163,10 @@ fn whatever_is_asked_the_books_stay_right() {
                     let above = ledger.charged_milli > ledger.capacity.as_milli();
                     assert!(!raised || !above || overflow, "seed {seed}: {wish:?} overfills {name}: {ledger:?}");
                 }
-                if matches!(wish, Wish::Arrive { .. } | Wish::Report { .. } | Wish::Leave { .. }) {
+                let settles = |wish: &Wish| {
+                    matches!(wish, Wish::Arrive { .. } | Wish::Report { .. } | Wish::Served { .. } | Wish::Leave { .. })
+                };
+                if settles(&wish) {
                     assert_eq!(case.ask(index, wish.clone()), Ok(Decision::Keep), "seed {seed}: {wish:?} again");
                 }
             } else {

@@ -146,7 +146,7 @@ fn without_store(
         && let Some(home) = view.home(entry.home)
     {
         // Where it was sent is where it is to be charged: it must not be moved by being written late.
-        let wish = Wish::Report { at: home.target.instance.clone(), weight: asked.weight };
+        let wish = Wish::Served { at: home.target.instance.clone(), weight: asked.weight };
         let errand = Errand { hash: asked.hash, client: asked.key.to_key(), wish, keep: true };
         if view.errands.try_send(errand).is_err() {
             view.clients.failed(asked.hash);

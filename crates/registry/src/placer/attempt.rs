@@ -73,6 +73,8 @@ struct Judged {
     /// Ledgers that must not be there.
     absent: BTreeSet<InstanceId>,
     written: BTreeSet<InstanceId>,
+    /// Those that somebody had to be charged to although there was no room.
+    overflowed: BTreeSet<InstanceId>,
 }
 
 struct Planner<'a, 'b> {
@@ -157,7 +159,12 @@ impl Planner<'_, '_> {
             self.judged.written.insert(id);
         }
         self.judged.absent.extend(change.absent);
-        self.events.extend(change.notes.into_iter().map(|note| noted(client, note)));
+        for note in change.notes {
+            if let Note::Overflow { home } = &note {
+                self.judged.overflowed.insert(home.clone());
+            }
+            self.events.push(noted(client, note));
+        }
         self.events.extend(ordered(client, wish, from, change.client.as_ref()));
         entry.after = change.client;
         entry.changed = true;
@@ -239,7 +246,7 @@ impl Judged {
             let key = keys::ledger(set, id);
             let Some((decided, stored)) = sheet.ledger(id) else { continue };
             if self.written.contains(id) {
-                let record = stored.record.with_clients(decided, nonce);
+                let record = stored.record.with_clients(decided, self.overflowed.contains(id), nonce);
                 changes.push(put(&key, Some(version), &record));
                 written.push((id.clone(), record));
             } else if self.every_ledger || self.ledgers.contains(id) {

@@ -9,6 +9,21 @@ fn labelled(pairs: &[(&str, &str)]) -> Wish {
     Wish::Arrive { weight: Some(units(1)), labels: labels(pairs), present: false }
 }
 
+/// The table of what is answered while the store is away: it may exceed, and an event says so.
+#[test]
+fn one_that_was_sent_home_unasked_is_charged_there_even_above_the_capacity() {
+    let mut set = Set::new(&[("a", 10, 0)], |_| {});
+    set.ask(arrive(Some(8))).expect("has room");
+    set.tick = set.client().until;
+    set.ask(Wish::Expire).expect("it is over");
+    set.at("a").ledger.charged_milli = 5_000;
+    set.ask(Wish::Served { at: id("b"), weight: None }).expect("is never refused");
+    assert_eq!(set.client().phase, Phase::Idle, "it is not at home there");
+    set.ask(Wish::Served { at: id("a"), weight: None }).expect("is never refused");
+    assert_eq!((set.client().phase, set.charged("a")), (Phase::Active, 13));
+    assert_eq!(set.notes, [Note::Overflow { home: id("a") }]);
+}
+
 #[test]
 fn a_new_client_is_placed_where_it_leaves_most_room() {
     let mut set = Set::new(&[("a", 10, 4), ("b", 100, 50), ("c", 10, 5)], |_| {});
