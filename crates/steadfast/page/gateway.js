@@ -5,7 +5,9 @@ import { count, el, keyed, mark, say } from "./dom.js";
 /** Always shown; the others once there is something to count. */
 const ALWAYS = new Set(["connections", "requests", "answered", "failed"]);
 /** Not zero: somebody should know. */
-const BAD = new Set(["failed", "leader_lost", "no_leader", "overloaded", "timeouts", "cut", "errands_dropped"]);
+const BAD = new Set(["failed", "leader_lost", "no_leader", "overloaded", "timeouts", "cut"]);
+/** What the names of refusals begin with. */
+const REFUSED = "refused: ";
 
 let last = null;
 
@@ -18,10 +20,17 @@ export function show(gateway) {
   last = { at: now, requests: gateway.totals.requests };
   const busy = rate === null || rate < 0 ? "" : ` · ${count(Math.round(rate))} requests a second`;
   say(document.getElementById("listeners"), gateway.listeners.join(", ") + busy);
-  const counters = Object.entries(gateway.totals).filter(([name, value]) => ALWAYS.has(name) || value > 0);
+  const counters = flat(gateway.totals).filter(([name, value]) => ALWAYS.has(name) || value > 0);
   const make = ([name]) => el("div", {}, el("dt", { text: name.replaceAll("_", " ") }), el("dd"));
   keyed(document.getElementById("counters"), counters, ([name]) => name, make, (child, [name, value]) => {
     say(child.lastElementChild, count(value));
-    mark(child, "data-mood", BAD.has(name) && value > 0 ? "warn" : null);
+    mark(child, "data-mood", (BAD.has(name) || name.startsWith(REFUSED)) && value > 0 ? "warn" : null);
   });
+}
+
+/** All counters in one row: the gateway's own, those of clients, and the refusals by their reason. */
+function flat({ clients = {}, ...own }) {
+  const { refused = {}, ...ofClients } = clients;
+  const refusals = Object.entries(refused).map(([reason, number]) => [`${REFUSED}${reason.replaceAll("-", " ")}`, number]);
+  return [...Object.entries(own), ...Object.entries(ofClients), ...refusals];
 }

@@ -117,6 +117,8 @@ fn everybody_comes_home(show: &Show) -> usize {
     show.nobody_is_above_capacity();
     let leads = || show.browser.text("[data-set=web] .summary").is_some_and(|text| text.contains(" leads"));
     wait_until("a leader on the screen", SOON, leads);
+    let counts = || show.browser.text("#counters").is_some_and(|text| text.contains("redirected"));
+    wait_until("the redirects among the counters", SOON, counts);
     figures.1
 }
 
