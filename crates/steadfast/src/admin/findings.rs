@@ -3,8 +3,8 @@
 mod single;
 mod sticky;
 
-use steadfast_core::SetName;
 use steadfast_core::settings::SetSettings;
+use steadfast_core::{Moment, SetName};
 use steadfast_registry::{LedgerState, Snapshot, Text};
 
 use super::view::{InstanceView, SetView, Warning};
@@ -13,8 +13,8 @@ use crate::config::listed;
 /// Makes a warning about one set: its reason, what is the matter, and what to do.
 type Warn<'w> = dyn Fn(&str, String, &str) -> Warning + 'w;
 
-/// The warnings about one set, the gravest first.
-pub(super) fn of_set(snapshot: &Snapshot, view: &SetView) -> Vec<Warning> {
+/// The warnings about one set, which is followed since then, the gravest first.
+pub(super) fn of_set(snapshot: &Snapshot, followed_since: Moment, view: &SetView) -> Vec<Warning> {
     let mut found = Vec::new();
     let warn = |reason: &str, detail: String, advice: &str| Warning {
         reason: reason.to_owned(),
@@ -36,7 +36,9 @@ pub(super) fn of_set(snapshot: &Snapshot, view: &SetView) -> Vec<Warning> {
         found.push(warn("record-unusable", detail, "use the version of Steadfast that wrote it, or mend it by hand"));
     }
     match &snapshot.settings {
-        Some(SetSettings::Sticky(settings)) => found.extend(sticky::of_set(snapshot, settings, view, &warn)),
+        Some(SetSettings::Sticky(settings)) => {
+            found.extend(sticky::of_set(snapshot, followed_since, settings, view, &warn))
+        }
         _ => found.extend(single::of_set(set, view, &warn)),
     }
     found

@@ -12,7 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use steadfast_core::client::ClientKey;
 use steadfast_core::settings::SetSettings;
-use steadfast_core::{InstanceId, SetName};
+use steadfast_core::{InstanceId, Moment, SetName};
+use steadfast_host::clock;
 use steadfast_host::http::{Client, StatusCode};
 use steadfast_host::problem::Problem;
 use steadfast_registry::{Error, EventKind, Mirror, Placer, PlacerBounds, Registry, Snapshot, Text};
@@ -45,6 +46,8 @@ pub struct Service {
 /// A set that is followed.
 struct Followed {
     mirror: Arc<Mirror>,
+    /// Since when.
+    since: Moment,
     /// Carries out what operators want of its clients; begun with the first.
     placer: OnceLock<Placer>,
 }
@@ -97,7 +100,7 @@ impl Service {
         let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
         let begin = || {
             let mirror = Arc::new(Mirror::follow(&self.registry, set));
-            Arc::new(Followed { mirror, placer: OnceLock::new() })
+            Arc::new(Followed { mirror, since: clock::now(), placer: OnceLock::new() })
         };
         followed.entry(set.clone()).or_insert_with(begin).clone()
     }
@@ -206,7 +209,7 @@ impl Service {
         for name in self.names().await? {
             let Some(snapshot) = self.look(&name).await? else { continue };
             let view = self.view(&snapshot).await;
-            warnings.extend(findings::of_set(&snapshot, &view));
+            warnings.extend(findings::of_set(&snapshot, self.followed(&name).since, &view));
             views.push(view);
         }
         Ok((views, warnings))

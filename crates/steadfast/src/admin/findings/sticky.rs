@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use steadfast_core::SetName;
 use steadfast_core::placement::TICK;
 use steadfast_core::settings::{OnHomeLost, StickySettings};
+use steadfast_core::{Moment, SetName};
 use steadfast_host::clock;
 use steadfast_registry::{LedgerState, Snapshot};
 
@@ -19,10 +19,16 @@ const NEARLY_FULL: f64 = 0.9;
 /// The set's time stands still if it has not moved for so long: four ticks.
 const STANDS_STILL_AFTER: Duration = Duration::from_millis(4 * TICK.as_millis());
 
-pub(super) fn of_set(snapshot: &Snapshot, settings: &StickySettings, view: &SetView, warn: &Warn<'_>) -> Vec<Warning> {
+pub(super) fn of_set(
+    snapshot: &Snapshot,
+    followed_since: Moment,
+    settings: &StickySettings,
+    view: &SetView,
+    warn: &Warn<'_>,
+) -> Vec<Warning> {
     let set = &snapshot.set;
     let mut found = Vec::new();
-    found.extend(nobody_keeps(snapshot, warn));
+    found.extend(nobody_keeps(snapshot, followed_since, warn));
     if view.instances.is_empty() {
         found.push(no_instances(set, warn));
         return found;
@@ -37,9 +43,10 @@ pub(super) fn of_set(snapshot: &Snapshot, settings: &StickySettings, view: &SetV
 }
 
 /// Expiries and deadlines are ticks of the set's own clock, which one `steadfast run` has to move.
-fn nobody_keeps(snapshot: &Snapshot, warn: &Warn<'_>) -> Option<Warning> {
+fn nobody_keeps(snapshot: &Snapshot, followed_since: Moment, warn: &Warn<'_>) -> Option<Warning> {
     let heard = snapshot.trouble.is_none();
-    let silent = clock::now().since(snapshot.ticked?);
+    // A set that nobody ever kept has no time at all.
+    let silent = clock::now().since(snapshot.ticked.unwrap_or(followed_since));
     if !heard || silent < STANDS_STILL_AFTER {
         return None;
     }
@@ -106,3 +113,6 @@ fn nearly_full(set: &SetName, settings: &StickySettings, view: &SetView, warn: &
     let detail = format!("{set} is filled to {}{up_to}: {}", percent(fill), listed(open));
     Some(warn("nearly-full", detail, "start another instance before new clients are refused"))
 }
+
+#[cfg(test)]
+mod tests;
