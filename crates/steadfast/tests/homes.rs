@@ -5,7 +5,7 @@ mod support;
 use std::thread;
 
 use serde_json::Value;
-use support::{Home, Homes, SOON, get, wait_until};
+use support::{Home, Homes, SOON, Signal, get, wait_until};
 
 #[test]
 fn a_camera_comes_home_whatever_was_restarted() {
@@ -119,15 +119,26 @@ fn a_drain_is_waited_for(homes: &Homes, home: &str, other: &str) {
     wait_until("the gateway to hear of it", SOON, || homes.home(0, "camera=cam-1&mbps=8").instance == other);
     let why = homes.run(&["explain", "recorder", "cam-1"]).out;
     assert!(why.contains(&format!("{home} was drained, and keeper ")), "{why}");
-    let events = homes.run(&["events", "recorder"]).out;
-    assert!(events.contains(&format!("{home} is drained: no client is charged there any more")), "{events}");
+    let told = format!("{home} is drained: no client is charged there any more");
+    wait_until("the event", SOON, || homes.run(&["events", "recorder"]).out.contains(&told));
 
     assert_eq!(homes.run(&["undrain", "recorder", home]).code(), 0);
     let placed = homes.run(&["place", "recorder", "heavy", "--weight", "15", "--on", home]);
     assert_eq!(placed.code(), 0, "{placed:?}");
+    who_stops_waiting_leaves_the_drain_standing(homes, home);
     let stuck = homes.run(&["drain", "recorder", home, "--move-after", "0s", "--wait"]);
     assert_eq!(stuck.code(), 4, "{stuck:?}");
     assert!(stuck.err.contains("heavy: no instance has room"), "{stuck:?}");
     assert_eq!(homes.run(&["undrain", "recorder", home]).code(), 0);
     homes.assert_books_agree(0, 2);
+}
+
+fn who_stops_waiting_leaves_the_drain_standing(homes: &Homes, home: &str) {
+    let mut waiting = homes.spawn("waiting", &["drain", "recorder", home, "--wait"]);
+    wait_until("the wait to be told of", SOON, || waiting.log().contains("1 client of a weight of 15 is still there"));
+    waiting.signal(Signal::Int);
+    assert_eq!(waiting.wait(SOON).code(), Some(1));
+    assert!(waiting.log().contains(&format!("the drain stands; `steadfast undrain recorder {home}` takes it back")));
+    let state = homes.instances().expect("the API answers");
+    assert!(state.iter().any(|one| one["id"] == home && one["state"] == "draining"), "{state:#?}");
 }

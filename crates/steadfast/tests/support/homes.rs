@@ -125,10 +125,19 @@ impl Homes {
     /// The same, asking this gateway.
     #[track_caller]
     pub fn run_at(&self, gateway: usize, args: &[&str]) -> Ended {
-        let mut command: Command = self.sandbox.steadfast(args);
+        self.sandbox.run(&mut self.command(gateway, args))
+    }
+
+    /// `steadfast <args>`, asking the first gateway, with its output in `<name>.log`.
+    pub fn spawn(&self, name: &str, args: &[&str]) -> Process {
+        self.sandbox.spawn(name, &mut self.command(0, args))
+    }
+
+    fn command(&self, gateway: usize, args: &[&str]) -> Command {
+        let mut command = self.sandbox.steadfast(args);
         command.args(["--admin", &format!("http://127.0.0.1:{}", self.gateways[gateway].admin_port)]);
         command.arg("--token-file").arg(self.sandbox.path(&format!("state-{gateway}/admin.token")));
-        self.sandbox.run(&mut command)
+        command
     }
 
     /// The books agree and know so many clients, says this gateway.
