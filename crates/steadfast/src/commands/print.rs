@@ -218,7 +218,7 @@ impl Bar {
     /// As the locale says what is shown.
     pub(crate) fn detect() -> Bar {
         let set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(|name| set(&name));
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(|name| set(name));
         let locale = locale.and_then(|name| std::env::var(name).ok()).unwrap_or_default().to_ascii_lowercase();
         if locale.contains("utf-8") || locale.contains("utf8") { Bar::Fine } else { Bar::Plain }
     }

@@ -66,10 +66,10 @@ impl Ground<'_> {
     /// The agent of a recorder, whose addresses stay the same whenever it is started.
     pub(super) fn recorder(&self, name: &str, capacity: u32, http: u16, control: u16, probe: u16) -> Vec<OsString> {
         let mut words = self.agent(RECORDER_SET, name, probe);
-        words.flag("--capacity", &capacity.to_string());
-        words.flag("--endpoint", &format!("http=http://127.0.0.1:{http}"));
-        words.flag("--endpoint", &format!("control=http://127.0.0.1:{control}"));
-        words.flag("--check", &format!("http://127.0.0.1:{http}/healthz"));
+        words.flag("--capacity", capacity.to_string());
+        words.flag("--endpoint", format!("http=http://127.0.0.1:{http}"));
+        words.flag("--endpoint", format!("control=http://127.0.0.1:{control}"));
+        words.flag("--check", format!("http://127.0.0.1:{http}/healthz"));
         let (http, control) = (format!("127.0.0.1:{http}"), format!("127.0.0.1:{control}"));
         words.command(self.program, &["demo-recorder", "--listen", &http, "--control", &control]);
         words.0
@@ -77,13 +77,13 @@ impl Ground<'_> {
 
     fn agent(&self, set: &str, name: &str, probe: u16) -> Words {
         let mut words = Words(vec!["agent".into()]);
-        words.flag("--store", &format!("http://127.0.0.1:{}", self.admin));
+        words.flag("--store", format!("http://127.0.0.1:{}", self.admin));
         words.flag("--token-file", self.place.join("admin.token"));
         words.flag("--state-dir", self.place);
         words.flag("--set", set);
         words.flag("--instance", name);
         words.flag("--advertise", "127.0.0.1");
-        words.flag("--probe", &format!("127.0.0.1:{probe}"));
+        words.flag("--probe", format!("127.0.0.1:{probe}"));
         words
     }
 }
