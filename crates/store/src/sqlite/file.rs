@@ -352,7 +352,7 @@ impl File {
         }
         let commit = Committed { cursor, changes };
         if beat {
-            self.put(commit.changes.iter().map(|(name, now)| (id, name, now)))?;
+            self.put(commit.changes.iter().map(|(name, now)| (id, name.as_slice(), now)))?;
         } else {
             let sql = "INSERT INTO log (space, revision, mark, changes) VALUES (?1, ?2, ?3, ?4)";
             let row = params![id, version.0, commit.cursor.mark, log::encode(&commit.changes)];
@@ -363,7 +363,7 @@ impl File {
     }
 
     /// Brings records into the table as they are now.
-    fn put<'a>(&self, records: impl Iterator<Item = (i64, &'a Vec<u8>, &'a Now)>) -> rusqlite::Result<()> {
+    fn put<'a>(&self, records: impl Iterator<Item = (i64, &'a [u8], &'a Now)>) -> rusqlite::Result<()> {
         let sql = "INSERT INTO record (space, name, version, value) VALUES (?1, ?2, ?3, ?4)
                    ON CONFLICT DO UPDATE SET version = excluded.version, value = excluded.value";
         let mut put = self.db.prepare_cached(sql)?;
@@ -381,7 +381,7 @@ impl File {
     pub(super) fn fold(&mut self, changes: usize) -> Result<(), Failure> {
         let slice = self.unfolded.next(self.unfolded.share(changes));
         let write = || {
-            self.put(slice.records.iter().map(|(id, name, now)| (*id, name, now)))?;
+            self.put(slice.records.iter().map(|(id, name, now)| (*id, name.as_slice(), now)))?;
             let mut folded = self.db.prepare_cached("UPDATE space SET folded = ?2 WHERE id = ?1")?;
             slice.folded.iter().try_for_each(|(id, upto)| folded.execute(params![id, upto.0]).map(drop))
         };

@@ -9,6 +9,8 @@
 //! What is here is made anew from the log when the file is opened: rows after `space.folded`, which moves only in the
 //! transaction that brings the last of `folding` into the table. A row folded twice leaves what it left the first time.
 
+use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Range;
 use std::iter::Peekable;
@@ -60,7 +62,7 @@ pub(super) struct Unfolded {
 
 #[derive(Debug, Default)]
 struct Layer {
-    spaces: BTreeMap<i64, BTreeMap<Vec<u8>, Now>>,
+    spaces: BTreeMap<i64, BTreeMap<Name, Now>>,
     /// The last commit of each space that is in here.
     upto: BTreeMap<i64, Revision>,
     changes: usize,
@@ -73,7 +75,7 @@ struct Layer {
 #[derive(Debug, Default)]
 pub(super) struct Slice {
     /// Records for the table, in the order of names.
-    pub(super) records: Vec<(i64, Vec<u8>, Now)>,
+    pub(super) records: Vec<(i64, Name, Now)>,
     /// The spaces whose table now holds all up to this revision.
     pub(super) folded: Vec<(i64, Revision)>,
 }
@@ -91,7 +93,7 @@ impl Unfolded {
         let names = layer.spaces.entry(space).or_default();
         for (name, now) in &commit.changes {
             layer.bytes += name.len() + value_bytes(now);
-            match names.insert(name.clone(), now.clone()) {
+            match names.insert(Name::of(name), now.clone()) {
                 Some(before) => layer.bytes -= name.len() + value_bytes(&before),
                 None => layer.changes += 1,
             }
@@ -173,7 +175,7 @@ impl Layer {
     }
 
     /// Takes up to `most` records out, in the order of names.
-    fn take(&mut self, most: usize, into: &mut Vec<(i64, Vec<u8>, Now)>) {
+    fn take(&mut self, most: usize, into: &mut Vec<(i64, Name, Now)>) {
         let mut left = most;
         for (space, names) in &mut self.spaces {
             while left > 0 {
@@ -190,7 +192,64 @@ fn value_bytes(now: &Now) -> usize {
     now.as_ref().map_or(0, |record| record.value.len())
 }
 
-type OfLayer<'a> = Peekable<Range<'a, Vec<u8>, Now>>;
+/// A record's name, kept in its place where it is short: half a million of them are compared all the time, and each that
+/// lay elsewhere would be fetched from there first.
+#[derive(Clone, Debug)]
+pub(super) enum Name {
+    Short(u8, [u8; SHORT_BYTES]),
+    Long(Box<[u8]>),
+}
+
+/// What fits beside its length into 32 bytes.
+const SHORT_BYTES: usize = 30;
+
+impl Name {
+    fn of(name: &[u8]) -> Name {
+        let mut short = [0; SHORT_BYTES];
+        match (short.get_mut(..name.len()), u8::try_from(name.len())) {
+            (Some(place), Ok(length)) => {
+                place.copy_from_slice(name);
+                Name::Short(length, short)
+            }
+            _ => Name::Long(name.into()),
+        }
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        match self {
+            Name::Short(length, bytes) => &bytes[..usize::from(*length)],
+            Name::Long(bytes) => bytes,
+        }
+    }
+}
+
+impl Borrow<[u8]> for Name {
+    fn borrow(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Name) -> Ordering {
+        self.as_slice().cmp(other.as_slice())
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Name) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Name) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for Name {}
+
+type OfLayer<'a> = Peekable<Range<'a, Name, Now>>;
 
 /// Names and what is known of them, in order.
 pub(super) struct Names<'a> {

@@ -17,7 +17,7 @@ fn add(unfolded: &mut Unfolded, space: i64, revision: u64, changes: &[(&str, Opt
 
 /// A slice as text: `space/name=value`, and up to where spaces are folded.
 fn text(slice: &Slice) -> (String, Vec<(i64, u64)>) {
-    let records = slice.records.iter().map(|(space, name, now)| format!("{space}/{}", shown(name, now)));
+    let records = slice.records.iter().map(|(space, name, now)| format!("{space}/{}", shown(name.as_slice(), now)));
     (records.collect::<Vec<_>>().join(" "), slice.folded.iter().map(|(id, upto)| (*id, upto.0)).collect())
 }
 
@@ -85,4 +85,15 @@ fn the_newest_is_what_is_known() {
     assert_eq!(get(&unfolded, 2, "e"), None);
     assert_eq!(text(&unfolded.next(9)), ("1/c=1 1/e=1 1/g=1".to_owned(), vec![(1, 1)]));
     assert_eq!(from(&unfolded, ""), "b=2 c=- h=2");
+}
+
+#[test]
+fn names_keep_their_order_wherever_they_are_kept() {
+    let lengths = [0, 1, SHORT_BYTES - 1, SHORT_BYTES, SHORT_BYTES + 1, 300];
+    let names: Vec<Vec<u8>> = lengths.iter().flat_map(|length| [vec![b'a'; *length], vec![0; *length]]).collect();
+    for (one, other) in names.iter().flat_map(|one| names.iter().map(move |other| (one, other))) {
+        assert_eq!(Name::of(one).as_slice(), one);
+        assert_eq!(Name::of(one).cmp(&Name::of(other)), one.cmp(other));
+    }
+    assert_eq!(size_of::<Name>(), 32);
 }
