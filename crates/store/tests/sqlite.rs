@@ -189,6 +189,25 @@ async fn what_is_in_the_log_alone_is_there_after_a_kill() {
 }
 
 #[tokio::test]
+async fn what_is_folded_late_overwrites_nothing_newer() {
+    let place = Place::new();
+    let store = Sqlite::with_bounds(place.file(), LogBound::default(), NO_FOLD).expect("a store");
+    write(&store, "a", "1").await;
+    let b = write(&store, "b", "1").await;
+    store.commit(Batch::one(key("b"), Expect::Version(b.revision), Write::Delete), WITHIN).await.expect("a delete");
+    write(&store, "c", "1").await;
+    // As if another had come to serve the file, and this one did not know.
+    let other = rusqlite::Connection::open(place.file()).expect("the file");
+    let newer = "INSERT INTO record SELECT id, name, 99, x'39' FROM (SELECT id FROM space), (SELECT x'61' AS name UNION SELECT x'62');
+                 UPDATE space SET folded = 99";
+    other.execute_batch(newer).expect("newer records");
+    drop((other, store));
+    assert_eq!(count(&place, "SELECT count(*) FROM record WHERE version = 99 AND value = x'39'"), 2);
+    assert_eq!(count(&place, "SELECT count(*) FROM record"), 3);
+    assert_eq!(count(&place, "SELECT folded FROM space WHERE name = 'web'"), 99);
+}
+
+#[tokio::test]
 async fn a_closed_store_leaves_a_table_that_can_be_read() {
     let place = Place::new();
     let store = Sqlite::with_bounds(place.file(), LogBound::default(), NO_FOLD).expect("a store");

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use steadfast_host::clock::{self, Moment};
 use tokio::sync::oneshot;
 
-use super::failure::Failure;
+use super::failure::{Failure, Kind};
 use super::file::File;
 use super::fold::FoldBound;
 use super::place::{Lock, Place};
@@ -38,6 +38,11 @@ const SLICE_AT_LEAST_EVERY: Duration = Duration::from_millis(100);
 
 /// How many slices are folded when the store is closed; whoever serves next does the rest.
 const SLICES_AT_THE_END: usize = 16;
+
+/// After the disk was full, nothing is written for so long, and for so many times what it takes to open the file again:
+/// who has no room must not read all of the log for each commit that finds none.
+const REST_AFTER_FULL: Duration = Duration::from_millis(250);
+const REST_TIMES_OPENING: u32 = 4;
 
 /// The store, served by a thread of this process.
 #[derive(Debug)]
@@ -67,9 +72,16 @@ impl Engine {
     ) -> Result<Engine, Error> {
         let shared = Arc::new(Shared { place, bound, fold, queue: Queue::default(), histories: Mutex::default() });
         let file = shared.open()?;
-        let (shared_too, last_slice) = (Arc::clone(&shared), clock::now());
-        let mut owner =
-            Owner { shared: shared_too, file: Some(file), failing: None, ended: Some(ended), last_slice, lock };
+        let mut owner = Owner {
+            shared: Arc::clone(&shared),
+            file: Some(file),
+            failing: None,
+            ended: Some(ended),
+            last_slice: clock::now(),
+            opening: Duration::ZERO,
+            rests_until: Moment::ZERO,
+            lock,
+        };
         let thread = Builder::new()
             .name("store".to_owned())
             .spawn(move || owner.run())
@@ -142,6 +154,10 @@ struct Owner {
     ended: Option<oneshot::Sender<Error>>,
     /// When something was folded beside the commits.
     last_slice: Moment,
+    /// How long it took to open the file again, the last time.
+    opening: Duration,
+    /// The disk is full: until then nothing is written.
+    rests_until: Moment,
     /// Declared after the file, so that the file is closed when the lock is given back.
     lock: Lock,
 }
@@ -198,11 +214,15 @@ impl Owner {
     }
 
     fn fold_slice(&mut self) {
+        if self.lock.guards(&self.shared.place).is_err() {
+            // Whoever calls next is told. Until then the file is not touched: it may be another's by now.
+            self.file = None;
+        }
         let Some(file) = &mut self.file else { return };
         self.last_slice = clock::now();
         if let Err(failure) = file.begin().and_then(|()| file.fold(SLICE_CHANGES)).and_then(|()| file.commit()) {
             // The log has it all. What is not folded now is folded when the file has been opened anew.
-            self.failed(Failure { passing: false, ..failure });
+            self.given_up(failure);
         }
     }
 
@@ -221,7 +241,9 @@ impl Owner {
     /// Opens the file again after a failure.
     fn reopen(&mut self) -> Result<(), Error> {
         if self.file.is_none() {
+            let begin = clock::now();
             self.file = Some(self.shared.open()?);
+            self.opening = clock::now().since(begin);
         }
         Ok(())
     }
@@ -251,14 +273,17 @@ impl Owner {
         }
         let found = match (self.reopen(), &self.file) {
             (Ok(()), Some(file)) => from(&self.shared, file),
-            (Err(error), _) => Err(Failure { error, passing: true }),
-            (Ok(()), None) => Err(Failure { error: closed(), passing: true }),
+            (Err(error), _) => Err(Failure { error, kind: Kind::Passing }),
+            (Ok(()), None) => Err(Failure { error: closed(), kind: Kind::Passing }),
         };
         reply.send(found.map_err(|failure| self.failed(failure)));
     }
 
     /// Judges and writes all batches in one transaction, and answers them when it is on the disk.
     fn commit(&mut self, batches: Vec<(Batch, Reply<Cursor>)>) {
+        if let Some(full) = self.failing.clone().filter(|_| clock::now() < self.rests_until) {
+            return batches.into_iter().for_each(|(_, reply)| reply.send(Err(full.clone())));
+        }
         let mut transaction = Transaction::default();
         let mut batches = batches.into_iter();
         match self.write(&mut transaction, &mut batches) {
@@ -287,7 +312,7 @@ impl Owner {
         transaction: &mut Transaction,
         batches: &mut impl Iterator<Item = (Batch, Reply<Cursor>)>,
     ) -> Result<(), Failure> {
-        self.reopen().map_err(|error| Failure { error, passing: true })?;
+        self.reopen().map_err(|error| Failure { error, kind: Kind::Passing })?;
         let Some(file) = &mut self.file else { return Ok(()) };
         file.begin()?;
         let written =
@@ -303,7 +328,7 @@ impl Owner {
     fn settle(&mut self, transaction: Transaction, failure: Failure) {
         let touched = transaction.heads.iter().next();
         let before = touched.map(|(space, (history, _))| (space.clone(), history.head()));
-        let error = self.failed(Failure { passing: false, ..failure });
+        let error = self.given_up(failure);
         let happened = match (self.reopen(), before) {
             (Ok(()), Some((space, before))) => self.shared.history(&space).head() != before,
             (Ok(()), None) => false,
@@ -316,10 +341,19 @@ impl Owner {
         }
     }
 
+    /// The same of a failure after which nobody knows what is in the file.
+    fn given_up(&mut self, failure: Failure) -> Error {
+        let kind = if failure.kind == Kind::Full { Kind::Full } else { Kind::Lasting };
+        self.failed(Failure { kind, ..failure })
+    }
+
     /// Logs a failure of the file, gives the connection up unless it is as good as before, and says what to answer.
     fn failed(&mut self, failure: Failure) -> Error {
-        if !failure.passing {
+        if failure.kind != Kind::Passing {
             self.file = None;
+        }
+        if failure.kind == Kind::Full {
+            self.rests_until = clock::now() + REST_AFTER_FULL.max(REST_TIMES_OPENING * self.opening);
         }
         if self.failing.as_ref() != Some(&failure.error) {
             tracing::warn!(error = %failure.error, "the store's file failed");

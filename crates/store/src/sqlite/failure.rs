@@ -12,8 +12,19 @@ use crate::Error;
 pub(super) struct Failure {
     /// For the caller.
     pub(super) error: Error,
+    /// What it says of the connection and the disk.
+    pub(super) kind: Kind,
+}
+
+/// What a failure says of the connection and the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
     /// The connection is as good as before: the file was only busy.
-    pub(super) passing: bool,
+    Passing,
+    /// The disk is full, and will be for a while: the connection is given up, and writing rests.
+    Full,
+    /// The connection is given up.
+    Lasting,
 }
 
 /// Why a file of the store could not be opened or made.
@@ -61,6 +72,10 @@ pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> Failure {
         | None => Error::Corrupt(format!("{place} is not laid out as it must be ({error}): restore it from a copy")),
         Some(_) => Error::Unavailable(format!("use {place}: {error}")),
     };
-    let passing = matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
-    Failure { error: sentence, passing }
+    let kind = match code {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Passing,
+        Some(ErrorCode::DiskFull) => Kind::Full,
+        _ => Kind::Lasting,
+    };
+    Failure { error: sentence, kind }
 }

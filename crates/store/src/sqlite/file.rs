@@ -36,6 +36,9 @@ const FORMAT: i32 = 2;
 /// How long another program that reads or writes the file is waited for.
 const BUSY_WITHIN: Duration = Duration::from_secs(1);
 
+/// Revisions of the log that are trimmed at once, at most: each may be a megabyte.
+const TRIM_REVISIONS: u64 = 64;
+
 /// What each connection is set to. `FULL`: a commit returns when it is on the disk.
 const SETTINGS: &str = "
     PRAGMA synchronous = FULL;
@@ -352,7 +355,7 @@ impl File {
         }
         let commit = Committed { cursor, changes };
         if beat {
-            self.put(commit.changes.iter().map(|(name, now)| (id, name.as_slice(), now)))?;
+            self.put(commit.changes.iter().map(|(name, now)| (id, name.as_slice(), now, version)))?;
         } else {
             let sql = "INSERT INTO log (space, revision, mark, changes) VALUES (?1, ?2, ?3, ?4)";
             let row = params![id, version.0, commit.cursor.mark, log::encode(&commit.changes)];
@@ -362,16 +365,19 @@ impl File {
         Ok(commit)
     }
 
-    /// Brings records into the table as they are now.
-    fn put<'a>(&self, records: impl Iterator<Item = (i64, &'a [u8], &'a Now)>) -> rusqlite::Result<()> {
+    /// Brings records into the table as they were after the commit `upto`.
+    /// Nothing newer is ever overwritten, whoever has written to the file meanwhile.
+    fn put<'a>(&self, records: impl Iterator<Item = (i64, &'a [u8], &'a Now, Revision)>) -> rusqlite::Result<()> {
         let sql = "INSERT INTO record (space, name, version, value) VALUES (?1, ?2, ?3, ?4)
-                   ON CONFLICT DO UPDATE SET version = excluded.version, value = excluded.value";
+                   ON CONFLICT DO UPDATE SET version = excluded.version, value = excluded.value
+                   WHERE excluded.version > record.version";
         let mut put = self.db.prepare_cached(sql)?;
-        let mut delete = self.db.prepare_cached("DELETE FROM record WHERE space = ?1 AND name = ?2")?;
-        for (id, name, now) in records {
+        let sql = "DELETE FROM record WHERE space = ?1 AND name = ?2 AND version <= ?3";
+        let mut delete = self.db.prepare_cached(sql)?;
+        for (id, name, now, upto) in records {
             match now {
                 Some(record) => put.execute(params![id, name, record.version.0, &record.value[..]])?,
-                None => delete.execute(params![id, name])?,
+                None => delete.execute(params![id, name, upto.0])?,
             };
         }
         Ok(())
@@ -381,8 +387,8 @@ impl File {
     pub(super) fn fold(&mut self, changes: usize) -> Result<(), Failure> {
         let slice = self.unfolded.next(self.unfolded.share(changes));
         let write = || {
-            self.put(slice.records.iter().map(|(id, name, now)| (*id, name.as_slice(), now)))?;
-            let mut folded = self.db.prepare_cached("UPDATE space SET folded = ?2 WHERE id = ?1")?;
+            self.put(slice.records.iter().map(|(id, name, now, upto)| (*id, name.as_slice(), now, *upto)))?;
+            let mut folded = self.db.prepare_cached("UPDATE space SET folded = max(folded, ?2) WHERE id = ?1")?;
             slice.folded.iter().try_for_each(|(id, upto)| folded.execute(params![id, upto.0]).map(drop))
         };
         write().map_err(|e| explain(&self.path, &e))
@@ -408,12 +414,13 @@ impl File {
         stand().map_err(|e| explain(&self.path, &e))
     }
 
-    /// Deletes the rows of a space's log up to `base`, but none that is still to be folded.
+    /// Deletes the oldest rows of a space's log up to `base`, but none that is still to be folded.
     pub(super) fn trim(&self, space: &Space, base: Revision) -> Result<(), Failure> {
         let trim = || {
             let sql = "DELETE FROM log WHERE space = ?1
-                       AND revision <= min(?2, (SELECT folded FROM space WHERE id = ?1))";
-            self.db.prepare_cached(sql)?.execute(params![self.ids.get(space), base.0]).map(drop)
+                       AND revision <= min(?2, (SELECT folded FROM space WHERE id = ?1),
+                                           (SELECT min(revision) FROM log WHERE space = ?1) + ?3)";
+            self.db.prepare_cached(sql)?.execute(params![self.ids.get(space), base.0, TRIM_REVISIONS]).map(drop)
         };
         trim().map_err(|e| explain(&self.path, &e))
     }
@@ -456,6 +463,7 @@ fn create(path: &Path) -> io::Result<()> {
 /// Lets a commit fail as a failing disk would, where a test has put a file beside the database that says how.
 #[cfg(test)]
 pub(super) mod sabotage {
+    use super::super::failure::Kind;
     use super::{Error, Failure, File};
 
     /// Nothing reaches the file.
@@ -470,6 +478,6 @@ pub(super) mod sabotage {
         if when == AFTER {
             file.run("COMMIT")?;
         }
-        Err(Failure { error: Error::Unavailable(format!("the disk failed {when} the commit")), passing: false })
+        Err(Failure { error: Error::Unavailable(format!("the disk failed {when} the commit")), kind: Kind::Lasting })
     }
 }

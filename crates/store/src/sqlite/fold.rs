@@ -49,6 +49,9 @@ impl Default for FoldBound {
     }
 }
 
+/// Records folded with one commit while too many bytes wait.
+const LARGE_SHARE: usize = 8_192;
+
 /// A record as it is now; `None`: it was deleted.
 pub(super) type Now = Option<Record>;
 
@@ -74,8 +77,8 @@ struct Layer {
 /// What a step of folding writes.
 #[derive(Debug, Default)]
 pub(super) struct Slice {
-    /// Records for the table, in the order of names.
-    pub(super) records: Vec<(i64, Name, Now)>,
+    /// Records for the table, in the order of names, each with the last commit of its space that is in here.
+    pub(super) records: Vec<(i64, Name, Now, Revision)>,
     /// The spaces whose table now holds all up to this revision.
     pub(super) folded: Vec<(i64, Revision)>,
 }
@@ -154,9 +157,10 @@ impl Unfolded {
     }
 
     /// How much of it a transaction folds that itself adds `changes`: what is being folded is done before as much
-    /// waits again.
+    /// waits again. Where that does not hold, since fewer and larger changes have come, it is much more.
     pub(super) fn share(&self, changes: usize) -> usize {
-        changes + self.bound.few
+        let behind = self.is_folding() && self.fresh.bytes >= self.bound.bytes;
+        if behind { LARGE_SHARE.max(changes) } else { changes + self.bound.few }
     }
 }
 
@@ -175,12 +179,13 @@ impl Layer {
     }
 
     /// Takes up to `most` records out, in the order of names.
-    fn take(&mut self, most: usize, into: &mut Vec<(i64, Name, Now)>) {
+    fn take(&mut self, most: usize, into: &mut Vec<(i64, Name, Now, Revision)>) {
         let mut left = most;
         for (space, names) in &mut self.spaces {
+            let upto = self.upto.get(space).copied().unwrap_or_default();
             while left > 0 {
                 let Some((name, now)) = names.pop_first() else { break };
-                into.push((*space, name, now));
+                into.push((*space, name, now, upto));
                 self.changes -= 1;
                 left -= 1;
             }

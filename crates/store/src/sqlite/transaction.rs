@@ -9,7 +9,8 @@ use super::queue::Reply;
 use crate::history::{History, fresh_mark};
 use crate::{Batch, Committed, Cursor, Error, Space, Write};
 
-/// Rows the log has outgrown are deleted once in so many revisions: not at each, and never far from the bound.
+/// Rows the log has outgrown are deleted once in so many revisions, twice as many at once: not at each, and never far
+/// from the bound.
 const TRIM_EVERY: u64 = 32;
 
 /// A batch that was judged, and what came of it.

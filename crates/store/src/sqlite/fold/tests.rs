@@ -17,7 +17,7 @@ fn add(unfolded: &mut Unfolded, space: i64, revision: u64, changes: &[(&str, Opt
 
 /// A slice as text: `space/name=value`, and up to where spaces are folded.
 fn text(slice: &Slice) -> (String, Vec<(i64, u64)>) {
-    let records = slice.records.iter().map(|(space, name, now)| format!("{space}/{}", shown(name.as_slice(), now)));
+    let records = slice.records.iter().map(|(space, name, now, _)| format!("{space}/{}", shown(name.as_slice(), now)));
     (records.collect::<Vec<_>>().join(" "), slice.folded.iter().map(|(id, upto)| (*id, upto.0)).collect())
 }
 
@@ -53,6 +53,12 @@ fn bytes_and_age_are_bounds_as_well() {
     assert!(unfolded.next(9).records.is_empty(), "what was replaced does not count");
     add(&mut unfolded, 1, 3, &[("b", Some("12345"))]);
     assert_eq!(unfolded.next(9).records.len(), 2);
+
+    assert_eq!(unfolded.share(2), 2);
+    add(&mut unfolded, 1, 4, &[("a", Some("1")), ("b", Some("1234567"))]);
+    unfolded.freeze();
+    add(&mut unfolded, 1, 5, &[("c", Some("1234567"))]);
+    assert_eq!(unfolded.share(2), LARGE_SHARE, "what comes does not outgrow its bound");
 
     let mut unfolded = Unfolded::new(FoldBound { few: 0, after: Duration::ZERO, ..PATIENT });
     add(&mut unfolded, 1, 1, &[("a", Some("1"))]);
