@@ -14,7 +14,6 @@ use super::sticky::{Asked, stands_at_home};
 use super::{Answered, refusal};
 use crate::clients::Entry;
 use crate::home::{Errand, View};
-use crate::newcomers::Newcomers;
 use crate::parked::news;
 use crate::worker::{Guest, Homes, SetHere};
 
@@ -34,19 +33,21 @@ pub(super) async fn place(
         return without_store(guest, set, &homes, asked, known);
     }
     let newcomers = &guest.worker.shared.newcomers;
-    // A token is given back unless the client turns out to be new: also when nobody waits for the answer any more.
-    let mut token = Token { newcomers, source: None };
+    let name = &set.shared.name;
+    // Spent also by those who do not wait for the answer: what was asked for them is placed all the same.
     if known.is_none() {
-        newcomers.take(source, view.settings.new_per_source, now).map_err(|wait| {
+        newcomers.take(name, source, view.settings.new_per_source, now).map_err(|wait| {
             counters.refused("too-many-new-clients");
             refusal::too_many_new(wait)
         })?;
-        token.source = Some(source);
     }
     let ticket = view.clients.ticket(asked.hash);
     let wish = Wish::Arrive { weight: asked.weight, labels, present: asked.present };
     let within = guest.worker.shared.bounds.place_within;
     let answer = tokio::time::timeout(within, view.placer.ask(asked.key.to_key(), wish)).await;
+    if known.is_none() && answer.as_ref().is_ok_and(is_no_newcomer) {
+        newcomers.give_back(name, source);
+    }
     let placed = match answer {
         Ok(Ok(placed)) => placed,
         Ok(Err(PlaceError::Refused(refused))) => {
@@ -68,33 +69,48 @@ pub(super) async fn place(
             return Err(refusal::timed_out(&set.shared, within));
         }
     };
-    if count(guest, &placed) {
-        token.source = None;
-    }
+    count(guest, &placed);
     let entry = placed
         .client
         .as_ref()
         .and_then(|client| view.clients.answer(asked.hash, ticket, client.version.0, &client.record));
     match entry {
-        Some(entry) => Ok((in_sight(guest, set, homes, &entry).await?, entry)),
+        Some(entry) => {
+            if view.clients.has_left(asked.hash, entry.home) {
+                // What is still carried at the former home sleeps, perhaps, and is to end now.
+                set.shared.ring();
+            }
+            Ok((in_sight(guest, set, homes, &entry).await?, entry))
+        }
         None => Err(refusal::no_home(&set.shared)),
     }
 }
 
-/// Counts what the books did. True if the client was new.
-fn count(guest: &Guest, placed: &Placed) -> bool {
+/// Whether an answer says for certain that no new client came of it. What may have happened counts as happened.
+fn is_no_newcomer(answer: &Result<Placed, PlaceError>) -> bool {
+    match answer {
+        Ok(placed) => !is_new(placed),
+        Err(PlaceError::Refused(_) | PlaceError::Busy) => true,
+        Err(PlaceError::Unavailable(_) | PlaceError::Books(_)) => false,
+    }
+}
+
+/// Whether this ask has placed a client that there was none of.
+fn is_new(placed: &Placed) -> bool {
+    let client = placed.client.as_ref().filter(|_| placed.wrote);
+    client.is_some_and(|client| client.record.why.reason == Reason::Placed && client.record.owner_epoch.0 == 1)
+}
+
+/// Counts what the books did.
+fn count(guest: &Guest, placed: &Placed) {
     let counters = guest.worker.counters();
-    let Some(client) = placed.client.as_ref().filter(|_| placed.wrote) else { return false };
+    let Some(client) = placed.client.as_ref().filter(|_| placed.wrote) else { return };
     match client.record.why.reason {
-        Reason::Placed if client.record.owner_epoch.0 == 1 => {
-            counters.placed.add_one();
-            return true;
-        }
+        Reason::Placed if is_new(placed) => counters.placed.add_one(),
         Reason::Returned => counters.returned.add_one(),
         Reason::HomeLost | Reason::HomeBack | Reason::HomeFull => counters.moved.add_one(),
         _ => {}
     }
-    false
 }
 
 /// The home may have been written so lately that this gateway has not heard of it yet.
@@ -156,16 +172,5 @@ fn without_store(
     Ok((homes.clone(), entry))
 }
 
-/// A token of a source, given back when dropped unless it was spent.
-struct Token<'a> {
-    newcomers: &'a Newcomers,
-    source: Option<IpAddr>,
-}
-
-impl Drop for Token<'_> {
-    fn drop(&mut self) {
-        if let Some(source) = self.source {
-            self.newcomers.give_back(source);
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

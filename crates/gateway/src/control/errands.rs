@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use steadfast_core::Moment;
 use steadfast_core::client::Labels;
-use steadfast_core::placement::Wish;
+use steadfast_core::placement::{Tick, Wish};
 use steadfast_core::settings::Presence;
 use steadfast_host::clock;
 use steadfast_registry::{PlaceError, Placed, Placer};
 use tokio::task::JoinSet;
 
-use crate::clients::{Clients, Hash, Ticket};
+use crate::clients::{Clients, Found, Hash, Ticket};
 use crate::home::{Errand, View};
 use crate::set::SetShared;
 
@@ -29,7 +29,7 @@ pub(super) struct Errands {
     clients: Arc<Clients>,
     placer: Placer,
     running: JoinSet<Run>,
-    /// At most one a client: the last one counts.
+    /// At most one a client: the last one counts, of those to be kept if there is one.
     waiting: HashMap<Hash, Errand>,
     most: usize,
     /// Nothing is begun before: the store is away.
@@ -67,7 +67,12 @@ impl Errands {
     }
 
     fn wait(&mut self, errand: Errand) {
-        if self.waiting.len() < self.most || self.waiting.contains_key(&errand.hash) {
+        if let Some(waiting) = self.waiting.get_mut(&errand.hash) {
+            // What was acted upon already is not given up for what was only wished.
+            if errand.keep || !waiting.keep {
+                *waiting = errand;
+            }
+        } else if self.waiting.len() < self.most {
             self.waiting.insert(errand.hash, errand);
         } else {
             tracing::debug!(set = %self.set.name, client = %errand.client, "too much is to be written: it is left");
@@ -126,10 +131,7 @@ impl Errands {
         let connection = view.settings.presence == Presence::Connection;
         if view.settings.presence != Presence::Report {
             for (hash, client) in self.clients.carried() {
-                // One that the table does not know may have been moved unseen.
-                let known = self.clients.look(hash);
-                let ends_soon = known.is_none_or(|found| found.entry.until < view.due && !found.asked);
-                if ends_soon {
+                if wants_charge(self.clients.look(hash), view.due) {
                     self.clients.ask(hash);
                     let wish = Wish::Arrive { weight: None, labels: Labels::new(), present: connection };
                     self.take(Errand { hash, client, wish, keep: false });
@@ -145,3 +147,12 @@ impl Errands {
         }
     }
 }
+
+/// Whether a client that is carried here is to be charged anew: its charge ends soon, or has ended. One that the table
+/// does not know may have been moved unseen.
+fn wants_charge(known: Option<Found>, due: Tick) -> bool {
+    known.is_none_or(|found| !found.asked && (!found.entry.phase.is_charged() || found.entry.until < due))
+}
+
+#[cfg(test)]
+mod tests;

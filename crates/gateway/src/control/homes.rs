@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use steadfast_core::settings::{SetSettings, StickySettings};
-use steadfast_core::{Endpoint, InstanceId, Moment};
+use steadfast_core::{Endpoint, Incarnation, InstanceId, Moment};
 use steadfast_host::http::{Call, Client, ClientLimits, Target as Server};
 use steadfast_host::{clock, net};
 use steadfast_registry::{InstanceSeen, Placer, ProbeAnswer, Snapshot};
@@ -42,7 +42,8 @@ pub(super) struct Homes {
     homes: Vec<Option<Arc<Home>>>,
     names: BTreeMap<Endpoint, Name>,
     work: JoinSet<Done>,
-    asking: BTreeSet<InstanceId>,
+    /// Which lives are being asked for.
+    asking: BTreeSet<Life>,
     /// The set's time has passed since it was taken last.
     ticked: bool,
 }
@@ -66,8 +67,11 @@ struct Name {
 
 enum Done {
     Resolved(Endpoint, Option<std::net::SocketAddr>),
-    Asked(InstanceId),
+    Asked(Life),
 }
+
+/// One life of an instance.
+type Life = (InstanceId, Option<Incarnation>);
 
 impl Homes {
     pub(super) fn new(
@@ -183,8 +187,7 @@ impl Homes {
     /// A worker could not reach some home.
     pub(super) fn alarm(&mut self) {
         for home in self.homes.iter().flatten() {
-            let id = &home.target.instance;
-            if home.target.take_doubt() && self.asking.insert(id.clone()) {
+            if begins_question(&mut self.asking, &home.target) {
                 let question = Question {
                     client: self.client.clone(),
                     set: self.set.clone(),
@@ -208,8 +211,8 @@ impl Homes {
                     self.show(contact);
                 }
             }
-            Some(Ok(Done::Asked(instance))) => {
-                self.asking.remove(&instance);
+            Some(Ok(Done::Asked(life))) => {
+                self.asking.remove(&life);
                 // Doubts that came while the question was under way.
                 self.alarm();
             }
@@ -228,6 +231,20 @@ impl Homes {
         self.names.retain(|endpoint, _| used.contains(endpoint));
         self.set.view()
     }
+}
+
+impl Drop for Homes {
+    /// Nobody watches over these homes any more: what goes on at them ends, as at the target of a single set.
+    fn drop(&mut self) {
+        self.homes.iter().flatten().for_each(|home| home.target.end());
+    }
+}
+
+/// Whether a target is doubted, and nobody is finding out about it. While somebody is, the doubt stands until the end of
+/// that question: it may have been put before the doubt arose, and then it does not settle it.
+fn begins_question(asking: &mut BTreeSet<Life>, target: &Target) -> bool {
+    let life = (target.instance.clone(), target.incarnation);
+    !asking.contains(&life) && target.take_doubt() && asking.insert(life)
 }
 
 /// What matters here of an instance in the books.
@@ -289,6 +306,9 @@ impl Question {
             }
             tokio::time::sleep(ASK_EVERY).await;
         }
-        Done::Asked(self.facts.instance)
+        Done::Asked((self.facts.instance, Some(self.facts.incarnation)))
     }
 }
+
+#[cfg(test)]
+mod tests;

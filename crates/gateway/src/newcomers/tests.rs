@@ -4,6 +4,10 @@ fn at(millis: u64) -> Moment {
     Moment::ZERO + Duration::from_secs(100) + Duration::from_millis(millis)
 }
 
+fn set() -> SetName {
+    "app".parse().unwrap()
+}
+
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
@@ -11,14 +15,15 @@ fn ip(text: &str) -> IpAddr {
 #[test]
 fn a_source_brings_so_many_a_second_and_no_more() {
     let newcomers = Newcomers::new(10);
-    let taken = |millis| (0..100).take_while(|_| newcomers.take(ip("10.0.0.1"), 20, at(millis)).is_ok()).count();
+    let taken =
+        |millis| (0..100).take_while(|_| newcomers.take(&set(), ip("10.0.0.1"), 20, at(millis)).is_ok()).count();
     assert_eq!(taken(0), 20);
-    assert_eq!(newcomers.take(ip("10.0.0.1"), 20, at(0)), Err(Duration::from_millis(50)));
+    assert_eq!(newcomers.take(&set(), ip("10.0.0.1"), 20, at(0)), Err(Duration::from_millis(50)));
     assert_eq!(taken(40), 0);
     assert_eq!(taken(50), 1);
     assert_eq!(taken(550), 10);
     assert_eq!(taken(60_000), 20, "what is not used is not saved up");
-    assert!(newcomers.take(ip("10.0.0.2"), 20, at(60_000)).is_ok(), "another one has its own");
+    assert!(newcomers.take(&set(), ip("10.0.0.2"), 20, at(60_000)).is_ok(), "another one has its own");
 }
 
 #[test]
@@ -26,7 +31,7 @@ fn small_steps_of_time_are_not_lost() {
     let newcomers = Newcomers::new(10);
     let taken = (0..10_000_u64).filter(|step| {
         let now = at(0) + Duration::from_micros(100 * step);
-        newcomers.take(ip("10.0.0.1"), 3, now).is_ok()
+        newcomers.take(&set(), ip("10.0.0.1"), 3, now).is_ok()
     });
     assert_eq!(taken.count(), 3 + 2, "three at once, and in less than a second two more");
 }
@@ -35,20 +40,31 @@ fn small_steps_of_time_are_not_lost() {
 fn what_was_given_back_can_be_taken() {
     let newcomers = Newcomers::new(10);
     let source = ip("2001:db8::1");
-    newcomers.take(source, 1, at(0)).unwrap();
-    assert!(newcomers.take(ip("2001:db8::ffff"), 1, at(0)).is_err(), "a network is one source");
-    newcomers.give_back(source);
-    newcomers.take(source, 1, at(0)).unwrap();
+    newcomers.take(&set(), source, 1, at(0)).unwrap();
+    assert!(newcomers.take(&set(), ip("2001:db8::ffff"), 1, at(0)).is_err(), "a network is one source");
+    newcomers.give_back(&set(), source);
+    newcomers.take(&set(), source, 1, at(0)).unwrap();
 }
 
 #[test]
 fn sources_are_forgotten_rather_than_gathered() {
     let newcomers = Newcomers::new(3);
     for (millis, last) in [(0, 1), (1, 2), (2, 3), (3, 4)] {
-        newcomers.take(ip(&format!("10.0.0.{last}")), 1, at(millis)).unwrap();
+        newcomers.take(&set(), ip(&format!("10.0.0.{last}")), 1, at(millis)).unwrap();
     }
-    let known: Vec<IpAddr> = newcomers.buckets.lock().unwrap().keys().copied().collect();
+    let known: Vec<IpAddr> = newcomers.buckets.lock().unwrap().keys().map(|(_, ip)| *ip).collect();
     assert!(known.len() == 3 && !known.contains(&ip("10.0.0.1")), "{known:?}");
-    newcomers.take(ip("10.0.0.9"), 1, at(5_000)).unwrap();
+    newcomers.take(&set(), ip("10.0.0.9"), 1, at(5_000)).unwrap();
     assert_eq!(newcomers.buckets.lock().unwrap().len(), 1, "those that were full again are forgotten first");
+}
+
+#[test]
+fn each_set_counts_at_its_own_rate() {
+    let newcomers = Newcomers::new(10);
+    let (slow, fast): (SetName, SetName) = ("slow".parse().unwrap(), "fast".parse().unwrap());
+    let source = ip("10.0.0.1");
+    let taken = |set, a_second| (0..100).take_while(|_| newcomers.take(set, source, a_second, at(0)).is_ok()).count();
+    assert_eq!((taken(&slow, 2), taken(&fast, 20)), (2, 20), "what one has used the other has not");
+    newcomers.give_back(&slow, source);
+    assert_eq!((taken(&fast, 20), taken(&slow, 2)), (0, 1), "what the one gives back the other cannot take");
 }
