@@ -1,7 +1,7 @@
 // The clients of a sticky set, each in the card of its home. One that moves is seen to.
 
 import { calm, el, mark } from "./dom.js";
-import { fill } from "./words.js";
+import { fill, named } from "./words.js";
 
 /** So many clients are asked for and shown a set; the rest is counted. */
 export const SHOWN = 200;
@@ -29,7 +29,7 @@ export class Clients {
   show(clients, listOf) {
     const before = this.places();
     const heaviest = Math.max(1, ...clients.map((one) => Number(one.weight)));
-    const named = clients.length <= NAMED;
+    const withName = clients.length <= NAMED;
     const moves = [];
     const seen = new Set();
     const homes = new Map();
@@ -41,7 +41,7 @@ export class Clients {
       const chip = known?.chip ?? this.chip(one.client);
       if (known && known.home !== one.instance) moves.push({ client: one.client, from: known.home, to: one.instance, chip });
       this.known.set(one.client, { chip, home: one.instance });
-      update(chip, one, heaviest, named);
+      update(chip, one, heaviest, withName);
       if (!homes.has(list)) homes.set(list, []);
       homes.get(list).push(chip);
     }
@@ -58,7 +58,7 @@ export class Clients {
 
   chip(client) {
     const dot = el("span", { class: "dot" });
-    const name = el("span", { class: "name", text: client });
+    const name = el("span", { class: "name", text: named(client) });
     const button = el("button", { type: "button", tabindex: "-1", on: { click: () => this.pick(client) } }, dot, name);
     return el("li", { class: "client", "data-client": client }, button);
   }
@@ -89,13 +89,13 @@ export class Clients {
   }
 }
 
-function update(chip, one, heaviest, named) {
+function update(chip, one, heaviest, withName) {
   const part = Math.sqrt(Number(one.weight) / heaviest);
   chip.style.setProperty("--dot", `${(SMALLEST + (LARGEST - SMALLEST) * part).toFixed(1)}px`);
   mark(chip, "data-phase", one.phase);
   mark(chip, "data-home", one.instance);
-  chip.classList.toggle("bare", !named);
-  const about = `${one.client}: ${one.phase}, weight ${one.weight}`;
+  chip.classList.toggle("bare", !withName);
+  const about = `${named(one.client)}: ${one.phase}, weight ${one.weight}`;
   mark(chip.firstElementChild, "title", about);
   mark(chip.firstElementChild, "aria-label", about);
 }

@@ -6,7 +6,7 @@ import { el, keyed, mark, say } from "./dom.js";
 import { EventLine } from "./events.js";
 import { show as showGateway } from "./gateway.js";
 import { askToken } from "./orders.js";
-import { find, offer, wire as wireSearch } from "./search.js";
+import { offer, pick, wire as wireSearch } from "./search.js";
 import { isSticky, show as showSets } from "./sets.js";
 import { wire as wireTheme } from "./theme.js";
 
@@ -67,11 +67,6 @@ async function stage() {
 
 function render({ status, clients, stage }) {
   const running = new Map((stage?.instances ?? []).map((one) => [`${one.set}/${one.instance}`, one.running]));
-  const pick = (set, client) => {
-    document.getElementById("client").value = client;
-    document.getElementById("client-set").value = set;
-    find(set, client);
-  };
   offer(status.sets.filter(isSticky).map((set) => set.set));
   showSets(document.getElementById("sets"), { sets: status.sets, clients, running }, { pick, again: look });
   document.getElementById("nothing").hidden = status.sets.length > 0;

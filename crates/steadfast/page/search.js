@@ -2,7 +2,7 @@
 
 import { get, path, Refused } from "./api.js";
 import { count, el, keyed, span, time } from "./dom.js";
-import { why } from "./words.js";
+import { named, why } from "./words.js";
 
 const place = () => document.getElementById("found");
 
@@ -10,8 +10,20 @@ const place = () => document.getElementById("found");
 export function wire() {
   document.getElementById("search").addEventListener("submit", (event) => {
     event.preventDefault();
-    find(document.getElementById("client-set").value, document.getElementById("client").value);
+    const text = document.getElementById("client").value;
+    find(document.getElementById("client-set").value, text === picked.text ? picked.key : encodeURIComponent(text));
   });
+}
+
+/** The client that was clicked on last: the box shows a text, which need not say all of its key. */
+let picked = { text: null, key: null };
+
+/** Looks up the client of this key as the API tells it. */
+export function pick(set, key) {
+  picked = { text: named(key), key };
+  document.getElementById("client").value = picked.text;
+  document.getElementById("client-set").value = set;
+  find(set, key);
 }
 
 /** Offers these sets to look in. */
@@ -22,32 +34,28 @@ export function offer(sets) {
   document.getElementById("search").hidden = sets.length === 0;
 }
 
-/** Looks a client up and shows what the books say. */
-export async function find(set, client) {
+/** Looks a client up, by its encoded key, and shows what the books say. */
+async function find(set, key) {
   if (!set) return;
-  const known = ask(path("sets", set, "clients", client));
-  const explained = ask(`${path("sets", set, "explain")}?client=${encodeURIComponent(client)}`);
-  show(set, client, await known, await explained);
-}
-
-async function ask(where) {
   try {
-    return { value: await get(where) };
+    show(named(key), await get(`${path("sets", set, "explain")}?client=${key}`));
   } catch (error) {
-    const refused = error instanceof Refused;
-    return { problem: refused ? error.message : "no answer", unknown: refused && error.status === 404 };
+    frame(`${named(key)}: ${error instanceof Refused ? error.message : "no answer"}`);
   }
 }
 
-function show(set, client, known, explained) {
-  const title = el("h2", { id: "found-title" }, el("span", { text: headline(client, known) }));
+function show(client, view) {
+  const headline = view.known ? `${client} is at home at ${view.known.instance}` : `${client} has no home yet`;
+  const parts = [el("p", { class: "sentence", text: view.sentence })];
+  if (view.known) parts.push(facts(view.known));
+  if (view.candidates.length > 0) parts.push(table(view));
+  frame(headline, ...parts);
+}
+
+function frame(headline, ...parts) {
+  const title = el("h2", { id: "found-title", text: headline });
   const close = el("button", { type: "button", class: "close", text: "Close", on: { click: hide } });
-  const parts = [el("header", {}, title, close)];
-  if (explained.value?.sentence) parts.push(el("p", { class: "sentence", text: explained.value.sentence }));
-  if (known.value) parts.push(facts(known.value));
-  if (explained.value?.candidates?.length > 0) parts.push(table(explained.value));
-  if (explained.problem && !explained.unknown) parts.push(el("p", { class: "quiet", text: explained.problem }));
-  place().replaceChildren(...parts);
+  place().replaceChildren(el("header", {}, title, close), ...parts);
   place().hidden = false;
   place().focus();
 }
@@ -55,11 +63,6 @@ function show(set, client, known, explained) {
 function hide() {
   place().hidden = true;
   document.getElementById("client").focus();
-}
-
-function headline(client, known) {
-  if (known.value) return `${client} is at home at ${known.value.instance}`;
-  return known.unknown ? `${client} has no home yet` : `${client}: ${known.problem}`;
 }
 
 function facts(view) {

@@ -14,6 +14,15 @@ const REASONS = {
   "reported": "its home said it was there",
 };
 
+/** A client's key as people know it. The API tells it percent-encoded; one that is no text stays so. */
+export function named(key) {
+  try {
+    return decodeURIComponent(key);
+  } catch {
+    return key;
+  }
+}
+
 /** Why a client is where it is. */
 export function why(reason) {
   return REASONS[reason] ?? reason;
@@ -46,10 +55,10 @@ const EVENTS = {
   "instance-back": (e) => `${e.instance} was taken for lost, and is alive`,
   "drained": (e) => `${e.instance} is empty: nobody is at home there any more`,
   "drain-waits": (e) => `${e.instance} cannot be emptied: ${waits(e)}`,
-  "client-forgotten": (e) => `${e.client} was forgotten`,
-  "client-overweight": (e) => `${e.client} says it weighs ${e.declared}; its home has no room for that, so it stays at ${e.charged}`,
-  "client-overflow": (e) => `${e.client} was charged above the capacity of ${e.home}`,
-  "client-moved": (e) => `${e.client} was moved to ${e.to}${e.from ? `, from ${e.from}` : ""}`,
+  "client-forgotten": (e) => `${named(e.client)} was forgotten`,
+  "client-overweight": (e) => `${named(e.client)} says it weighs ${e.declared}; its home has no room for that, so it stays at ${e.charged}`,
+  "client-overflow": (e) => `${named(e.client)} was charged above the capacity of ${e.home}`,
+  "client-moved": (e) => `${named(e.client)} was moved to ${e.to}${e.from ? `, from ${e.from}` : ""}`,
 };
 
 function waits(event) {

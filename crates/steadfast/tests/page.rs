@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Browser, Key, Process, SOON, Sandbox, Signal, wait_for, wait_until};
+use support::{Browser, Key, Process, SOON, Sandbox, Signal, get, wait_for, wait_until};
 
 /// Before a dead recorder is taken for lost its presence is missed for ten seconds; then its cameras come one by one.
 const MOVED_WITHIN: Duration = Duration::from_secs(120);
@@ -54,17 +54,38 @@ impl Show {
         self.browser.text(&format!("[data-instance={recorder}] .pill")).unwrap_or_default()
     }
 
-    /// Clicks on a button until what it orders is to be seen: a page that has just grown a line may be missed.
+    /// Clicks until what comes of it is to be seen: a page that has just grown a line may be missed.
     #[track_caller]
-    fn order(&self, instance: &str, order: &str, what: &str, done: impl Fn() -> bool) {
+    fn click(&self, selector: &str, what: &str, done: impl Fn() -> bool) {
         let mut clicked: Option<Instant> = None;
+        let mut refused = None;
         wait_until(what, SOON, || {
             if !done() && clicked.is_none_or(|at| at.elapsed() > CLICK_AGAIN) {
-                self.browser.try_click(&Show::button(instance, order));
-                clicked = Some(Instant::now());
+                // One that was refused has done nothing, and is tried again at the next look.
+                match self.browser.try_click(selector) {
+                    Ok(()) => clicked = Some(Instant::now()),
+                    Err(why) if refused.as_ref() != Some(&why) => {
+                        eprintln!("{selector} cannot be clicked on: {why}");
+                        refused = Some(why);
+                    }
+                    Err(_) => {}
+                }
             }
             done()
         });
+    }
+
+    /// Gives an order by its button.
+    #[track_caller]
+    fn order(&self, instance: &str, order: &str, what: &str, done: impl Fn() -> bool) {
+        self.click(&Show::button(instance, order), what, done);
+    }
+
+    /// Closes the panel of a client that was found.
+    #[track_caller]
+    fn close_found(&self) {
+        let hidden = || self.browser.script("return document.querySelector('#found').hidden", &[]) == json!(true);
+        self.click("#found .close", "the panel to close", hidden);
     }
 
     /// The button of an instance that gives an order.
@@ -97,6 +118,7 @@ fn the_page_shows_homes_and_its_buttons_work() {
     a_kill_moves_the_cameras_of_one_recorder(&show, &cameras);
     the_keyboard_is_enough(&show);
     a_client_is_found_and_explained(&show);
+    a_key_of_any_letters_is_shown_and_found(&show);
     it_looks_right_by_day_and_by_night_and_narrow(&show);
     without_a_token_it_asks_for_one(&show);
     assert_eq!(show.browser.complaints(), Vec::<String>::new());
@@ -187,6 +209,27 @@ fn a_client_is_found_and_explained(show: &Show) {
     wait_until("that nobody knows it", SOON, unknown);
 }
 
+/// A key is any bytes: the API tells it encoded, people see and type it as it is.
+fn a_key_of_any_letters_is_shown_and_found(show: &Show) {
+    let (text, key) = ("Tür/7 +%", "T%C3%BCr%2F7%20%2B%25");
+    let log = show.demo.log();
+    let gateway = log.lines().find_map(|line| line.trim().strip_prefix("gateway ")).expect("its address").trim();
+    let sent = get(&format!("{gateway}ingest/stream?camera={key}&mbps=1")).expect("an answer");
+    assert_eq!(sent.status, 307, "{sent:?}");
+    let chip = format!("[data-client='{key}'] button");
+    wait_until("it on the screen, as it is called", SOON, || show.browser.text(&chip).as_deref() == Some(text));
+    let found =
+        || show.browser.text("#found h2").is_some_and(|told| told.starts_with(&format!("{text} is at home at ")));
+    show.close_found();
+    show.click(&chip, "it found by a click", found);
+    show.close_found();
+    show.browser.script("document.querySelector('#found').replaceChildren()", &[]);
+    show.browser.script("document.querySelector('#client').value = ''", &[]);
+    show.browser.write("#client", text);
+    show.browser.press(Key::Enter);
+    wait_until("it found by its name", SOON, found);
+}
+
 fn it_looks_right_by_day_and_by_night_and_narrow(show: &Show) {
     let ground = "return getComputedStyle(document.body).backgroundColor";
     let mut seen = BTreeSet::new();
@@ -195,9 +238,11 @@ fn it_looks_right_by_day_and_by_night_and_narrow(show: &Show) {
         seen.insert(show.browser.script(ground, &[]).to_string());
     }
     assert_eq!(seen.len(), 2, "day and night look the same: {seen:?}");
+    let theme = || show.browser.text("#theme");
     let by_hand: BTreeSet<String> = (0..3)
         .map(|_| {
-            show.browser.click("#theme");
+            let before = theme();
+            show.click("#theme", "another theme", || theme() != before);
             show.browser.script(ground, &[]).to_string()
         })
         .collect();

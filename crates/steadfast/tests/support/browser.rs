@@ -75,17 +75,11 @@ impl Browser {
         found.as_str().map(str::to_owned)
     }
 
-    /// Clicks on the element that `selector` finds, where a person would: it must be there, seen, and uncovered.
-    #[track_caller]
-    pub fn click(&self, selector: &str) {
-        assert!(self.try_click(selector), "{selector} cannot be clicked on");
-    }
-
-    /// Clicks, if that is possible now; whether it was.
-    #[track_caller]
-    pub fn try_click(&self, selector: &str) -> bool {
-        let element = self.element(selector);
-        self.ask("POST", &format!("{}/element/{element}/click", self.session), &json!({})).is_ok()
+    /// Clicks on the element that `selector` finds, where a person would: it must be there, seen, and uncovered. Why
+    /// not, if that is not so at this moment: a page that lives moves things about.
+    pub fn try_click(&self, selector: &str) -> Result<(), Value> {
+        let element = self.find(selector)?;
+        self.ask("POST", &format!("{}/element/{element}/click", self.session), &json!({})).map(drop)
     }
 
     /// Types into the element that `selector` finds.
@@ -127,9 +121,13 @@ impl Browser {
 
     #[track_caller]
     fn element(&self, selector: &str) -> String {
+        self.find(selector).unwrap_or_else(|refused| panic!("{selector}: {refused}"))
+    }
+
+    fn find(&self, selector: &str) -> Result<String, Value> {
         let by = json!({ "using": "css selector", "value": selector });
-        let found = self.in_session("POST", "/element", &by);
-        found[ELEMENT].as_str().expect("an element").to_owned()
+        let found = self.ask("POST", &format!("{}/element", self.session), &by)?;
+        Ok(found[ELEMENT].as_str().expect("an element").to_owned())
     }
 
     #[track_caller]
