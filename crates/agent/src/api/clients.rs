@@ -56,20 +56,21 @@ impl Clients {
         let placed = match self.placer.ask(client.clone(), wish).await {
             Ok(placed) => placed,
             Err(PlaceError::Refused(Refusal::NotHomeHere { home })) => {
-                self.roster.remove(&client);
+                self.roster.dismiss(&client);
                 return Ok(self.elsewhere(&client, home));
             }
             Err(error) => return Err(problem(&error)),
         };
         let placement = placed.client.ok_or_else(Problem::internal)?.record;
-        self.roster.enter(entry, placement.until);
+        entry.enter(placement.until);
         Ok(Response::json(StatusCode::OK, &self.view(client, &placement)))
     }
 
     /// Its last connection closed. One that was never here is gone as well.
     pub(super) async fn delete(&self, client: ClientKey) -> Result<Response, Problem> {
         self.reports_count()?;
-        // First: whatever becomes of the wish, it is not refreshed any more, and goes idle by itself.
+        // First: whatever becomes of the wish, it is not refreshed any more, and goes idle by itself. So does one whose
+        // report, still under way, is written after this.
         self.roster.remove(&client);
         let wish = Wish::Leave { at: self.instance.clone() };
         match self.placer.ask(client, wish).await {

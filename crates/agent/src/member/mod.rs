@@ -60,6 +60,7 @@ impl Member {
             placer: Placer::start(&agent.registry, Arc::clone(&agent.mirror), &by, bounds),
             mirror: Arc::clone(&agent.mirror),
             roster: Roster::default(),
+            cell: agent.cell.clone(),
         };
         let mut refreshing = JoinSet::new();
         refreshing.spawn(clients.clone().refresh());

@@ -7,10 +7,12 @@ use steadfast_core::client::ClientKey;
 use steadfast_core::placement::{Refusal, Wish};
 use steadfast_core::settings::{Presence, SetSettings, StickySettings};
 use steadfast_core::{InstanceId, SetName};
+use steadfast_host::clock;
 use steadfast_registry::{Mirror, PlaceError, Placer, Snapshot};
 use tokio::task::JoinSet;
 
 use super::Roster;
+use crate::standing::Cell;
 
 /// How often the roster is looked through: well within the quarter of `idle_after` that expiries are written ahead.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -25,6 +27,8 @@ pub(crate) struct Clients {
     pub(crate) placer: Placer,
     pub(crate) mirror: Arc<Mirror>,
     pub(crate) roster: Roster,
+    /// Where the instance stands.
+    pub(crate) cell: Cell,
 }
 
 /// The settings of a sticky set, as far as the books say.
@@ -36,7 +40,8 @@ pub(crate) fn sticky(snapshot: &Snapshot) -> Option<&StickySettings> {
 }
 
 impl Clients {
-    /// Keeps whoever is on the roster charged, for ever.
+    /// Keeps whoever is on the roster charged while the application can serve: of one that died unnoticed, or fails its
+    /// checks, nobody knows who is connected, and its reports lapse with `idle_after` unless it recovers before.
     pub(crate) async fn refresh(self) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -45,7 +50,7 @@ impl Clients {
                 continue;
             };
             // With the store away nothing expires, and nothing can be written.
-            if snapshot.trouble.is_some() {
+            if snapshot.trouble.is_some() || self.cell.serve_until() <= clock::now() {
                 continue;
             }
             let due = self.roster.ending_before(snapshot.tick.after(Some(settings.idle_after)));
@@ -70,7 +75,7 @@ impl Clients {
             }
             Err(PlaceError::Refused(Refusal::NotHomeHere { home })) => {
                 tracing::info!(%client, %home, "a client that is connected here was moved");
-                self.roster.remove(&client);
+                self.roster.dismiss(&client);
             }
             Err(error) => tracing::debug!(%client, %error, "a client that is connected here was not refreshed"),
         }

@@ -17,15 +17,26 @@ pub(crate) struct Roster(Arc<Mutex<Sheet>>);
 #[derive(Debug, Default)]
 struct Sheet {
     clients: HashMap<ClientKey, Tick>,
-    /// Counts the applications that came and went.
-    application: u64,
+    /// Clients that are being reported. Who leaves meanwhile is struck off, and the report comes to nothing.
+    coming: HashMap<ClientKey, Coming>,
+    /// How many were ever put among them.
+    numbered: u64,
 }
 
-/// The right to put a client on the roster, as long as the application that reported it lives.
+/// One client on its way to the roster.
+#[derive(Debug)]
+struct Coming {
+    number: u64,
+    /// Its reports under way: whichever is taken puts it on the roster.
+    reports: usize,
+}
+
+/// A report under way: the right to put its client on the roster, unless it leaves first.
 #[derive(Debug)]
 pub(crate) struct Entry {
+    roster: Roster,
     client: ClientKey,
-    application: u64,
+    number: u64,
 }
 
 /// The roster is full.
@@ -36,19 +47,17 @@ pub(crate) struct Full;
 impl Roster {
     /// A report of `client` begins.
     pub(crate) fn begin(&self, client: &ClientKey) -> Result<Entry, Full> {
-        let sheet = self.sheet();
+        let mut guard = self.sheet();
+        let sheet = &mut *guard;
         if sheet.clients.len() >= CLIENTS && !sheet.clients.contains_key(client) {
             return Err(Full);
         }
-        Ok(Entry { client: client.clone(), application: sheet.application })
-    }
-
-    /// The books have it, charged until this tick.
-    pub(crate) fn enter(&self, entry: Entry, until: Tick) {
-        let mut sheet = self.sheet();
-        if entry.application == sheet.application {
-            sheet.clients.insert(entry.client, until);
-        }
+        let coming = sheet.coming.entry(client.clone()).or_insert_with(|| {
+            sheet.numbered += 1;
+            Coming { number: sheet.numbered, reports: 0 }
+        });
+        coming.reports += 1;
+        Ok(Entry { roster: self.clone(), client: client.clone(), number: coming.number })
     }
 
     /// A client on the roster was refreshed until this tick. One that left meanwhile stays off.
@@ -58,16 +67,23 @@ impl Roster {
         }
     }
 
-    /// It is not here any more. Whether it was.
+    /// The application says that it is not here any more, whatever was reported before. Whether it was.
     pub(crate) fn remove(&self, client: &ClientKey) -> bool {
-        self.sheet().clients.remove(client).is_some()
+        let mut sheet = self.sheet();
+        sheet.coming.remove(client);
+        sheet.clients.remove(client).is_some()
     }
 
-    /// Nobody is here any more.
+    /// The books say that it is at home elsewhere. A report under way may yet learn otherwise.
+    pub(crate) fn dismiss(&self, client: &ClientKey) {
+        self.sheet().clients.remove(client);
+    }
+
+    /// Nobody is here any more, whatever was reported before.
     pub(crate) fn clear(&self) {
         let mut sheet = self.sheet();
         sheet.clients = HashMap::new();
-        sheet.application += 1;
+        sheet.coming = HashMap::new();
     }
 
     /// How many are here.
@@ -83,6 +99,28 @@ impl Roster {
 
     fn sheet(&self) -> MutexGuard<'_, Sheet> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// The books have it, charged until this tick. One that left meanwhile stays off.
+    pub(crate) fn enter(self, until: Tick) {
+        let mut sheet = self.roster.sheet();
+        if sheet.coming.get(&self.client).is_some_and(|coming| coming.number == self.number) {
+            sheet.clients.insert(self.client.clone(), until);
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut sheet = self.roster.sheet();
+        if let Some(coming) = sheet.coming.get_mut(&self.client).filter(|coming| coming.number == self.number) {
+            coming.reports -= 1;
+            if coming.reports == 0 {
+                sheet.coming.remove(&self.client);
+            }
+        }
     }
 }
 

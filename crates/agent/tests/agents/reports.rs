@@ -8,7 +8,7 @@ use steadfast_core::{Span, Weight};
 use steadfast_host::http::{Call, Client, Method, Reply, StatusCode, Target};
 use steadfast_registry::LedgerState;
 
-use crate::sticky::{cluster, config, healthy, ledger, tick};
+use crate::sticky::{cluster, config, healthy, ledger, tick, unhealthy};
 use crate::support::{Agent, Cluster, SOON, eventually, kill, shell};
 
 /// An agent's API, as its application finds it.
@@ -139,6 +139,61 @@ async fn a_dead_application_has_no_clients() {
     kill(cluster.main_process("rec-1"));
     eventually("nobody is here", async || (api.count().await == Some(0)).then_some(())).await;
     assert_eq!(ledger(&agent).await.charged_milli, 8_000, "it stays charged until idle_after is over");
+}
+
+#[tokio::test]
+async fn reports_of_an_application_that_cannot_serve_are_not_renewed() {
+    let cluster = cluster(Presence::Report);
+    let (agent, api) = open(&cluster, "rec-1").await;
+    let (_other, other) = open(&cluster, "rec-2").await;
+    for (api, client) in [(&api, "cam-1"), (&other, "cam-2")] {
+        eventually("a report is taken", async || (api.put(client, "8").await.0 == StatusCode::OK).then_some(())).await;
+    }
+    unhealthy(&cluster, &agent).await;
+    let before = placement(&cluster, "cam-1").await.unwrap();
+    // Two rounds of the agent that is well are at least one of the other.
+    for _ in 0..2 {
+        let due = placement(&cluster, "cam-2").await.unwrap().until;
+        tick(&cluster, due.0 - 1).await;
+        eventually("those of others are", async || {
+            placement(&cluster, "cam-2").await.filter(|after| after.until > due).map(drop)
+        })
+        .await;
+    }
+    assert_eq!(placement(&cluster, "cam-1").await.unwrap(), before);
+    assert_eq!(api.count().await, Some(1), "it may yet recover");
+    healthy(&cluster, &agent, LedgerState::Open).await;
+    eventually("it has recovered", async || {
+        placement(&cluster, "cam-1").await.filter(|after| after.until > before.until).map(drop)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_application_sees_by_the_incarnation_that_its_reports_are_forgotten() {
+    let cluster = cluster(Presence::Report);
+    let mut config = config(&cluster, "rec-1");
+    config.command = None;
+    let life = async |api: &Api| -> Value {
+        let answer: Value = serde_json::from_str(&api.get("/v1/epoch").await).unwrap();
+        answer["incarnation"].clone()
+    };
+    let agent = cluster.start(config.clone());
+    healthy(&cluster, &agent, LedgerState::Open).await;
+    let api = Api::of(&cluster, &agent);
+    eventually("a report is taken", async || (api.put("cam-7", "8").await.0 == StatusCode::OK).then_some(())).await;
+    let before = life(&api).await;
+    assert!(before.is_string(), "{before}");
+    assert_eq!(life(&api).await, before, "one life, one incarnation");
+    agent.left().await.unwrap();
+
+    let agent = cluster.start(config);
+    healthy(&cluster, &agent, LedgerState::Open).await;
+    let api = Api::of(&cluster, &agent);
+    assert_ne!(life(&api).await, before);
+    assert_eq!(api.count().await, Some(0), "what was reported to the former life has to be reported again");
+    assert_eq!(api.put("cam-7", "8").await.0, StatusCode::OK);
+    assert_eq!((ledger(&agent).await.charged_milli, api.count().await), (8_000, Some(1)), "it is charged once");
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ pub(crate) async fn healthy(cluster: &Cluster, agent: &Agent, state: LedgerState
 }
 
 /// The same, unhealthy.
-async fn unhealthy(cluster: &Cluster, agent: &Agent) {
+pub(crate) async fn unhealthy(cluster: &Cluster, agent: &Agent) {
     std::fs::remove_file(cluster.path(&format!("{}.ready", agent.instance))).unwrap();
     is(agent, LedgerState::Lost).await;
 }
