@@ -60,7 +60,8 @@ pub trait Api: Send + Sync {
     async fn drain_progress(&self, set: &SetName, instance: &InstanceId) -> Result<DrainView, Problem>;
     /// Lets it take part again.
     async fn undrain(&self, set: &SetName, instance: &InstanceId) -> Result<StateChange, Problem>;
-    /// Says that an instance is lost: its clients need another home. Its next start brings it back.
+    /// Says that an instance is lost: its clients need another home. Its next start brings it back. Refused while it can
+    /// serve by its own word.
     async fn lost(&self, set: &SetName, instance: &InstanceId) -> Result<StateChange, Problem>;
     /// Whether the books of a sticky set agree.
     async fn verify(&self, set: &SetName) -> Result<VerifyView, Problem>;

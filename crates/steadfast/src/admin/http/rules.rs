@@ -4,7 +4,7 @@
 //! - `Host` is a name of our own, so that a page whose name was made to point here (DNS rebinding) is not served.
 //! - What a browser says comes from another site is refused.
 //! - Changes and the store need the token, always; reading needs it unless only this machine can reach us.
-//!   `/metrics`, `/healthz` and `/readyz` are open.
+//!   `/metrics`, `/healthz` and `/readyz` are open, off loopback also by names that we cannot know.
 //! - Changes are JSON: a form of a page cannot send that.
 
 use std::net::{IpAddr, SocketAddr};
@@ -34,14 +34,15 @@ impl Rules {
     /// Whether this request may be answered.
     pub(super) fn admit(&self, request: &Request) -> Result<(), Problem> {
         let known = self.knows_token(request);
-        // Who has the token is no rebound page; off loopback, names of ours that we cannot know are in use.
-        if self.local || !known {
+        let changes = !matches!(request.method, Method::GET | Method::HEAD);
+        let open = OPEN.contains(&request.path.as_str()) && !changes;
+        // Off loopback, names of ours that we cannot know are in use: by who has the token, who is no rebound page, and
+        // by those who scrape and look whether we are well, who read what anybody may.
+        if self.local || !(known || open) {
             self.check_host(request)?;
         }
         check_origin(request)?;
-        let changes = !matches!(request.method, Method::GET | Method::HEAD);
         let store = request.path == "/store" || request.path.starts_with("/store/");
-        let open = OPEN.contains(&request.path.as_str()) && !changes;
         if !known && !open && (changes || store || !self.local) {
             return Err(unauthorized(request));
         }

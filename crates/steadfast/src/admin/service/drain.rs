@@ -9,10 +9,11 @@ use steadfast_core::{InstanceId, SetName};
 use steadfast_host::clock;
 use steadfast_host::http::StatusCode;
 use steadfast_host::problem::Problem;
-use steadfast_registry::{Beats, Error, LedgerState, Text};
+use steadfast_registry::{Beats, Error, LedgerState, Role, Text};
 
 use super::Service;
 use super::clients::READ_AT_ONCE;
+use crate::admin::probes;
 use crate::admin::view::{Amount, DrainOrder, DrainView, StateChange, StuckView, left_ms};
 
 /// So many of the clients that cannot be moved are named.
@@ -43,9 +44,18 @@ impl Service {
         self.state_change(set, id, told).await
     }
 
-    /// Says that an instance is lost.
+    /// Says that an instance is lost. One whose agent finds it healthy is not: that agent would open it again at once.
     pub(super) async fn lose_instance(&self, set: &SetName, id: &InstanceId) -> Result<StateChange, Problem> {
         let (snapshot, _) = self.sticky(set).await?;
+        let only = snapshot.instances.get(id).map(|seen| (id.clone(), seen.clone()));
+        let live = probes::ask(&self.probes, &only.into_iter().collect()).await;
+        if live.values().any(|one| one.answer().is_some_and(|answer| answer.role == Role::Member)) {
+            let detail = format!(
+                "instance {id} answers its probe and can serve, so its agent would open it again at once: \
+                 to take it out, drain it with `steadfast drain {set} {id}`"
+            );
+            return Err(Problem::new(StatusCode::CONFLICT, "instance-healthy", detail));
+        }
         let told = self.registry.declare_lost(set, id, snapshot.tick, &self.local.operator).await;
         self.state_change(set, id, told).await
     }

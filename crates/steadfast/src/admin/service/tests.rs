@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use steadfast_core::client::Sources;
 use steadfast_core::lease::{Attempt, Expect, Hold, LeaseRecord, Outcome};
-use steadfast_core::settings::SingleSettings;
+use steadfast_core::settings::{SingleSettings, Sticky, StickySettings};
 use steadfast_core::{Endpoint, EndpointName, Epoch, Host, Incarnation, Nonce, Span};
 use steadfast_host::clock;
 use steadfast_host::http::{Limits, Request, Response, serve};
@@ -222,6 +223,33 @@ async fn only_what_was_drained_is_undrained() {
     books.registry.set_state(&books.set, &a, None, LedgerState::Gone, "a").await.unwrap();
     let gone = books.service.undrain(&books.set, &a).await.unwrap();
     assert_eq!((gone.before, gone.now), (LedgerState::Gone, LedgerState::Gone), "it is not there to be opened");
+}
+
+#[tokio::test]
+async fn whose_agent_finds_it_healthy_is_not_declared_lost() {
+    let mut books = Books::new().await;
+    books.set = "recorder".parse().unwrap();
+    let client = Sources(vec!["query:camera".parse().unwrap()]);
+    let settings = StickySettings::new(Sticky { client, ..Sticky::default() }).unwrap();
+    books.registry.introduce_set(&books.set, &SetSettings::Sticky(Box::new(settings))).await.unwrap();
+    let well = books.register("well", 1, books.answer("well", 1, Role::Member, ProbeReason::Healthy)).await;
+    // A busy machine may take longer to answer than a probe may; then it is lost, until it is asked again.
+    let deadline = clock::now() + Duration::from_secs(20);
+    let refused = loop {
+        match books.service.lost(&books.set, &well).await {
+            Err(refused) => break refused,
+            Ok(_) => assert!(clock::now() < deadline, "it is not refused"),
+        }
+    };
+    assert_eq!((refused.status, refused.reason.as_str()), (409, "instance-healthy"));
+    assert!(refused.detail.ends_with("`steadfast drain recorder well`"), "{}", refused.detail);
+    let ill = books.register("ill", 1, books.answer("ill", 1, Role::Standby, ProbeReason::Unhealthy)).await;
+    let former = books.register("former", 1, books.answer("former", 2, Role::Member, ProbeReason::Healthy)).await;
+    let silent = books.register("silent", 1, None).await;
+    for id in [ill, former, silent] {
+        let lost = books.service.lost(&books.set, &id).await.unwrap();
+        assert_eq!((lost.before, lost.now), (LedgerState::Open, LedgerState::Lost), "{id}");
+    }
 }
 
 #[tokio::test]

@@ -43,10 +43,16 @@ fn only_our_own_names_are_served() {
     }
     assert_eq!(refusal(LOCAL, Method::GET, "/api/v1/sets", &[]), Some("421 foreign-host".to_owned()), "no Host at all");
     assert_eq!(
-        refusal(WIDE, Method::GET, "/metrics", &[("host", "evil.example")]),
+        refusal(WIDE, Method::GET, "/api/v1/sets", &[("host", "evil.example")]),
         Some("421 foreign-host".to_owned())
     );
-    assert_eq!(refusal(WIDE, Method::GET, "/metrics", &[("host", "10.1.2.3:7400")]), None);
+    for path in ["/metrics", "/healthz", "/readyz"] {
+        for host in ["10.1.2.3:7400", "steadfast.monitoring.svc:7400"] {
+            assert_eq!(refusal(WIDE, Method::GET, path, &[("host", host)]), None, "{host} {path}");
+        }
+        let change = refusal(WIDE, Method::POST, path, &[("host", "evil.example"), JSON]);
+        assert_eq!(change, Some("421 foreign-host".to_owned()), "only reading is open: {path}");
+    }
     assert_eq!(
         refusal(WIDE, Method::GET, "/api/v1/sets", &[("host", "store.internal:7400"), GOOD]),
         None,
