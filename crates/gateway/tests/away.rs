@@ -168,6 +168,7 @@ fn what_happened_while_the_watch_was_away_is_made_up_for() {
     town.register(&two, 10);
     town.store.cut_watches();
     let wish = Wish::Move {
+        from: None,
         to: Some(two.id.clone()),
         reason: steadfast_core::placement::Reason::MovedByOperator,
         certain_to_leave: true,

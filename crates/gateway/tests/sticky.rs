@@ -26,7 +26,7 @@ fn home(gateway: &Running, client: &str) -> String {
 }
 
 fn move_to(member: &Member) -> Wish {
-    Wish::Move { to: Some(member.id.clone()), reason: Reason::MovedByOperator, certain_to_leave: true }
+    Wish::Move { from: None, to: Some(member.id.clone()), reason: Reason::MovedByOperator, certain_to_leave: true }
 }
 
 #[test]

@@ -110,7 +110,8 @@ fn a_tunnel_ends_when_its_client_s_home_is_another_one() {
     let mut moved = open(gateway.client(), "/chat?client=cam-1");
     let stays = open(gateway.client(), "/chat?client=cam-2");
     town.register(&two, 10);
-    let wish = Wish::Move { to: Some(two.id.clone()), reason: Reason::MovedByOperator, certain_to_leave: true };
+    let wish =
+        Wish::Move { from: None, to: Some(two.id.clone()), reason: Reason::MovedByOperator, certain_to_leave: true };
     town.ask("cam-1", wish);
     assert!(moved.ends_with_reset());
     talk_and_part(stays);

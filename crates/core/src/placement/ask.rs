@@ -94,6 +94,9 @@ pub enum Wish {
     },
     /// Moves a client, to `to` or by the policy. `certain_to_leave`: one that is connected will be made to leave.
     Move {
+        /// Only while it is at home there, and, where a drain is the reason, while that drain's deadline is over: who
+        /// asks saw that a while ago. `None`: wherever it is.
+        from: Option<InstanceId>,
         /// Where to.
         to: Option<InstanceId>,
         /// Why.

@@ -13,7 +13,8 @@ use crate::{Epoch, InstanceId, Span, Weight};
 use super::score::{Limit, Want, best, excluded};
 use super::transition::{Transition, settle};
 use super::{
-    Ask, Books, Change, Decision, Exclusion, Ledger, Member, Note, Phase, Placement, Reason, Refusal, Tick, Why, Wish,
+    Ask, Books, Change, Decision, Exclusion, Ledger, LedgerState, Member, Note, Phase, Placement, Reason, Refusal,
+    Tick, Why, Wish,
 };
 
 /// What `ask` does to the record of `client`, of which the books say `known`.
@@ -31,7 +32,9 @@ pub fn decide(books: Books<'_>, client: &ClientKey, known: Option<&Placement>, a
         (Wish::Leave { at }, Some(known)) => desk.leave(known, at),
         (Wish::Expire, Some(known)) => desk.expire(known),
         (Wish::Move { .. } | Wish::Forget, None) => return Err(Refusal::NoClient),
-        (Wish::Move { to, reason, certain_to_leave }, Some(known)) => {
+        (Wish::Move { from, .. }, Some(known)) if from.as_ref().is_some_and(|from| *from != known.home) => Next::Stays,
+        (Wish::Move { from: Some(from), reason: Reason::Drained, .. }, Some(_)) if !desk.is_over(from) => Next::Stays,
+        (Wish::Move { to, reason, certain_to_leave, .. }, Some(known)) => {
             desk.shift(known, to.as_ref(), *reason, *certain_to_leave)?
         }
         (Wish::Forget, Some(known)) => desk.forget(known)?,
@@ -111,6 +114,12 @@ impl<'a> Desk<'a> {
                 }
                 if known.phase.is_charged() {
                     return Ok(self.stay(arrival, Some(ledger)));
+                }
+                // A home that is to be empty gets nobody back whom another one can take.
+                if ledger.state == LedgerState::Draining
+                    && let Ok(to) = self.another_home(&arrival)
+                {
+                    return Ok(self.moved(arrival, to, Reason::Drained));
                 }
                 if fits(ledger, arrival.declared) {
                     return Ok(self.come_back(arrival, Vec::new()));
@@ -203,15 +212,16 @@ impl<'a> Desk<'a> {
         if to == Some(&known.home) {
             return Ok(Next::Stays);
         }
-        if self.is_connected(known) && !certain_to_leave {
-            return Err(Refusal::Connected { home: known.home.clone() });
-        }
         let limit = if known.phase.is_charged() { Limit::Known } else { Limit::Remembered };
         let want = Want { except: Some(&known.home), ..self.want(known.declared, &known.labels, limit) };
         let to = match to {
             Some(to) => self.chosen(to, want)?,
             None => best(self.books, want)?,
         };
+        // Only now: nobody is asked to leave who has nowhere to go.
+        if self.is_connected(known) && !certain_to_leave {
+            return Err(Refusal::Connected { home: known.home.clone() });
+        }
         let mut after = self.at_new_home(known, to, reason);
         if self.settings().presence != Presence::Request && after.phase.is_charged() {
             // It has to find its way: what it was charged at its former home may be nearly over.
@@ -222,10 +232,13 @@ impl<'a> Desk<'a> {
 
     /// An arriving client whose home cannot be had gets another.
     fn move_on(&self, arrival: Arrival<'_>, reason: Reason) -> Result<Next, Refusal> {
-        let want =
-            Want { except: Some(&arrival.known.home), ..self.want(arrival.declared, &arrival.labels, Limit::Known) };
-        let to = best(self.books, want)?;
+        let to = self.another_home(&arrival)?;
         Ok(self.moved(arrival, to, reason))
+    }
+
+    fn another_home(&self, arrival: &Arrival<'_>) -> Result<&'a InstanceId, Refusal> {
+        let want = self.want(arrival.declared, &arrival.labels, Limit::Known);
+        best(self.books, Want { except: Some(&arrival.known.home), ..want })
     }
 
     fn moved(&self, arrival: Arrival<'_>, to: &InstanceId, reason: Reason) -> Next {
@@ -274,7 +287,8 @@ impl<'a> Desk<'a> {
             after.declared = declared;
             if ledger.is_some_and(|ledger| self.can_reweigh(known, ledger, declared)) {
                 after.weight = declared;
-            } else if declared != known.declared {
+            } else if known.declared == known.weight {
+                // Said once, until something fits again.
                 notes.push(Note::Overweight { declared, charged: known.weight });
             }
         }
@@ -385,6 +399,14 @@ impl<'a> Desk<'a> {
             && known.phase == Phase::Active
             && self.books.tick < known.until
             && !self.books.members.get(&known.home).is_none_or(lost)
+    }
+
+    /// Whether an instance is being drained and those at home there are to be moved by now.
+    fn is_over(&self, drained: &InstanceId) -> bool {
+        let ledger = self.books.members.get(drained).map(|member| &member.ledger);
+        ledger.is_some_and(|ledger| {
+            ledger.state == LedgerState::Draining && ledger.move_at.is_some_and(|move_at| move_at <= self.books.tick)
+        })
     }
 
     fn can_reweigh(&self, known: &Placement, ledger: &Ledger, declared: Weight) -> bool {

@@ -167,6 +167,7 @@ impl Case {
             55..60 => Wish::Leave { at: at(random) },
             60..65 => Wish::Place { to: random.percent(50).then(|| at(random)), weight, labels: any_labels(random) },
             65..75 => Wish::Move {
+                from: random.percent(50).then(|| at(random)),
                 to: random.percent(50).then(|| at(random)),
                 reason: random.pick(&[Reason::MovedByOperator, Reason::Drained]),
                 certain_to_leave: random.percent(50),

@@ -7,6 +7,7 @@ use steadfast_core::lease::Timing;
 use steadfast_core::placement::{Phase, Placement, Tick, Wish};
 use steadfast_core::settings::{Presence, Sticky};
 use steadfast_core::{Endpoint, Incarnation, InstanceId, Span};
+use steadfast_store::faulty::{Call, Control, Fault, Faulty};
 use steadfast_store::{Batch, Expect, Memory, Write};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -20,6 +21,7 @@ const TICK_MS: u64 = 5_000;
 
 struct Ground {
     registry: Registry,
+    control: Control,
     set: SetName,
 }
 
@@ -47,7 +49,9 @@ async fn ground(change: impl FnOnce(&mut Sticky)) -> Ground {
     };
     change(&mut sticky);
     let settings = SetSettings::Sticky(Box::new(StickySettings::new(sticky).unwrap()));
-    let ground = Ground { registry: Registry::new(Arc::new(Memory::new())), set: "recorder".parse().unwrap() };
+    let store = Faulty::new(Arc::new(Memory::new()));
+    let control = store.control();
+    let ground = Ground { registry: Registry::new(Arc::new(store)), control, set: "recorder".parse().unwrap() };
     ground.registry.introduce_set(&ground.set, &settings).await.unwrap();
     for instance in ["rec-1", "rec-2"] {
         ground.register(instance, 1).await;
@@ -242,6 +246,44 @@ async fn who_cannot_go_anywhere_stays_and_is_counted() {
         .until_event("that it waits", |kind| matches!(kind, EventKind::DrainWaits { connected: 0, no_room: 1, .. }))
         .await;
     assert_eq!(ground.client("cam-0").await.unwrap().home, id("rec-1"));
+    // Who is known to wait is tried again without reading everybody, and finds room.
+    ground.ask("cam-1", Wish::Forget).await;
+    for _ in 0..10_000 {
+        ground.control.next(Call::Scan, Fault::Refuse);
+    }
+    ground.set_time(1 + 6).await;
+    ground.until("it move", "cam-0", |found| found.is_some_and(|one| one.home == id("rec-2"))).await;
+}
+
+#[tokio::test]
+async fn who_waits_at_a_drain_is_told_of_first_and_when_half_of_them_are_gone_and_that_it_is_empty_once() {
+    let ground = ground(|_| {}).await;
+    for client in 0..4 {
+        let weight = Some("20".parse().unwrap());
+        ground
+            .ask(&format!("cam-{client}"), Wish::Place { to: Some(id("rec-1")), weight, labels: Labels::new() })
+            .await;
+    }
+    let weight = Some("90".parse().unwrap());
+    ground.ask("heavy", Wish::Place { to: Some(id("rec-2")), weight, labels: Labels::new() }).await;
+    ground.registry.drain(&ground.set, &id("rec-1"), Some(Tick(1)), "operator").await.unwrap();
+    ground.set_time(1).await;
+    let parts = ground.parts();
+    let _working = Task(tokio::spawn(async move { moves::run(&parts).await }));
+    let waits =
+        |stay: u64| move |kind: &EventKind| matches!(kind, EventKind::DrainWaits { no_room, .. } if *no_room == stay);
+    ground.until_event("that four wait", waits(4)).await;
+    ground.ask("cam-0", Wish::Forget).await;
+    ground.set_time(7).await;
+    ground.ask("cam-1", Wish::Forget).await;
+    ground.set_time(13).await;
+    ground.until_event("that two wait", waits(2)).await;
+    for client in ["cam-2", "cam-3"] {
+        ground.ask(client, Wish::Forget).await;
+    }
+    ground.until_event("that it is empty", |kind| matches!(kind, EventKind::Drained { .. })).await;
+    let said = ground.registry.events(&ground.set, 0).await.unwrap();
+    assert!(!said.iter().any(|(_, event)| waits(3)(&event.kind)), "three are more than half of four: {said:?}");
 }
 
 /// A process that contends, and counts how often it began to work.

@@ -46,7 +46,7 @@ pub(crate) fn arrive(said: &str) -> Wish {
 }
 
 pub(crate) fn move_by_operator(to: Option<&str>) -> Wish {
-    Wish::Move { to: to.map(id), reason: Reason::MovedByOperator, certain_to_leave: true }
+    Wish::Move { from: None, to: to.map(id), reason: Reason::MovedByOperator, certain_to_leave: true }
 }
 
 /// A set `recorder` in `store`, with instances of these capacities.

@@ -69,7 +69,7 @@ fn place(to: Option<&str>, weight: u64) -> Wish {
 }
 
 fn shift(to: Option<&str>) -> Wish {
-    Wish::Move { to: to.map(id), reason: Reason::MovedByOperator, certain_to_leave: false }
+    Wish::Move { from: None, to: to.map(id), reason: Reason::MovedByOperator, certain_to_leave: false }
 }
 
 impl Set {

@@ -144,7 +144,12 @@ impl World {
         let to = self.random.percent(50).then(|| self.instances[instance].id.clone());
         let weight = Some(self.plan.weight(&mut self.random));
         let wish = match self.random.between(0, 2) {
-            0 => Wish::Move { to, reason: Reason::MovedByOperator, certain_to_leave: self.random.percent(50) },
+            0 => Wish::Move {
+                from: None,
+                to,
+                reason: Reason::MovedByOperator,
+                certain_to_leave: self.random.percent(50),
+            },
             1 => Wish::Place { to, weight, labels: Default::default() },
             _ => Wish::Forget,
         };

@@ -78,7 +78,12 @@ impl World {
             } else if to_leave {
                 asks.push((
                     client.clone(),
-                    Wish::Move { to: None, reason: Reason::Drained, certain_to_leave: known.owner_epoch.0 % 2 == 1 },
+                    Wish::Move {
+                        from: Some(known.home.clone()),
+                        to: None,
+                        reason: Reason::Drained,
+                        certain_to_leave: known.owner_epoch.0 % 2 == 1,
+                    },
                 ));
             }
         }

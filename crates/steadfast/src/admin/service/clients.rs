@@ -127,7 +127,7 @@ impl Service {
         // A gateway that carries its connections closes them when it hears of the move; where the set says how, its
         // application is asked to send it away.
         let certain_to_leave = settings.presence == Presence::Connection || settings.evict.is_some();
-        let wish = Wish::Move { to, reason: Reason::MovedByOperator, certain_to_leave };
+        let wish = Wish::Move { from: None, to, reason: Reason::MovedByOperator, certain_to_leave };
         let placed = self.ask(set, client, wish).await?;
         self.placed_view(set, client, &snapshot, placed)
     }

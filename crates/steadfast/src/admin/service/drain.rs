@@ -130,7 +130,7 @@ fn count(view: &mut DrainView, books: Books<'_>, client: &ClientKey, placement: 
     view.charged_clients += 1;
     // The gateways end the connections they carry, an `evict` URL reaches the others.
     let certain_to_leave = books.settings.presence == Presence::Connection || books.settings.evict.is_some();
-    let wish = Wish::Move { to: None, reason: Reason::Drained, certain_to_leave };
+    let wish = Wish::Move { from: None, to: None, reason: Reason::Drained, certain_to_leave };
     let ask = Ask { wish, by: String::new(), at: String::new() };
     let Err(refusal) = decide(books, client, Some(placement), &ask) else { return };
     *view.stuck.entry(refusal.reason().to_owned()).or_default() += 1;

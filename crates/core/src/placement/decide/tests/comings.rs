@@ -182,8 +182,11 @@ fn another_weight_is_charged_if_it_fits() {
     set.home(arrive(Some(10)));
     assert_eq!(set.notes, [Note::Overweight { declared: units(10), charged: units(8) }]);
     assert_eq!((set.charged("a"), set.client().weight, set.client().declared), (9, units(8), units(10)));
-    // Said once is enough: it is not written again, and not heard of again.
+    // Said once is enough: it is not written again, and not heard of again, also not of more.
     set.keeps(arrive(Some(10)));
+    set.home(arrive(Some(11)));
+    assert_eq!(set.notes, []);
+    set.home(arrive(Some(10)));
     // Tried again when the record is written anyway.
     set.at("a").ledger.charged_milli -= 1_000;
     set.tick = set.client().until;
@@ -202,7 +205,7 @@ fn an_idle_client_returns_home_at_the_weight_it_declares() {
     set.tick = set.client().until;
     set.home(Wish::Expire);
     assert_eq!((set.client().phase, set.charged("a"), set.members["a"].ledger.clients), (Phase::Idle, 0, 1));
-    set.state("a", LedgerState::Draining);
+    set.state("a", LedgerState::Leaving);
     assert_eq!(set.home(arrive(Some(6))), "a");
     assert_eq!((set.client().phase, set.client().why.reason, set.charged("a")), (Phase::Active, Reason::Returned, 6));
     assert_eq!((set.client().owner_epoch, set.members["a"].ledger.clients), (Epoch(1), 1));

@@ -86,6 +86,42 @@ fn a_drained_home_keeps_whoever_is_there() {
 }
 
 #[test]
+fn an_idle_client_comes_back_to_a_drained_home_only_if_nobody_else_has_room() {
+    let idle = |state| {
+        let mut set = placed(|_| {});
+        set.state("a", state);
+        set.tick = set.client().until;
+        set.home(Wish::Expire);
+        set
+    };
+    let mut drained = idle(LedgerState::Draining);
+    assert_eq!(drained.home(arrive(None)), "b");
+    assert_eq!((drained.client().why.reason, drained.client().phase), (Reason::Drained, Phase::Active));
+    let mut full = idle(LedgerState::Draining);
+    full.at("b").ledger.charged_milli = 10_000;
+    assert_eq!(full.home(arrive(None)), "a");
+    assert_eq!(full.client().why.reason, Reason::Returned);
+    // Who is only leaving comes up again.
+    assert_eq!(idle(LedgerState::Leaving).home(arrive(None)), "a");
+}
+
+#[test]
+fn a_drains_move_is_void_once_the_client_or_the_drain_is_gone() {
+    let mut set = placed(|_| {});
+    let drained =
+        |from: &str| Wish::Move { from: Some(id(from)), to: None, reason: Reason::Drained, certain_to_leave: true };
+    set.keeps(drained("a"));
+    set.state("a", LedgerState::Draining);
+    set.keeps(drained("a"));
+    set.at("a").ledger.move_at = Some(Tick(set.tick.0 + 1));
+    set.keeps(drained("a"));
+    set.at("a").ledger.move_at = Some(set.tick);
+    set.keeps(drained("b"));
+    assert_eq!(set.home(drained("a")), "b");
+    set.keeps(drained("a"));
+}
+
+#[test]
 fn clients_return_as_the_set_says() {
     let lose = |return_home| {
         let mut set = placed(|sticky| sticky.return_home = return_home);

@@ -50,7 +50,10 @@ fn a_connected_client_is_moved_or_forgotten_only_if_it_can_be_made_to_leave() {
     let mut set = connected(None);
     assert_eq!(set.home(shift(None)), "connected");
     assert_eq!(set.home(Wish::Forget), "connected");
-    assert_eq!(set.home(Wish::Move { to: None, reason: Reason::Drained, certain_to_leave: true }), "b");
+    set.at("b").ledger.charged_milli = 10_000;
+    assert_eq!(set.home(shift(None)), "no-room", "it would not help if it left");
+    set.at("b").ledger.charged_milli = 0;
+    assert_eq!(set.home(Wish::Move { from: None, to: None, reason: Reason::Drained, certain_to_leave: true }), "b");
     assert_eq!((set.client().why.reason, set.client().phase), (Reason::Drained, Phase::Active));
     // Nobody is connected to what is lost.
     set.state("b", LedgerState::Lost);
