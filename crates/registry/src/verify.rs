@@ -6,7 +6,7 @@ use std::time::Duration;
 use steadfast_core::client::ClientKey;
 use steadfast_core::settings::{HomeFull, SetSettings};
 use steadfast_core::{InstanceId, SetName};
-use steadfast_store::{Cursor, Error as StoreError, Key, Notice, PAGE_RECORDS, Record, Revision, Space};
+use steadfast_store::{Cursor, Error as StoreError, Key, Notice, PAGE_RECORDS, Record, Revision, Space, Watch};
 
 use crate::clients::{self, parse_key};
 use crate::instances::parse_id;
@@ -81,14 +81,14 @@ pub enum Fault {
 const FAULTS_LISTED: usize = 1_000;
 /// How often it begins anew when the store's history does not reach back to its beginning any more.
 const TRIES: u32 = 4;
-/// How long the store may be silent at the end of the replay.
+/// How long the store may be silent when all was read.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 /// What is compared.
 const PREFIXES: [&[u8]; 2] = [keys::LEDGERS.as_bytes(), keys::CLIENTS];
 
 impl Registry {
-    /// Compares ledgers and placements as of one revision: a scan, and a replay of what happened meanwhile. At most the
-    /// first thousand faults are listed.
+    /// Compares ledgers and placements as of one revision: a scan, with what happens meanwhile heard beside it, so that
+    /// it need not be kept by the store until all is read. At most the first thousand faults are listed.
     pub async fn verify(&self, set: &SetName) -> Result<Verified, Error> {
         let stored = self.set(set).await?.ok_or_else(|| Error::NoSet(set.clone()))?;
         let SetSettings::Sticky(settings) = stored.record.settings(set)? else {
@@ -112,12 +112,16 @@ impl Registry {
     async fn read_to_one_revision(&self, set: &SetName) -> Result<(Books, Revision), StoreError> {
         let space = keys::space(set);
         let mut books = Books::of(space.clone());
-        let mut begin: Option<Cursor> = None;
+        let begin = self.store.scan(&space, keys::CLOCK.as_bytes(), None, 1, CALL_WITHIN).await?.cursor;
+        let mut heard = Heard { reached: begin.revision, watch: self.changes_after(&space, begin).await? };
+        // No page was read later than this, so here they can all be brought to agree.
+        let mut end = heard.reached;
         for prefix in PREFIXES {
             let mut token = None;
             loop {
-                let page = self.store.scan(&space, prefix, token, PAGE_RECORDS, CALL_WITHIN).await?;
-                begin.get_or_insert(page.cursor);
+                let reading = self.store.scan(&space, prefix, token, PAGE_RECORDS, CALL_WITHIN);
+                let page = heard.beside(&mut books, reading).await??;
+                end = end.max(page.cursor.revision);
                 for (name, record) in page.records {
                     books.show(name, record.version, Some(record));
                 }
@@ -127,32 +131,56 @@ impl Registry {
                 }
             }
         }
-        // No page was read later than this, so here they can all be brought to agree.
-        let end = self.store.scan(&space, keys::CLOCK.as_bytes(), None, 1, CALL_WITHIN).await?.cursor.revision;
-        let end = end.max(books.newest);
-        let reached = self.replay(&mut books, begin.unwrap_or(Cursor::START), end).await?;
-        Ok((books, reached))
+        let last = self.store.scan(&space, keys::CLOCK.as_bytes(), None, 1, CALL_WITHIN);
+        end = end.max(heard.beside(&mut books, last).await??.cursor.revision).max(books.newest);
+        while heard.reached < end {
+            heard.next(&mut books).await?;
+        }
+        Ok((books, heard.reached))
     }
 
-    /// Shows `books` everything that happened after `begin`, until they are as of one revision that is `end` or later.
-    async fn replay(&self, books: &mut Books, begin: Cursor, end: Revision) -> Result<Revision, StoreError> {
-        let silent = |_| StoreError::Unavailable("the watch is silent".to_owned());
-        let opening = self.store.watch(&books.space, &PREFIXES, begin, PROGRESS_EVERY);
-        let mut watch = tokio::time::timeout(CALL_WITHIN, opening).await.map_err(silent)??;
+    async fn changes_after(&self, space: &Space, begin: Cursor) -> Result<Box<dyn Watch>, StoreError> {
+        let opening = self.store.watch(space, &PREFIXES, begin, PROGRESS_EVERY);
+        tokio::time::timeout(CALL_WITHIN, opening).await.map_err(silent)?
+    }
+}
+
+fn silent(_: tokio::time::error::Elapsed) -> StoreError {
+    StoreError::Unavailable("the watch is silent".to_owned())
+}
+
+/// What happens while the books are read.
+struct Heard {
+    watch: Box<dyn Watch>,
+    /// Everything until here was heard.
+    reached: Revision,
+}
+
+impl Heard {
+    /// Waits for `reading`, and shows `books` what is heard meanwhile.
+    async fn beside<T>(&mut self, books: &mut Books, reading: impl Future<Output = T>) -> Result<T, StoreError> {
+        let mut reading = std::pin::pin!(reading);
         loop {
-            let reached = match tokio::time::timeout(CALL_WITHIN, watch.next()).await.map_err(silent)?? {
-                Notice::Progress(cursor) => cursor.revision,
-                Notice::Committed(commit) => {
-                    for (name, record) in commit.changes {
-                        books.show(name, commit.cursor.revision, record);
-                    }
-                    commit.cursor.revision
-                }
-            };
-            if reached >= end {
-                return Ok(reached);
+            tokio::select! {
+                read = &mut reading => return Ok(read),
+                heard = self.next(books) => heard?,
             }
         }
+    }
+
+    /// Shows `books` the next commit. Dropped while it waits, it has done nothing.
+    async fn next(&mut self, books: &mut Books) -> Result<(), StoreError> {
+        let notice = tokio::time::timeout(CALL_WITHIN, self.watch.next()).await.map_err(silent)??;
+        self.reached = match notice {
+            Notice::Progress(cursor) => cursor.revision,
+            Notice::Committed(commit) => {
+                for (name, record) in commit.changes {
+                    books.show(name, commit.cursor.revision, record);
+                }
+                commit.cursor.revision
+            }
+        };
+        Ok(())
     }
 }
 
@@ -175,6 +203,7 @@ enum Item {
         charged_milli: Option<u64>,
     },
     Unreadable(Error),
+    Gone,
 }
 
 /// What the clients of one home add up to.
@@ -196,7 +225,8 @@ impl Books {
             return;
         }
         match record {
-            None => drop(self.shown.remove(&name)),
+            // Remembered: a page that was read before may come later.
+            None => drop(self.shown.insert(name, (revision, Item::Gone))),
             Some(record) => {
                 let item = self.item(&name, &record).unwrap_or_else(Item::Unreadable);
                 self.shown.insert(name, (revision, item));
@@ -246,7 +276,7 @@ impl Books {
                     let key = format!("{:?}", Key::new(self.space.clone(), name.clone()));
                     verified.add(Fault::Unreadable { key, problem: error.to_string() });
                 }
-                Item::Client { .. } => {}
+                Item::Client { .. } | Item::Gone => {}
             }
         }
         let homes: BTreeMap<usize, &InstanceId> = self.homes.iter().map(|(id, home)| (*home, id)).collect();
