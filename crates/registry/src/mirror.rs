@@ -218,6 +218,11 @@ impl State {
     async fn run(mut self, mut facts: mpsc::Receiver<(Part, Fact)>, publish: watch::Sender<Arc<Snapshot>>) {
         while let Some((part, fact)) = facts.recv().await {
             self.apply(part, fact);
+            // A snapshot costs a copy: where many facts wait, they share one.
+            for _ in 0..FACTS_WAITING {
+                let Ok((part, fact)) = facts.try_recv() else { break };
+                self.apply(part, fact);
+            }
             publish.send_replace(Arc::new(self.snapshot.clone()));
         }
     }
@@ -330,8 +335,12 @@ impl State {
             result
         } else if name == keys::CLOCK {
             let (clock, result) = shown(record.map(|r| usable::<ClockRecord>(&key, r)));
-            self.snapshot.tick = clock.unwrap_or_default().tick();
-            self.snapshot.ticked = Some(at);
+            // Of one that cannot be used the last tick that was known stands: an earlier one would write expiries that
+            // are over as soon as the clock is mended. Nothing is placed meanwhile.
+            if result.is_ok() {
+                self.snapshot.tick = clock.unwrap_or_default().tick();
+                self.snapshot.ticked = Some(at);
+            }
             result
         } else if name == keys::SWITCHOVER {
             let (order, result) = shown(record.map(|r| usable(&key, r)));

@@ -18,6 +18,9 @@ use crate::records::{decode, encode};
 pub(crate) const CALL_WITHIN: Duration = Duration::from_secs(5);
 /// How often a change is tried again when others write the same record at the same moment.
 const UPDATE_TRIES: u32 = 32;
+/// So many of these tries follow at once; each further one waits a random part of this pause first.
+const UPDATE_AT_ONCE: u32 = 3;
+const UPDATE_PAUSE: Duration = Duration::from_millis(40);
 /// Records read at once in a scan.
 pub(crate) const PAGE_RECORDS: usize = 512;
 
@@ -72,8 +75,8 @@ impl Registry {
         T: Serialize + DeserializeOwned + PartialEq,
     {
         let mut last = None;
-        for _ in 0..UPDATE_TRIES {
-            let old = self.get::<T>(key).await?;
+        let mut old = self.get::<T>(key).await?;
+        for lost in 0..UPDATE_TRIES {
             let (record, answer) = match change(old.as_ref().map(|stored| &stored.record))? {
                 Decision::Leave(answer) => return Ok(answer),
                 Decision::Write(record, answer) => (record, answer),
@@ -81,7 +84,17 @@ impl Registry {
             let believed = old.map(|stored| stored.version);
             match self.commit(key.space.clone(), vec![put(key, believed, &record)]).await {
                 Ok(_) => return Ok(answer),
-                Err(error @ Error::Store(store::Error::Conflict(_))) => last = Some(error),
+                Err(Error::Store(store::Error::Conflict(current))) => {
+                    if lost >= UPDATE_AT_ONCE {
+                        give_way().await;
+                    }
+                    // The conflict shows what is there: to read that again would only lose time against the others.
+                    old = match current.iter().find(|(name, _)| *name == key.name) {
+                        Some((_, found)) => found.as_ref().map(|record| stored(key, record)).transpose()?,
+                        None => self.get::<T>(key).await?,
+                    };
+                    last = Some(Error::Store(store::Error::Conflict(current)));
+                }
                 Err(error @ Error::Store(store::Error::OutcomeUnknown(_))) => {
                     let ours = self.get::<T>(key).await?.is_some_and(|now| now.record == record);
                     return if ours { Ok(answer) } else { Err(error) };
@@ -142,6 +155,12 @@ impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Registry").field(&self.store.describe().place).finish()
     }
+}
+
+/// Waits a random part of a pause, so that those who want the same record do not go on in step.
+async fn give_way() {
+    let share = (steadfast_host::random::u64() % 1_024) as u32;
+    tokio::time::sleep(UPDATE_PAUSE * share / 1_024).await;
 }
 
 pub(crate) fn stored<T: DeserializeOwned>(key: &Key, record: &Record) -> Result<Stored<T>, Error> {

@@ -109,9 +109,9 @@ impl Desk {
                     return put_off;
                 }
                 Err(store::Error::Conflict(current)) => {
-                    self.merge(current, &plan, &mut learnt);
+                    // One that shows other clients only is the read that was spared: nobody was faster.
+                    losses += u32::from(self.merge(current, &plan, &mut learnt));
                     asks = plan.into_asks();
-                    losses += 1;
                     if losses >= LOSSES_BEFORE_YIELDING {
                         asks = halve(asks, &mut put_off);
                         self.batch = asks.len().max(1);
@@ -141,6 +141,9 @@ impl Desk {
             Some(SetSettings::Sticky(settings)) => settings,
             _ => return Err((asks, self.no_settings(snapshot))),
         };
+        if let Some(error) = snapshot.unusable.get(keys::CLOCK) {
+            return Err((asks, PlaceError::Books(error.to_string())));
+        }
         if snapshot.history != self.history {
             self.history = snapshot.history;
             self.own.clear();
@@ -232,27 +235,35 @@ impl Desk {
     }
 
     /// A conflict showed what is there. It is the word of a commit, so it counts more than what was believed, also
-    /// where its versions are lower: then the store was rolled back.
-    fn merge(&mut self, current: Vec<Named>, plan: &Plan, learnt: &mut Learnt) {
+    /// where its versions are lower: then the store was rolled back. Says whether somebody else was faster: whether a
+    /// ledger is another one, or a client that had been shown in this batch already.
+    fn merge(&mut self, current: Vec<Named>, plan: &Plan, learnt: &mut Learnt) -> bool {
         let space = keys::space(&self.set);
+        // What shows nothing is not to be asked again and again at once.
+        let mut lost = current.is_empty();
         for (name, record) in current {
             let key = Key::new(space.clone(), name);
             if key.name.starts_with(keys::CLIENTS) {
-                let Ok(client) = parse_key(&key) else { continue };
+                let Ok(client) = parse_key(&key) else {
+                    lost = true;
+                    continue;
+                };
                 self.known.forget(&client);
                 let belief = match record.map(|record| clients::read(&key, &record)) {
                     None => Belief::Absent,
                     Some(Ok(stored)) => Belief::Known(stored),
                     Some(Err(error)) => Belief::Unreadable(error),
                 };
-                learnt.insert(client, belief);
+                lost |= learnt.insert(client, belief).is_some();
             } else if let Some(id) = ledger_id(&key) {
                 let believed = plan.believed.get(&id).copied().unwrap_or_default();
                 let version = record.as_ref().map_or(believed, |record| record.version);
                 let ledger = record.map(|record| stored(&key, &record).map(|stored| stored.record)).transpose();
                 self.own.insert(id, Answered { version, ledger });
+                lost = true;
             }
         }
+        lost
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use steadfast_core::client::Labels;
-use steadfast_core::placement::{Phase, Wish};
-use steadfast_registry::{LedgerState, PlaceError, Placed, Placer, PlacerBounds};
+use steadfast_core::placement::{Phase, Tick, Wish};
+use steadfast_registry::{LedgerState, Mirror, PlaceError, Placed, Placer, PlacerBounds};
 use steadfast_store::faulty::{Call, Fault};
 use steadfast_store::{Batch, Expect, Key, Write};
 
@@ -210,4 +210,54 @@ async fn one_ask_without_a_running_placer_is_decided_like_any_other() {
     assert!(matches!(&heavy, Err(PlaceError::Refused(refusal)) if refusal.reason() == "too-heavy"), "{heavy:?}");
     place("cam-1", Wish::Forget).await.unwrap();
     ground.agrees(0).await;
+}
+
+#[tokio::test]
+async fn who_changes_a_ledger_that_others_change_goes_on_from_what_the_conflict_shows() {
+    let ground = in_memory(&TWO).await;
+    ground.control.next(Call::Commit, Fault::Delay(Duration::from_millis(500)));
+    let calls = ground.control.calls();
+    let drained = {
+        let (registry, set) = (ground.registry.clone(), ground.set.clone());
+        tokio::spawn(async move { registry.drain(&set, &id("rec-1"), None, "operator").await })
+    };
+    // It has read the ledger, and its commit is on its way.
+    while ground.control.calls() < calls + 2 {
+        tokio::task::yield_now().await;
+    }
+    let there = Wish::Place { to: Some(id("rec-1")), weight: None, labels: Labels::new() };
+    ground.truth.place_once(&ground.set, key("cam-1"), there, "other").await.unwrap();
+    // To read it once more would be too slow where it is written all the time.
+    ground.control.next(Call::Read, Fault::Refuse);
+    assert_eq!(drained.await.unwrap().unwrap(), (LedgerState::Open, LedgerState::Draining));
+    ground.agrees(1).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_cannot_be_read_is_not_the_beginning_of_time() {
+    let ground = in_memory(&TWO).await;
+    let clock = Key::new(ground.space(), "clock");
+    let write = async |expect, text: &'static str| {
+        let batch = Batch::one(clock.clone(), expect, Write::Put(text.into(), None));
+        Expect::Version(ground.registry.store().commit(batch, SOON).await.unwrap().revision)
+    };
+    let seven = write(Expect::Absent, r#"{"v":1,"tick":7}"#).await;
+    let mirror = Mirror::follow(&ground.registry, &ground.set);
+    let placer = ground.placer("gateway");
+    placer.ask(key("cam-0"), arrive("1")).await.unwrap();
+    write(seven, "not a clock").await;
+    let mut snapshots = mirror.subscribe();
+    let spoilt = tokio::time::timeout(SOON, snapshots.wait_for(|shown| shown.unusable.contains_key("clock"))).await;
+    assert_eq!(spoilt.unwrap().unwrap().tick, Tick(7));
+    let refused = async {
+        for n in 1.. {
+            match placer.ask(key(&format!("cam-{n}")), arrive("0.001")).await {
+                Ok(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(error) => return error,
+            }
+        }
+        unreachable!("it is asked for ever")
+    };
+    let error = tokio::time::timeout(SOON, refused).await.unwrap();
+    assert!(matches!(&error, PlaceError::Books(why) if why.contains("clock")), "{error:?}");
 }
