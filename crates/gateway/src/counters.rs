@@ -12,6 +12,7 @@ pub(crate) struct Counters {
     pub(crate) answers: [Count; 6],
     pub(crate) retried: Count,
     pub(crate) leader_lost: Count,
+    pub(crate) home_broke: Count,
     pub(crate) cut: Count,
     pub(crate) upstream_errors: Count,
     pub(crate) upstream_connections: Count,
@@ -89,6 +90,8 @@ pub struct Totals {
     pub retried: u64,
     /// Requests answered 502 `leader-lost`.
     pub leader_lost: u64,
+    /// Requests answered 502 `home-broke`.
+    pub home_broke: u64,
     /// Answers cut in the middle, because the leader was lost or its connection broke.
     pub cut: u64,
     /// Connections to instances that failed or broke.
@@ -136,6 +139,7 @@ impl Totals {
         }
         self.retried += one.retried.get();
         self.leader_lost += one.leader_lost.get();
+        self.home_broke += one.home_broke.get();
         self.cut += one.cut.get();
         self.upstream_errors += one.upstream_errors.get();
         self.upstream_connections += one.upstream_connections.get();

@@ -24,6 +24,8 @@ const AWAY_AFTER: Duration = Duration::from_secs(2);
 pub(crate) struct View {
     pub(crate) settings: Arc<StickySettings>,
     pub(crate) tick: Tick,
+    /// Another one in every view.
+    pub(crate) round: u64,
     /// The charge of a client that is there is to be written anew if it ends before this.
     pub(crate) due: Tick,
     /// That of a client that is only told where its home is.

@@ -37,6 +37,8 @@ pub(super) enum Trouble {
     Doubted,
     /// It takes none.
     Unreachable(String),
+    /// No connection can be opened from here, which says nothing of the instance.
+    Exhausted(String),
     /// Not a byte was sent: the connection, or the right to forward, had ended.
     Unsent { reused: bool },
     /// The request was sent, at least in part.
@@ -93,10 +95,12 @@ impl Attempt<'_> {
                 }
                 return Ok(Box::new(upstream));
             }
+            Ok(Err(error)) if is_ours(&error) => return Err(Trouble::Exhausted(error.to_string())),
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no connection within {:?}", bounds.connect_within),
         };
         trial.failed();
+        self.set.changed.notify_waiters();
         Err(Trouble::Unreachable(failed))
     }
 
@@ -161,6 +165,15 @@ impl Attempt<'_> {
     }
 }
 
+/// Whether a connection failed for want of something on this side: files, ports, memory.
+fn is_ours(error: &std::io::Error) -> bool {
+    let wanting = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|code| wanting.contains(&code))
+}
+
 fn broken(why: Broken, reused: bool) -> Trouble {
     Trouble::Broken { why, reused }
 }
+
+#[cfg(test)]
+mod tests;

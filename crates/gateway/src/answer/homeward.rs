@@ -16,6 +16,7 @@ use super::sticky::Client;
 use super::{Answered, problem, refusal};
 use crate::headers;
 use crate::message::Message;
+use crate::parked::news;
 use crate::worker::{Broken, Guest, Phase, SetHere};
 
 /// How long an instance that could not be reached gets no new clients from here.
@@ -36,16 +37,20 @@ pub(super) async fn answer(
     headers::insert_owner_epoch(&mut head.headers, entry.epoch);
     let bounds = &guest.worker.shared.bounds;
     let mut message = Message::new(head, body, bounds.kept_body_bytes, &guest.seat);
-    let stay = || view.clients.carry(asked.hash, &asked.key.to_key(), entry.home);
+    let stay = || view.clients.carry(asked.hash, &asked.key.to_key(), &entry);
+    let unreachable = || match view.is_away(clock::now()) {
+        true => refusal::stranded(shared, &here.target),
+        false => refusal::home_unreachable(shared, &here.target),
+    };
     let mut unsent = 0;
+    let mut tried_until = None;
     loop {
         // Whoever listens there now may be somebody else.
         if here.target.is_refused() {
-            return refusal::home_unreachable(shared, &here.target);
+            return unreachable();
         }
-        let Some(pass) = here.enter(Some(stay()), clock::now()) else {
-            return refusal::home_unreachable(shared, &here.target);
-        };
+        let Some(stay) = stay() else { return refusal::home_moved(shared) };
+        let Some(pass) = here.enter(Some(stay), clock::now()) else { return unreachable() };
         guest.seat.hold(pass);
         let attempt = Attempt { guest, set, here: &here, slot };
         let trouble = match attempt.make(&mut message).await {
@@ -63,19 +68,30 @@ pub(super) async fn answer(
                     None => problem::no_endpoint(shared, slot, &here.target),
                 };
             }
-            Trouble::Doubted => return refusal::home_unreachable(shared, &here.target),
+            Trouble::Doubted => {
+                // Another request tries whether it takes connections again: soon that is known.
+                let until = *tried_until.get_or_insert_with(|| clock::now() + bounds.connect_within);
+                if !news(set, until).await {
+                    return unreachable();
+                }
+            }
+            Trouble::Exhausted(error) => {
+                guest.worker.counters().overloaded.add_one();
+                tracing::warn!(set = %shared.name, error, "this gateway cannot open another connection");
+                return problem::exhausted(shared);
+            }
             Trouble::Unreachable(error) => {
                 guest.worker.counters().upstream_errors.add_one();
                 tracing::debug!(set = %shared.name, instance = %here.target.instance, error, "cannot connect");
                 view.placer.suspend(&here.target.instance, SUSPENDED_FOR);
-                return refusal::home_unreachable(shared, &here.target);
+                return unreachable();
             }
             Trouble::Unsent { .. } if moved => return refusal::home_moved(shared),
             Trouble::Unsent { reused } => {
                 attempt.suspect(reused);
                 unsent += 1;
                 if unsent >= bounds.sends {
-                    return refusal::home_unreachable(shared, &here.target);
+                    return unreachable();
                 }
             }
             Trouble::Broken { why: Broken::Lost, .. } => return refusal::home_moved(shared),
@@ -84,7 +100,7 @@ pub(super) async fn answer(
                     return answer;
                 }
                 if !message.is_repeatable() || message.sends() >= bounds.sends {
-                    guest.worker.counters().leader_lost.add_one();
+                    guest.worker.counters().home_broke.add_one();
                     return refusal::home_broke(shared, &here.target);
                 }
                 guest.worker.counters().retried.add_one();

@@ -128,13 +128,14 @@ async fn in_sight(guest: &Guest, set: &SetHere, homes: Rc<Homes>, entry: &Entry)
 }
 
 /// Whether a client is sent home while the store is away: it is charged there and was only to go back to a home it had
-/// lost, or it is idle.
+/// lost, or its reservation is over, which nobody can delete now, or it is idle.
 fn is_served_away(view: &View, known: Option<Entry>) -> bool {
     known.is_some_and(|entry| {
-        let idle = entry.phase == Phase::Idle
-            && view.settings.home_full != HomeFull::Refuse
-            && view.home(entry.home).is_some_and(|home| !home.lost);
-        idle || stands_at_home(view, &entry)
+        let may = match entry.phase {
+            Phase::Idle => view.settings.home_full != HomeFull::Refuse,
+            Phase::Reserved | Phase::Active => true,
+        };
+        may && view.home(entry.home).is_some_and(|home| !home.lost)
     })
 }
 
@@ -154,7 +155,7 @@ fn without_store(
         counters.refused("store-unavailable");
         return Err(refusal::store_unavailable(&set.shared));
     };
-    if entry.phase != Phase::Idle {
+    if stands_at_home(view, &entry) {
         return Ok((homes.clone(), entry));
     }
     counters.served_away.add_one();

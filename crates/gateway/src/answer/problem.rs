@@ -41,6 +41,12 @@ pub(crate) fn overloaded(set: &SetShared) -> Answered {
     answer(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(SOON))
 }
 
+/// It is this gateway that has no more files, ports or memory for connections.
+pub(crate) fn exhausted(set: &SetShared) -> Answered {
+    let detail = format!("set {}: this gateway cannot open another connection now", set.name);
+    answer(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(SOON))
+}
+
 pub(crate) fn leader_lost(set: &SetShared) -> Answered {
     let detail = format!(
         "the leader of set {} was lost in the middle of this request, which may have been carried out and is not \

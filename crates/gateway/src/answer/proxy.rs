@@ -99,6 +99,11 @@ fn judge(attempt: &Attempt<'_>, trouble: Trouble, message: &Message) -> Next {
     let (why, reused) = match trouble {
         Trouble::NoEndpoint => return Next::Answer(problem::no_endpoint(set, attempt.slot, &attempt.here.target)),
         Trouble::Doubted => return Next::Again(None),
+        Trouble::Exhausted(error) => {
+            counters.overloaded.add_one();
+            tracing::warn!(set = %set.name, error, "this gateway cannot open another connection");
+            return Next::Answer(problem::exhausted(set));
+        }
         Trouble::Unreachable(error) => {
             counters.upstream_errors.add_one();
             tracing::debug!(set = %set.name, instance = %attempt.here.target.instance, error, "cannot connect");

@@ -83,6 +83,16 @@ pub(super) fn home_unreachable(set: &SetShared, target: &Target) -> Answered {
     answer(unavailable("home-unreachable", detail).retry_after(SOON))
 }
 
+/// The home cannot be reached, and without the store nobody is moved off it.
+pub(super) fn stranded(set: &SetShared, target: &Target) -> Answered {
+    let detail = format!(
+        "{} of set {}, the client's home, cannot be reached from here; the store is unavailable, and without it nobody \
+         is moved",
+        target.instance, set.name
+    );
+    answer(unavailable("store-unavailable", detail).retry_after(SOON))
+}
+
 pub(super) fn home_moved(set: &SetShared) -> Answered {
     let detail = format!(
         "set {}: the client's home became another one in the middle of this request, which may have been carried out",

@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use http::StatusCode;
 use http::request::Parts;
 use hyper::body::Incoming;
 use steadfast_core::client::{BadRequest, KeyBytes, Labels, RequestView};
@@ -23,6 +24,13 @@ use crate::parked::news;
 use crate::route::Route;
 use crate::set::Known;
 use crate::worker::{Guest, Homes, SetHere};
+
+/// How often in a round (until the set's time passes, or something in it changes) a client is asked for because it may
+/// go back to a home it had lost.
+const MOST_RETURNS: u8 = 1;
+/// How often in a round another weight of a client is written: one who says another one each time is not heard each
+/// time.
+const MOST_WEIGHTS: u8 = 4;
 
 /// Who sends a request, and what it says of itself.
 #[derive(Debug)]
@@ -103,11 +111,12 @@ pub(crate) async fn find(guest: &Rc<Guest>, route: &Route, captures: &Captures<'
     };
     let known = view.clients.look(asked.hash);
     if let Some(found) = known
-        && is_at_home(view, &found.entry)
+        && stays_at_home(view, &asked, &found.entry)
     {
         guest.worker.counters().hits.add_one();
         if !found.asked
             && let Some(weight) = due(view, &found.entry, &asked)
+            && (weight.is_none() || view.clients.try_in(asked.hash, view.round, MOST_WEIGHTS))
         {
             // What it requires now is not what it was: malformed labels are no reason to refuse one that is at home.
             let labels = view.settings.labels_said(&shown).unwrap_or_default();
@@ -137,12 +146,17 @@ pub(crate) async fn answer(guest: &Rc<Guest>, route: &Route, client: Client, hea
             let Some(home) = client.home() else { return refusal::no_home(&set.shared) };
             let secure = guest.origin.borrow().is_secure(&head.headers);
             let answer = redirect::answer(&set.shared, home, route.slot, &head.uri, secure);
-            guest.worker.counters().redirected.add_one();
+            if answer.status() == StatusCode::TEMPORARY_REDIRECT {
+                guest.worker.counters().redirected.add_one();
+            }
             answer
         }
         Answer::Assign => {
-            guest.worker.counters().assigned.add_one();
-            assign::answer(&set.shared, &client)
+            let answer = assign::answer(&set.shared, &client);
+            if answer.status() == StatusCode::OK {
+                guest.worker.counters().assigned.add_one();
+            }
+            answer
         }
         Answer::Proxy => homeward::answer(guest, set, route.slot, client, head, body).await,
     }
@@ -182,10 +196,14 @@ fn asked(shown: &Shown<'_>, route: &Route, view: &View) -> Result<Asked, BadRequ
 }
 
 /// Whether a client can be sent home without a word to the store: it stands at home, and is not to go back to one that
-/// it had lost.
-fn is_at_home(view: &View, entry: &Entry) -> bool {
-    let goes_back = entry.returns && view.settings.return_home == ReturnHome::Always;
-    stands_at_home(view, entry) && !goes_back
+/// it had lost. Whether it can go back, the books are asked once a round, which begins when a home is open again.
+fn stays_at_home(view: &View, asked: &Asked, entry: &Entry) -> bool {
+    let goes_back = || {
+        entry.returns
+            && view.settings.return_home == ReturnHome::Always
+            && view.clients.try_in(asked.hash, view.round, MOST_RETURNS)
+    };
+    stands_at_home(view, entry) && !goes_back()
 }
 
 /// Whether a client is charged, and its home is there. A reservation whose time is over may be deleted at any moment.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use steadfast_core::Epoch;
 use steadfast_core::client::ClientKey;
 
 use super::{Clients, Hash, lock};
@@ -21,6 +22,8 @@ pub(super) struct Carried(Box<[Mutex<HashMap<Hash, Present>>]>);
 #[derive(Debug)]
 struct Present {
     stay: Arc<Stay>,
+    /// Of the placement that the last one was carried by.
+    epoch: Epoch,
     count: usize,
 }
 
@@ -62,21 +65,29 @@ impl Default for Carried {
 }
 
 impl Carried {
-    /// Counts a request or a tunnel in.
-    pub(super) fn enter(clients: &Arc<Clients>, hash: Hash, client: &ClientKey, home: u32) -> Held {
+    /// Counts a request or a tunnel in. `None`: the client is at another home by a later placement than `at`.
+    pub(super) fn enter(clients: &Arc<Clients>, hash: Hash, client: &ClientKey, at: &super::Entry) -> Option<Held> {
         let mut part = lock(clients.carried.part(hash));
-        let begin = || Arc::new(Stay { client: client.clone(), home, over: AtomicBool::new(false) });
+        let begin = || {
+            let stay = Arc::new(Stay { client: client.clone(), home: at.home, over: AtomicBool::new(false) });
+            Present { stay, epoch: at.epoch, count: 0 }
+        };
         let present = match part.entry(hash) {
             Entry::Occupied(there) => there.into_mut(),
-            Entry::Vacant(free) => free.insert(Present { stay: begin(), count: 0 }),
+            Entry::Vacant(free) => free.insert(begin()),
         };
-        if present.stay.home != home || present.stay.over.load(Ordering::Acquire) {
+        let over = present.stay.over.load(Ordering::Acquire);
+        if !over && present.stay.home == at.home {
+            present.epoch = present.epoch.max(at.epoch);
+        } else if !over && at.epoch < present.epoch {
+            return None;
+        } else {
             // Those of the former stay end by themselves, and count there.
             present.stay.over.store(true, Ordering::Release);
-            *present = Present { stay: begin(), count: 0 };
+            *present = begin();
         }
         present.count += 1;
-        Held { clients: clients.clone(), hash, stay: present.stay.clone() }
+        Some(Held { clients: clients.clone(), hash, stay: present.stay.clone() })
     }
 
     /// Counts one out. True if it was the last one of the client.

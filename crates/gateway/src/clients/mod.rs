@@ -217,9 +217,36 @@ impl Clients {
         self.due.store(due.0, Ordering::Relaxed);
     }
 
-    /// Somebody's request or tunnel is carried from now on, to this home, as long as what is returned is held.
-    pub(crate) fn carry(self: &Arc<Clients>, hash: Hash, client: &ClientKey, home: u32) -> Held {
-        Carried::enter(self, hash, client, home)
+    /// Somebody's request or tunnel is carried from now on, to the home it was found to have, as long as what is
+    /// returned is held. `None`: its home has become another one since.
+    pub(crate) fn carry(self: &Arc<Clients>, hash: Hash, client: &ClientKey, found: &Entry) -> Option<Held> {
+        let held = Carried::enter(self, hash, client, found)?;
+        // Looked at once it is counted in: what was heard before is seen here, and what is heard later ends the stay.
+        let known = self.look(hash).map(|known| known.entry).filter(|known| known.version > found.version);
+        match known {
+            Some(known) if known.home != found.home => {
+                self.carried.at_home(hash, Some(known.home));
+                None
+            }
+            Some(known) if known.epoch != found.epoch => None,
+            _ => Some(held),
+        }
+    }
+
+    /// A client who is carried here is at home there, as far as is known. True if somebody has to leave.
+    pub(crate) fn keep_home(&self, hash: Hash) -> bool {
+        self.look(hash).is_some_and(|known| self.carried.at_home(hash, Some(known.entry.home)))
+    }
+
+    /// The books have no such client, as was read when the table had none. True if somebody has to leave.
+    pub(crate) fn absent(&self, hash: Hash) -> bool {
+        self.look(hash).is_none() && self.carried.at_home(hash, None)
+    }
+
+    /// Notes a try for a client in this round, which is a time of one [`View`](crate::home::View). False where there
+    /// were as many as `most` already, or too many clients have tried: then the next round is soon enough.
+    pub(crate) fn try_in(&self, hash: Hash, round: u64, most: u8) -> bool {
+        self.shard(hash).try_in(hash, round, most)
     }
 
     /// The last of what was carried for a client has ended. Where its charge does not reach far enough, that is to be

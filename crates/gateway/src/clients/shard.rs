@@ -4,6 +4,8 @@
 //! next ones. Removing closes the gap, so there are no tombstones. Between two growths at least 68 of 100 slots are
 //! full, which is what keeps a client below 64 bytes.
 
+use std::collections::HashMap;
+
 use steadfast_core::placement::{Phase, Tick};
 use steadfast_core::{Epoch, Weight};
 
@@ -15,6 +17,9 @@ const FULLEST_PERCENT: usize = 85;
 const FEWEST_SLOTS: usize = 16;
 /// A clock hand that has passed so many slots takes the next client it meets.
 const LONGEST_SWEEP: usize = 64;
+
+/// Clients of one part whose tries are counted in a round. Beyond: they wait for the next one.
+const MOST_TRYING: usize = 256;
 
 /// What is known of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +150,14 @@ pub(super) struct Shard {
     pub(super) lost: u64,
     /// Counts how often everything was cleared.
     pub(super) generation: u64,
+    tries: Tries,
+}
+
+/// How often what may be tried only so often was tried for a client, in one round.
+#[derive(Debug, Default)]
+struct Tries {
+    round: u64,
+    counts: HashMap<Hash, u8>,
 }
 
 impl Shard {
@@ -208,6 +221,21 @@ impl Shard {
         let was = self.used;
         *self = Shard { generation: self.generation + 1, ..Shard::default() };
         was
+    }
+
+    /// Notes a try. False where there were `most` in this round, or too many clients have tried.
+    pub(super) fn try_in(&mut self, hash: Hash, round: u64, most: u8) -> bool {
+        if self.tries.round != round {
+            self.tries = Tries { round, ..Tries::default() };
+        }
+        let counts = &mut self.tries.counts;
+        if counts.len() >= MOST_TRYING && !counts.contains_key(&hash) {
+            return false;
+        }
+        let count = counts.entry(hash).or_default();
+        let may = *count < most;
+        *count += u8::from(may);
+        may
     }
 
     /// The first slot that a hash may be in. The upper half of the product is as evenly spread as the hash.

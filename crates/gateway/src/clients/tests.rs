@@ -184,14 +184,14 @@ fn who_is_carried_leaves_when_its_home_moves() {
     let client = key("cam-1");
     let hash = clients.hash(client.as_bytes());
     clients.news(&client, 1, Some(&at("web-1")));
-    let home = |name: &str| clients.home(&name.parse().unwrap()).unwrap();
-    let (one, two) = (clients.carry(hash, &client, home("web-1")), clients.carry(hash, &client, home("web-1")));
+    let carry = || clients.carry(hash, &client, &clients.look(hash).unwrap().entry).unwrap();
+    let (one, two) = (carry(), carry());
     assert_eq!(clients.carried(), vec![(hash, client.clone())]);
     assert!(!clients.news(&client, 2, Some(&at("web-1"))) && !one.is_over());
     assert!(clients.news(&client, 3, Some(&at("web-2"))), "somebody has to be told");
     assert!(one.is_over() && two.is_over());
     // At the new home it begins anew, and the ends of the former stay do not count there.
-    let three = clients.carry(hash, &client, home("web-2"));
+    let three = carry();
     drop((one, two));
     assert!(!three.is_over());
     assert_eq!(clients.carried().len(), 1);
@@ -206,14 +206,68 @@ fn the_last_end_is_to_be_written_where_the_charge_does_not_reach() {
     let client = key("cam-1");
     let hash = clients.hash(client.as_bytes());
     clients.news(&client, 1, Some(&at("web-1")));
-    let home = clients.home(&"web-1".parse().unwrap()).unwrap();
-    let (one, two) = (clients.carry(hash, &client, home), clients.carry(hash, &client, home));
+    let carry = || clients.carry(hash, &client, &clients.look(hash).unwrap().entry).unwrap();
+    let (one, two) = (carry(), carry());
     clients.set_due(Tick(11));
     drop(one);
     assert!(clients.take_gone().is_empty(), "another one is open");
     drop(two);
     assert_eq!(clients.take_gone().into_values().collect::<Vec<_>>(), vec![client.clone()]);
     clients.set_due(Tick(10));
-    drop(clients.carry(hash, &client, home));
+    drop(carry());
     assert!(clients.take_gone().is_empty(), "it reaches far enough");
+}
+
+/// As [`at`], by a later placement.
+fn moved(home: &str, epoch: u64) -> Placement {
+    Placement { owner_epoch: Epoch(epoch), ..at(home) }
+}
+
+#[test]
+fn nobody_is_carried_to_a_home_it_has_left_since_it_was_found() {
+    let clients = Arc::new(Clients::new(100));
+    let client = key("cam-1");
+    let hash = clients.hash(client.as_bytes());
+    clients.news(&client, 1, Some(&at("web-1")));
+    let stale = clients.look(hash).unwrap().entry;
+    clients.news(&client, 2, Some(&moved("web-2", 2)));
+    assert!(clients.carry(hash, &client, &stale).is_none(), "it was moved in between");
+    assert!(clients.carried().is_empty());
+    let there = clients.carry(hash, &client, &clients.look(hash).unwrap().entry).unwrap();
+    assert!(clients.carry(hash, &client, &stale).is_none() && !there.is_over(), "the right ones go on");
+    // Also where the table was emptied, and cannot tell.
+    clients.begin();
+    assert!(clients.carry(hash, &client, &stale).is_none() && !there.is_over(), "the right ones go on");
+    // Moved there and back: only the request that was found a home before is too old.
+    clients.news(&client, 4, Some(&moved("web-1", 3)));
+    assert!(there.is_over() && clients.carry(hash, &client, &stale).is_none());
+    assert!(clients.carry(hash, &client, &clients.look(hash).unwrap().entry).is_some());
+}
+
+#[test]
+fn a_move_that_was_heard_without_notice_is_noticed_when_time_passes() {
+    let clients = Arc::new(Clients::new(100));
+    let client = key("cam-1");
+    let hash = clients.hash(client.as_bytes());
+    clients.news(&client, 1, Some(&at("web-1")));
+    let held = clients.carry(hash, &client, &clients.look(hash).unwrap().entry).unwrap();
+    assert!(!clients.keep_home(hash) && !clients.absent(hash) && !held.is_over());
+    clients.begin();
+    assert!(!clients.keep_home(hash) && !held.is_over(), "nobody knows");
+    // What is read then counts as what was heard.
+    let ticket = clients.ticket(hash);
+    let entry = clients.answer(hash, ticket, 7, &moved("web-2", 2)).unwrap();
+    assert!(held.is_over() && clients.has_left(hash, entry.home), "it has to be told");
+    clients.begin();
+    let held = clients.carry(hash, &client, &entry).unwrap();
+    assert!(clients.absent(hash) && held.is_over(), "the books have no such client");
+}
+
+#[test]
+fn what_may_be_tried_only_so_often_is_not_tried_more_often() {
+    let clients = Clients::new(100);
+    let (one, two) = (clients.hash(b"cam-1"), clients.hash(b"cam-2"));
+    assert!(clients.try_in(one, 1, 1) && !clients.try_in(one, 1, 1), "once a round");
+    assert!(clients.try_in(two, 1, 2) && clients.try_in(two, 1, 2) && !clients.try_in(two, 1, 2));
+    assert!(clients.try_in(one, 2, 1) && clients.try_in(two, 2, 2), "the next round is another one");
 }

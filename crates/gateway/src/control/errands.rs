@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steadfast_core::Moment;
-use steadfast_core::client::Labels;
-use steadfast_core::placement::{Tick, Wish};
+use steadfast_core::client::{ClientKey, Labels};
+use steadfast_core::placement::{Placement, Tick, Wish};
 use steadfast_core::settings::Presence;
 use steadfast_host::clock;
-use steadfast_registry::{PlaceError, Placed, Placer};
+use steadfast_registry::{PlaceError, Placed, Placer, Registry, Stored};
 use tokio::task::JoinSet;
 
 use crate::clients::{Clients, Found, Hash, Ticket};
@@ -19,6 +19,8 @@ use crate::set::SetShared;
 
 /// Errands run at once; the placer takes as many into one commit as fit.
 const RUNNING: usize = 1_024;
+/// Records read at once, and in a tick, of clients who are carried and not known.
+const READING: usize = 256;
 /// How long those rest that the store was away for.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -27,10 +29,13 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Errands {
     set: Arc<SetShared>,
     clients: Arc<Clients>,
+    registry: Registry,
     placer: Placer,
     running: JoinSet<Run>,
     /// At most one a client: the last one counts, of those to be kept if there is one.
     waiting: HashMap<Hash, Errand>,
+    /// Of those who are carried and not known: where they are at home.
+    reading: JoinSet<Read>,
     most: usize,
     /// Nothing is begun before: the store is away.
     rest: Moment,
@@ -43,10 +48,25 @@ struct Run {
     result: Result<Placed, PlaceError>,
 }
 
+/// A client's record, read because the table does not have it.
+#[derive(Debug)]
+struct Read {
+    hash: Hash,
+    ticket: Ticket,
+    /// `None`: the store did not say.
+    found: Option<Option<Stored<Placement>>>,
+}
+
 impl Errands {
-    pub(super) fn new(set: Arc<SetShared>, clients: Arc<Clients>, placer: Placer, most: usize) -> Errands {
-        let (running, waiting) = (JoinSet::new(), HashMap::new());
-        Errands { set, clients, placer, running, waiting, most, rest: Moment::ZERO }
+    pub(super) fn new(
+        set: Arc<SetShared>,
+        clients: Arc<Clients>,
+        registry: Registry,
+        placer: Placer,
+        most: usize,
+    ) -> Errands {
+        let (running, waiting, reading) = (JoinSet::new(), HashMap::new(), JoinSet::new());
+        Errands { set, clients, registry, placer, running, waiting, reading, most, rest: Moment::ZERO }
     }
 
     /// Runs an errand, or has it wait.
@@ -87,6 +107,9 @@ impl Errands {
             Some(run) = self.running.join_next() => if let Ok(run) = run {
                 self.settle(run);
             },
+            Some(read) = self.reading.join_next() => if let Ok(read) = read {
+                self.learn(read);
+            },
             () = clock::sleep_until(pause), if pause < Moment::MAX && self.running.len() < RUNNING => {}
             else => std::future::pending().await,
         }
@@ -126,11 +149,49 @@ impl Errands {
         }
     }
 
+    /// Reads where those are at home whom the table does not know: news of them may have been missed.
+    fn read_unknown(&mut self, carried: Vec<(Hash, ClientKey)>) {
+        if !self.reading.is_empty() {
+            return;
+        }
+        for (hash, client) in carried.into_iter().filter(|(hash, _)| self.clients.look(*hash).is_none()).take(READING) {
+            let (registry, set, ticket) = (self.registry.clone(), self.set.name.clone(), self.clients.ticket(hash));
+            self.reading.spawn(async move {
+                let found = registry.client(&set, &client).await;
+                let found = found.inspect_err(|error| tracing::debug!(%set, %client, %error, "a record was not read"));
+                Read { hash, ticket, found: found.ok() }
+            });
+        }
+    }
+
+    fn learn(&self, Read { hash, ticket, found }: Read) {
+        let leaves = match found {
+            None => false,
+            Some(None) => self.clients.absent(hash),
+            Some(Some(client)) => {
+                let entry = self.clients.answer(hash, ticket, client.version.0, &client.record);
+                entry.is_some_and(|entry| self.clients.has_left(hash, entry.home))
+            }
+        };
+        if leaves {
+            self.set.ring();
+        }
+    }
+
     /// Some of the set's time has passed: whoever is carried here is there, and is charged as long as it is.
     pub(super) fn tick(&mut self, view: &View) {
         let connection = view.settings.presence == Presence::Connection;
-        if view.settings.presence != Presence::Report {
-            for (hash, client) in self.clients.carried() {
+        let carried = self.clients.carried();
+        // Moves that were heard of while nobody was looking.
+        let leave = carried.iter().filter(|(hash, _)| self.clients.keep_home(*hash)).count();
+        if leave > 0 {
+            self.set.ring();
+        }
+        if view.settings.presence == Presence::Report {
+            // Its agent's word charges it: here it is only seen whether it is still at home.
+            self.read_unknown(carried);
+        } else {
+            for (hash, client) in carried {
                 if wants_charge(self.clients.look(hash), view.due) {
                     self.clients.ask(hash);
                     let wish = Wish::Arrive { weight: None, labels: Labels::new(), present: connection };

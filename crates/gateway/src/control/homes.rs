@@ -46,6 +46,8 @@ pub(super) struct Homes {
     asking: BTreeSet<Life>,
     /// The set's time has passed since it was taken last.
     ticked: bool,
+    /// Views shown.
+    round: u64,
 }
 
 /// What a view is made from, apart from the homes.
@@ -96,6 +98,7 @@ impl Homes {
             work: JoinSet::new(),
             asking: BTreeSet::new(),
             ticked: false,
+            round: 0,
         }
     }
 
@@ -140,8 +143,10 @@ impl Homes {
         let (settings, tick) = (shown.settings, shown.tick);
         let due = tick.after(Some(settings.idle_after));
         self.clients.set_due(due);
+        self.round += 1;
         self.set.show(Some(View {
             tick,
+            round: self.round,
             due,
             due_on_its_way: tick.after(Some(settings.claim_within)),
             settings,

@@ -21,7 +21,7 @@ pub(super) async fn follow(set: Arc<SetShared>, registry: &Registry, mirror: Arc
     let placing = PlacerBounds { waiting: bounds.placing, within: bounds.place_within * 2 };
     let placer = Placer::start(registry, mirror.clone(), &control.by(), placing);
     let (sender, mut wanted) = mpsc::channel(bounds.errands);
-    let mut errands = Errands::new(set.clone(), clients.clone(), placer.clone(), bounds.errands);
+    let mut errands = Errands::new(set.clone(), clients.clone(), registry.clone(), placer.clone(), bounds.errands);
     let mut homes = Homes::new(set.clone(), clients.clone(), placer, sender, control.workers);
     let mut books = mirror.subscribe();
     let mut feed = registry.follow_clients(&set.name);

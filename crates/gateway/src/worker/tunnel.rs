@@ -8,7 +8,6 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use steadfast_host::relay::{Ended, Meter, relay};
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::here::Pass;
@@ -62,15 +61,21 @@ pub(super) async fn run(worker: &Rc<Worker>, seat: &Rc<Seat>, mut client: TcpStr
     seat.release();
 }
 
-/// What was read together with a head.
+/// What was read together with a head. The right to forward is asked for before each piece: the peer may be slow.
 async fn pass_on(seat: &Seat, to: &mut TcpStream, bytes: Bytes) -> io::Result<()> {
-    if bytes.is_empty() {
-        return Ok(());
+    let mut rest = &bytes[..];
+    while !rest.is_empty() {
+        to.writable().await?;
+        if !seat.may_forward() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        match to.try_write(rest) {
+            Ok(written) => rest = &rest[written..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
     }
-    if !seat.may_forward() {
-        return Err(io::ErrorKind::Interrupted.into());
-    }
-    to.write_all(&bytes).await
+    Ok(())
 }
 
 /// Returns when the warden wants this connection to end.

@@ -104,6 +104,7 @@ fn of_gateway(page: &mut Page, service: &Service) {
         ("steadfast_gateway_retried_total", "Requests sent once more after a connection failed.", totals.retried),
         ("steadfast_gateway_waited_total", "Requests that had to wait for a leader.", totals.waited),
         ("steadfast_gateway_leader_lost_total", "Requests answered 502 leader-lost.", totals.leader_lost),
+        ("steadfast_gateway_home_broke_total", "Requests answered 502 home-broke.", totals.home_broke),
         ("steadfast_gateway_no_leader_total", "Requests answered 503 no-leader.", totals.no_leader),
         ("steadfast_gateway_overloaded_total", "Requests answered 503 overloaded.", totals.overloaded),
         ("steadfast_gateway_timeouts_total", "Requests answered 504 upstream-timeout.", totals.timeouts),
