@@ -5,7 +5,7 @@ import { count, el, keyed, mark, say } from "./dom.js";
 /** Always shown; the others once there is something to count. */
 const ALWAYS = new Set(["connections", "requests", "answered", "failed"]);
 /** Not zero: somebody should know. */
-const BAD = new Set(["failed", "leader_lost", "no_leader", "overloaded", "timeouts", "cut"]);
+const BAD = new Set(["failed", "leader_lost", "home_broke", "no_leader", "overloaded", "timeouts", "cut"]);
 /** What the names of refusals begin with. */
 const REFUSED = "refused: ";
 

@@ -273,6 +273,9 @@ pub struct GatewayTotals {
     pub waited: u64,
     /// Requests answered 502 `leader-lost`.
     pub leader_lost: u64,
+    /// Requests answered 502 `home-broke`.
+    #[serde(default)]
+    pub home_broke: u64,
     /// Requests answered 503 `no-leader`.
     pub no_leader: u64,
     /// Requests answered 503 `overloaded`.

@@ -128,6 +128,7 @@ pub(super) fn look(gateway: &Gateway) -> GatewayLook {
                 retried: totals.retried,
                 waited: totals.parked,
                 leader_lost: totals.leader_lost,
+                home_broke: totals.home_broke,
                 no_leader: totals.no_leader,
                 overloaded: totals.overloaded,
                 timeouts: totals.timeouts,

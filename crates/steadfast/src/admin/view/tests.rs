@@ -297,8 +297,8 @@ fn the_status_has_its_form() {
                           "running": 0, "waiting": 3,
                           "clients": {"remembered": 2, "bytes": 128, "evicted": 0, "carried": 1, "silent_ms": 150}}],
                 "totals": {"connections": 0, "requests": 10, "answered": 9, "failed": 1, "retried": 0, "waited": 0,
-                           "leader_lost": 0, "no_leader": 0, "overloaded": 0, "timeouts": 0, "cut": 0, "tunnels": 0,
-                           "clients": {"redirected": 0, "assigned": 0, "known": 0, "asked_for": 0, "placed": 0,
+                           "leader_lost": 0, "home_broke": 0, "no_leader": 0, "overloaded": 0, "timeouts": 0, "cut": 0,
+                           "tunnels": 0, "clients": {"redirected": 0, "assigned": 0, "known": 0, "asked_for": 0, "placed": 0,
                                        "returned": 0, "moved": 0, "served_away": 0, "refused": {}}}
             },
             "warnings": [{"reason": "no-leader", "set": "web", "detail": "web has no leader", "advice": "wait"}]
