@@ -11,6 +11,9 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 /// The address of whoever sends a request that came from `peer`. Each proxy appends whom it heard, so the list is
 /// believed from its end up to the first address that nobody here trusts; `X-Forwarded-For` where there is one,
 /// `Forwarded` otherwise. What cannot be read ends the list.
+///
+/// A proxy that writes the one field passes the other one on as the client sent it, and nearly all write the former: the
+/// latter is believed only where it stands alone. A proxy that writes only `Forwarded` has to remove the former.
 pub(crate) fn source(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     if !is_trusted(&peer) {

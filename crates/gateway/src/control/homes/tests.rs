@@ -6,7 +6,7 @@ fn at(millis: u64) -> Moment {
 
 fn target(incarnation: u64) -> Target {
     let id = "web-1".parse().unwrap();
-    Target::new(id, Some(Incarnation(incarnation.into())), None, Box::default(), Duration::ZERO, 1)
+    Target::new(id, Some(Incarnation(incarnation)), None, Box::default(), Duration::ZERO, 1)
 }
 
 #[test]
