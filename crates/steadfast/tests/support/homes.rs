@@ -176,11 +176,13 @@ impl Homes {
         let Member { name, app_port, probe_port, .. } = &*member;
         let agent = recorder(&self.sandbox, name, self.capacities[index], *app_port, *probe_port);
         self.recorders[index].agent = agent;
-        let member = &self.recorders[index];
+        // Its probe is well a moment before the books say so, and a camera that comes in between is moved.
+        let name = self.recorders[index].name.clone();
         let back = || {
-            let answer = get(&member.probe_url()).ok().filter(|answer| answer.status == 200);
-            answer.is_some_and(|answer| Some(answer.json()["incarnation"].clone()) != before)
+            let seen = self.instances()?.into_iter().find(|one| one["id"] == name.as_str())?;
+            Some(seen["state"] == "open" && Some(&seen["incarnation"]) != before.as_ref())
         };
+        let back = || back().unwrap_or(false);
         wait_until("the recorder to be back", SOON, back);
     }
 }
