@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use steadfast_core::{InstanceId, SetName};
-use steadfast_registry::{Error, EventKind, Registry, StoreError};
+use steadfast_registry::{EventKind, Note, Registry};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -16,7 +16,8 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 /// Where notes are handed in.
 #[derive(Debug)]
 pub(crate) struct Notes {
-    queue: mpsc::Sender<EventKind>,
+    queue: mpsc::Sender<Note>,
+    instance: InstanceId,
     writer: JoinHandle<()>,
 }
 
@@ -25,16 +26,16 @@ impl Notes {
     pub(crate) fn start(registry: Registry, set: SetName, instance: InstanceId) -> Notes {
         let (queue, mut waiting) = mpsc::channel(NOTES_WAITING);
         let writer = tokio::spawn(async move {
-            while let Some(kind) = waiting.recv().await {
-                write(&registry, &set, kind, instance.as_str()).await;
+            while let Some(note) = waiting.recv().await {
+                write(&registry, &set, note).await;
             }
         });
-        Notes { queue, writer }
+        Notes { queue, instance, writer }
     }
 
-    /// Hands a note in. Never waits.
+    /// Hands a note in, of what happened now. Never waits.
     pub(crate) fn note(&self, kind: EventKind) {
-        if let Err(error) = self.queue.try_send(kind) {
+        if let Err(error) = self.queue.try_send(Note::new(kind, self.instance.as_str())) {
             tracing::warn!(%error, "an event is not noted in the store");
         }
     }
@@ -50,11 +51,11 @@ impl Notes {
     }
 }
 
-async fn write(registry: &Registry, set: &SetName, kind: EventKind, by: &str) {
+async fn write(registry: &Registry, set: &SetName, mut note: Note) {
     loop {
-        match registry.try_note(set, kind.clone(), by).await {
+        match registry.try_note(set, &mut note).await {
             Ok(()) => return,
-            Err(Error::Store(StoreError::Unavailable(_))) => tokio::time::sleep(TRY_EVERY).await,
+            Err(error) if error.may_pass() => tokio::time::sleep(TRY_EVERY).await,
             Err(error) => return tracing::warn!(%set, %error, "an event could not be noted in the store"),
         }
     }

@@ -42,3 +42,11 @@ pub enum Error {
         detail: String,
     },
 }
+
+impl Error {
+    /// Whether the same call may go well later though nobody mends anything: the store was away, or others were faster.
+    pub fn may_pass(&self) -> bool {
+        use store::Error::{Conflict, OutcomeUnknown, Unavailable};
+        matches!(self, Error::Store(Conflict(_) | OutcomeUnknown(_) | Unavailable(_)))
+    }
+}

@@ -27,6 +27,7 @@ mod verify;
 
 pub use clients::{ClientNews, ClientPage};
 pub use error::Error;
+pub use events::Note;
 pub use instances::Registration;
 pub use keeper::keep;
 pub use leases::Leases;

@@ -10,8 +10,8 @@ use steadfast_core::lease::{Attempt, Expect, Hold, LeaseRecord, Outcome};
 use steadfast_core::settings::{SetSettings, SingleSettings, StickySettings, Value};
 use steadfast_core::{Endpoint, Epoch, Incarnation, InstanceId, Nonce, SetName, Span};
 use steadfast_registry::{
-    BeatRecord, Error, EventKind, InstanceRecord, Leases, LedgerState, Mirror, Registration, Registry, SetStanding,
-    Snapshot,
+    BeatRecord, Error, EventKind, InstanceRecord, Leases, LedgerState, Mirror, Note, Registration, Registry,
+    SetStanding, Snapshot,
 };
 use steadfast_store::faulty::{Call, Control, Fault, Faulty};
 use steadfast_store::{
@@ -330,6 +330,40 @@ async fn the_event_log_keeps_its_order_among_many_writers_and_its_bound() {
     let numbers: Vec<u64> = events.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, (200..1200).collect::<Vec<_>>(), "the last thousand of 1 200, without a gap");
     assert_eq!(registry.events(&web(), 1195).await.unwrap().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_noted_once_whatever_became_of_the_tries() {
+    let (registry, control) = faulty();
+    registry.note(&web(), EventKind::Settings, "before").await;
+    let faults = [Fault::Refuse, Fault::LoseReply, Fault::HangLate(Duration::from_millis(1))];
+    for (number, (first, second)) in faults.iter().flat_map(|a| faults.iter().map(move |b| (*a, *b))).enumerate() {
+        let by = format!("writer-{number}");
+        let mut note = Note::new(EventKind::Settings, &by);
+        let mut noted = false;
+        for fault in [first, second] {
+            control.next(Call::Commit, fault);
+            match registry.try_note(&web(), &mut note).await {
+                // The try before had happened, and was found.
+                Ok(()) => noted = true,
+                Err(error) => assert!(error.may_pass(), "{error}"),
+            }
+            control.heal();
+            if noted {
+                break;
+            }
+            // Somebody else's goes in between, or the next try finds the log as it was.
+            if number % 2 == 0 {
+                registry.note(&web(), EventKind::Settings, "somebody").await;
+            }
+        }
+        if !noted {
+            registry.try_note(&web(), &mut note).await.unwrap();
+        }
+        let there = registry.events(&web(), 0).await.unwrap();
+        let times = there.iter().filter(|(_, event)| event.by == by).count();
+        assert_eq!(times, 1, "after {first:?} and {second:?}");
+    }
 }
 
 #[tokio::test]
