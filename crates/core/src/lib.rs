@@ -12,6 +12,7 @@ extern crate alloc;
 
 mod endpoint;
 mod id;
+mod size;
 mod time;
 mod weight;
 
@@ -24,5 +25,6 @@ pub mod settings;
 
 pub use endpoint::{Endpoint, EndpointName, Host};
 pub use id::{BadText, Epoch, Incarnation, InstanceId, Nonce, SetName};
+pub use size::Size;
 pub use time::{Moment, Span};
 pub use weight::Weight;

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::limit::Limit;
+
 /// One worker's numbers. Only that worker writes them, so an increment is a load and a store.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -30,6 +32,8 @@ pub(crate) struct Counters {
     pub(crate) moved: Count,
     pub(crate) served_away: Count,
     pub(crate) errands_dropped: Count,
+    /// In the order of [`Limit::ALL`].
+    limited: [Count; Limit::ALL.len()],
     /// In the order of [`REFUSALS`], and one more for any other.
     refused: [Count; REFUSALS.len() + 1],
 }
@@ -54,6 +58,18 @@ pub(crate) const REFUSALS: [&str; 15] = [
 ];
 
 impl Counters {
+    /// A peer ran into this limit.
+    pub(crate) fn limited(&self, limit: Limit) {
+        if let Some(count) = self.limited.get(limit as usize) {
+            count.add_one();
+        }
+    }
+
+    /// How often peers ran into it.
+    pub(crate) fn times_limited(&self, limit: Limit) -> u64 {
+        self.limited.get(limit as usize).map_or(0, Count::get)
+    }
+
     /// A client was refused for this reason.
     pub(crate) fn refused(&self, reason: &str) {
         let place = REFUSALS.iter().position(|known| *known == reason).unwrap_or(REFUSALS.len());
@@ -126,6 +142,8 @@ pub struct Totals {
     pub served_away: u64,
     /// What was to be written of clients and was left, because too much was.
     pub errands_dropped: u64,
+    /// How often peers ran into each of the limits, by the key that sets it.
+    pub limited: Vec<(&'static str, u64)>,
     /// Clients refused, by reason; `other` is the last.
     pub refused: Vec<(&'static str, u64)>,
 }
@@ -157,6 +175,12 @@ impl Totals {
         self.moved += one.moved.get();
         self.served_away += one.served_away.get();
         self.errands_dropped += one.errands_dropped.get();
+        if self.limited.is_empty() {
+            self.limited = Limit::ALL.iter().map(|limit| (limit.key(), 0)).collect();
+        }
+        for ((_, sum), limit) in self.limited.iter_mut().zip(Limit::ALL) {
+            *sum += one.times_limited(limit);
+        }
         if self.refused.is_empty() {
             self.refused = REFUSALS.iter().copied().chain(["other"]).map(|reason| (reason, 0)).collect();
         }

@@ -18,6 +18,7 @@
 
 mod answer;
 mod body;
+mod bounds;
 mod clients;
 mod config;
 mod control;
@@ -26,6 +27,7 @@ mod error;
 mod gateway;
 mod headers;
 mod home;
+mod limit;
 mod message;
 mod newcomers;
 mod parked;
@@ -38,7 +40,8 @@ mod source;
 mod status;
 mod worker;
 
-pub use config::{Answer, Bounds, FixedCheck, FixedInstance, FixedSet, GatewayConfig, ListenerConfig, RouteConfig};
+pub use bounds::Bounds;
+pub use config::{Answer, FixedCheck, FixedInstance, FixedSet, GatewayConfig, ListenerConfig, RouteConfig};
 pub use counters::Totals;
 pub use error::Error;
 pub use gateway::{Gateway, run, start};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use tokio::sync::Notify;
 
-use crate::config::Bounds;
+use crate::bounds::Bounds;
 use crate::counters::{Counters, Parking};
 use crate::newcomers::Newcomers;
 use crate::set::SetShared;

@@ -142,7 +142,7 @@ fn connections_beyond_the_bound_wait() {
     let (one, _finish) = holding();
     let world = World::with(|config| {
         config.workers = std::num::NonZeroUsize::MIN.into();
-        config.bounds.connections = 2;
+        config.bounds.connections = Some(2);
     })
     .and_led_by(&one);
     let (mut first, mut second) = (world.client(), world.client());

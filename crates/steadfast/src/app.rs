@@ -122,6 +122,7 @@ fn start_gateway(
         fixed: config.sets.iter().filter_map(|(name, set)| fixed(name, set)).collect(),
         trusted_proxies: config.trusted_proxies.clone(),
         workers: config.workers,
+        bounds: config.limits.clone(),
         ..GatewayConfig::default()
     };
     let gateway = steadfast_gateway::start(settings, Some(registry.clone()), leave).map_err(|error| {

@@ -16,7 +16,8 @@ use steadfast_registry::Registry;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::config::{Bounds, FixedSet};
+use crate::bounds::Bounds;
+use crate::config::FixedSet;
 use crate::set::SetShared;
 
 /// How one set is followed.

@@ -9,8 +9,8 @@ use steadfast_host::clock;
 use tokio::sync::Notify;
 
 use super::pool::Pool;
+use crate::bounds::Bounds;
 use crate::clients::Held;
-use crate::config::Bounds;
 use crate::home::View;
 use crate::set::{SetShared, Target};
 

@@ -12,7 +12,7 @@ use steadfast_core::Moment;
 use steadfast_host::clock;
 
 use super::here::Pass;
-use crate::config::Bounds;
+use crate::bounds::Bounds;
 
 /// How exact the time-outs of connections are.
 pub(crate) const TICK: Duration = Duration::from_millis(250);

@@ -55,7 +55,7 @@ async fn work(duty: Duty) -> std::io::Result<()> {
 
 /// Accepts until some time after shutdown has begun.
 async fn accept(worker: Rc<Worker>, listener: net::TcpListener, here: Rc<ListenerHere>) {
-    let most = (worker.shared.bounds.connections / worker.shared.counters.len()).max(1);
+    let most = (worker.shared.bounds.connections.unwrap_or(100_000) / worker.shared.counters.len()).max(1);
     let closing = async {
         here.shutdown.requested().await;
         tokio::time::sleep(here.routed.linger.duration()).await;

@@ -5,6 +5,7 @@
 mod agents;
 mod fit;
 mod gateway;
+mod limits;
 mod problem;
 mod reader;
 mod sets;
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use steadfast_agent::AgentConfig;
 use steadfast_core::SetName;
-use steadfast_gateway::ListenerConfig;
+use steadfast_gateway::{Bounds, ListenerConfig};
 
 pub use self::agents::agent_from_flags;
 use self::problem::Problem;
@@ -52,6 +53,8 @@ pub struct Config {
     pub workers: Option<NonZeroUsize>,
     /// Whose `Forwarded` and `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// How much of everything the gateway takes, and how long it waits.
+    pub limits: Bounds,
     /// The API.
     pub admin: Admin,
     /// The sets, by name.
@@ -138,6 +141,7 @@ fn read(root: &Table<'_>) -> Config {
         state_dir: read_state_dir(root),
         workers: root.whole("workers", 1).and_then(|number| NonZeroUsize::new(number.value as usize)),
         trusted_proxies: read_networks(root),
+        limits: limits::read(root),
         admin: admin
             .map_or_else(Admin::default, |admin| Admin { listen: admin.listen.value, token_file: admin.token_file }),
         sets: sets.into_iter().filter_map(|(name, set)| Some((name, set.value?))).collect(),

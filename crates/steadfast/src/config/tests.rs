@@ -56,6 +56,7 @@ fn every_key_is_documented() {
     for table in [
         "",
         "[admin]\n",
+        "[limits]\n",
         "[sets.web]\nkind = \"single\"\n",
         "[sets.rec]\nkind = \"sticky\"\n",
         "[[sets.web.instances]]\n",
@@ -98,7 +99,7 @@ fn an_unknown_key_is_told_with_its_place_and_the_nearest() {
     check(
         "weight = 1\n",
         "test.toml:1:1: unknown key \"weight\" in the file; known here: admin, sets, listeners, agents, store, \
-         store_token_file, state_dir, workers, trusted_proxies",
+         store_token_file, state_dir, workers, trusted_proxies, limits",
     );
 }
 
@@ -200,6 +201,76 @@ fn what_does_not_fit_together_is_told() {
         "[[agents]]\nset = \"web\"\ninstance = \"a\"\n[[agents]]\nset = \"web\"\ninstance = \"a\"\n",
         "test.toml:4:1: instance \"a\" of set \"web\" is there twice",
     );
+}
+
+#[test]
+fn limits_are_read_and_those_that_cannot_be_are_told() {
+    let limits = parse(
+        "[limits]\nrequest_line = \"2KiB\"\nhead = \"4KiB\"\nhead_fields = 20\nbody = \"1MiB\"\nhead_within = \"1s\"\n\
+         body_stalled = \"2s\"\nbody_rate = \"0B\"\nidle = \"3s\"\nreader_stalled = \"4s\"\nanswer_stalled = \"5s\"\n\
+         connect_within = \"6s\"\nanswer_within = \"7s\"\ntunnel_idle = \"8s\"\nconnections = 90\nconnections_per_source = 9\n",
+    );
+    let seconds = std::time::Duration::from_secs;
+    let expected = Bounds {
+        request_line_bytes: 2 << 10,
+        head_bytes: 4 << 10,
+        head_fields: 20,
+        body_bytes: Some(1 << 20),
+        head_within: seconds(1),
+        body_stalled_for: seconds(2),
+        body_rate: 0,
+        idle_for: seconds(3),
+        reader_stalled_for: seconds(4),
+        stalled_for: seconds(5),
+        connect_within: seconds(6),
+        answer_within: seconds(7),
+        tunnel_idle_for: seconds(8),
+        connections: Some(90),
+        connections_per_source: Some(9),
+        ..Bounds::default()
+    };
+    assert_eq!(limits.unwrap().limits, expected);
+    let lines = |text: &str| {
+        let bounds = parse(&format!("[limits]\n{text}\n")).unwrap().limits;
+        (bounds.request_line_bytes, bounds.head_bytes)
+    };
+    assert_eq!(lines("head = \"2KiB\""), (2 << 10, 2 << 10), "the line goes with the head");
+    assert_eq!(lines("request_line = \"64KiB\""), (64 << 10, 64 << 10), "and the head with the line");
+    for (text, first) in [
+        (
+            "head = \"32K\"",
+            "8: head: \"32K\" is not a size: expected a whole number and a unit, such as 512B, 32KiB, 10MiB or 2GiB",
+        ),
+        ("head = 32768", "8: head is to be a string in quotes, not of type integer"),
+        ("head = \"512B\"", "8: head is to be a size from 1KiB to 1MiB"),
+        ("request_line = \"1MiB\"", "16: request_line is to be a size from 256B to 64KiB"),
+        (
+            "request_line = \"8KiB\"\nhead = \"4KiB\"",
+            "16: request_line 8KiB is more than the whole head may have, which is 4KiB",
+        ),
+        ("head_fields = 0", "15: head_fields is to be a whole number, 1 or more"),
+        ("head_fields = 1001", "15: head_fields is to be at most 1000"),
+        (
+            "body = \"none\"",
+            "8: body: \"none\" is not a size: expected a whole number and a unit, such as 512B, 32KiB, 10MiB or 2GiB, or \"unlimited\"",
+        ),
+        ("idle = \"0s\"", "8: idle is to be longer than 0s"),
+        ("connections = 0", "15: connections is to be a whole number, 1 or more"),
+        (
+            "connections = 5\nconnections_per_source = 6",
+            "26: connections_per_source 6 is more than connections, which is 5",
+        ),
+        ("head_withn = \"1s\"", "1: unknown key \"head_withn\" in [limits]; did you mean \"head_within\"?"),
+    ] {
+        let found = problems(&format!("[limits]\n{text}\n"));
+        let place = found
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("test.toml:2:")
+            .trim_start_matches("test.toml:3:");
+        assert_eq!(place, first, "for:\n{text}\nall of it:\n{found}");
+    }
 }
 
 #[test]
