@@ -26,11 +26,12 @@ pub struct NoFreePort {
 /// [`ReservedPort::release`] hands it over, to be called right before the process that is to listen there starts.
 /// From then until that process has bound it another one may take it: no system call closes that gap for a program
 /// that opens its own listener. Choose the range outside `net.ipv4.ip_local_port_range`, so that at least no outgoing
-/// connection can; a supervisor that sees its child fail to bind starts it again.
+/// connection can; a supervisor that sees its child fail to bind starts it again. Where the program listens with
+/// [`super::Sharing::Shared`], [`ReservedPort::share`] leaves no gap, however often it is started.
 #[derive(Debug)]
 pub struct ReservedPort {
     port: u16,
-    _bound: Socket,
+    bound: Socket,
 }
 
 /// Reserves a free port of `range` on `ip`. The search starts at a random one, so that several who search at once
@@ -54,13 +55,23 @@ pub fn reserve_port(ip: IpAddr, range: RangeInclusive<u16>) -> Result<ReservedPo
 fn hold(address: SocketAddr) -> Option<ReservedPort> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).ok()?;
     socket.bind(&address.into()).ok()?;
-    Some(ReservedPort { port: address.port(), _bound: socket })
+    Some(ReservedPort { port: address.port(), bound: socket })
 }
 
 impl ReservedPort {
     /// The port.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Keeps it, but lets processes of this user listen there that ask to share it ([`super::Sharing::Shared`]):
+    /// nobody else gets it, also while none of them runs. It was had alone, so whoever else searches passes it over.
+    ///
+    /// # Errors
+    ///
+    /// Those of setsockopt(2).
+    pub fn share(&self) -> std::io::Result<()> {
+        self.bound.set_reuse_port(true)
     }
 
     /// Lets it go, for the process that is to listen there.

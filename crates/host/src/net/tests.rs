@@ -115,6 +115,23 @@ async fn a_reserved_port_is_nobody_elses_until_released() {
     reserve_port(ip, 2..=1).unwrap_err();
 }
 
+#[test]
+fn a_reserved_port_that_is_shared_is_had_again_and_again_by_those_who_share_and_by_nobody_else() {
+    let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let reserved = reserve_port(ip, 20_000..=29_999).unwrap();
+    let (port, address) = (reserved.port(), SocketAddr::new(ip, reserved.port()));
+    bind_tcp(address, Sharing::Shared).unwrap_err();
+    reserved.share().unwrap();
+    for _ in 0..2 {
+        let listening = bind_tcp(address, Sharing::Shared).unwrap();
+        drop(std::net::TcpStream::connect(address).unwrap());
+        drop(listening);
+        std::net::TcpStream::connect(address).unwrap_err();
+        bind_tcp(address, Sharing::Alone).unwrap_err();
+        reserve_port(ip, port..=port).unwrap_err();
+    }
+}
+
 #[tokio::test]
 async fn names_resolve_and_unknown_ones_are_told() {
     let local = resolve(&Host::Name("localhost".into()), 80, RESOLVE_WITHIN).await.unwrap();

@@ -114,6 +114,7 @@ impl Acts {
             self.done.push(done);
         }
         if let Some(playing) = self.playing.take_if(|playing| now.since(playing.began) >= ACT_WITHIN) {
+            story.act_unfinished(playing.act, stage, tally);
             self.unfinished.push(playing.act);
             // What follows would begin from somewhere else than it should.
             self.next = ACTS.len();

@@ -14,7 +14,7 @@ use serde::Serialize;
 use steadfast_host::http::{
     Answering, Call, Client, Handler, Limits, Method, Request, Response, StatusCode, Target, serve,
 };
-use steadfast_host::net::Listener;
+use steadfast_host::net::{Listener, Sharing, bind_tcp};
 use steadfast_host::problem::Problem;
 use steadfast_host::shutdown::Shutdown;
 use tokio::sync::watch;
@@ -77,7 +77,9 @@ impl Control {
     ) -> Result<Control, Failure> {
         let failed = |error| Failure::new(Exit::No, error);
         let listener = Listener::unix(path).map_err(failed)?;
-        let door = Listener::tcp((Ipv4Addr::LOCALHOST, evict).into()).map_err(failed)?;
+        // The port is reserved, and shared.
+        let door = bind_tcp((Ipv4Addr::LOCALHOST, evict).into(), Sharing::Shared).map_err(failed)?;
+        let door = Listener::from_std(door)?;
         let stop = Shutdown::new();
         let tasks = [
             tokio::spawn(serve(listener, Arc::new(Desk { players, about }), Limits::default(), stop.clone())),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use steadfast_host::http::{Answering, Handler, Limits, Method, Request, Response, Sink, serve};
-use steadfast_host::net::Listener;
+use steadfast_host::net::{Listener, Sharing, bind_tcp};
 use steadfast_host::problem::Problem;
 use steadfast_host::shutdown::{self, Asked, Shutdown};
 
@@ -48,7 +48,9 @@ pub(crate) async fn recorder(flags: &DemoRecorder) -> Outcome {
     let (end, present) = (Shutdown::new(), Present::new());
     let mut serving = Vec::new();
     for (listen, endpoint) in [(flags.listen, "http"), (flags.control, "control")] {
-        let listener = Listener::tcp(listen).map_err(|error| Failure::new(Exit::No, error))?;
+        // The demo keeps the port for us also while we are dead.
+        let bound = bind_tcp(listen, Sharing::Shared).map_err(|error| Failure::new(Exit::No, error))?;
+        let listener = Listener::from_std(bound)?;
         let recorder = Arc::new(Recorder { name: name.clone(), endpoint, present: present.clone() });
         let limits = Limits { connections: CONNECTIONS, ..Limits::default() };
         serving.push(tokio::spawn(serve(listener, recorder, limits, end.clone())));

@@ -6,6 +6,7 @@ mod child;
 mod commands;
 mod place;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -64,6 +65,9 @@ pub(super) struct Stage {
     /// The agents end first: they give the lease back to the store that the gateway's process serves.
     agents: Keepers,
     base: Keepers,
+    /// Ports that are nobody else's also while whoever listens there is dead: with so many programs on one machine that
+    /// take free ones, a recorder that comes back would now and then find its own taken.
+    _kept: Vec<ReservedPort>,
 }
 
 /// Processes that are kept running, and end together.
@@ -127,10 +131,10 @@ impl Stage {
         let program = std::env::current_exe()?;
         let ports = reserve(3 + COPIES + 3 * RECORDERS.len())?;
         let numbers: Vec<u16> = ports.iter().map(ReservedPort::port).collect();
+        let mut ports: BTreeMap<u16, ReservedPort> = ports.into_iter().map(|one| (one.port(), one)).collect();
         let (admin, gateway, evict) = (numbers[0], numbers[1], numbers[2]);
         let (probes, of_recorders) = numbers[3..].split_at(COPIES);
         let config = place.write("demo.toml", &commands::config(place.path(), admin, gateway, evict))?;
-        drop(ports);
         let (mut base, mut agents) = (Keepers::default(), Keepers::default());
         let child = |name: &str, arguments| {
             let log = place.path().join(format!("{name}.log"));
@@ -138,8 +142,18 @@ impl Stage {
         };
         let control = place.path().join(CONTROL_SOCKET);
         let run = vec!["run".into(), "--config".into(), config.into(), "--demo-control".into(), control.into()];
+        for port in [admin, gateway] {
+            ports.remove(&port);
+        }
         let process = base.start(child("gateway", run), &ended);
         wait_ready(admin, &process).await?;
+        for probe in probes.iter().copied().chain(of_recorders.chunks_exact(3).map(|ports| ports[2])) {
+            ports.remove(&probe);
+        }
+        // What is left are the addresses of the recorders, and the door by which cameras are sent away.
+        for port in ports.values() {
+            port.share()?;
+        }
         let mut play = |set: &'static str, name: String, probe: u16, arguments: Vec<OsString>| {
             let child = agents.start(child(&name, arguments), &ended);
             Player { set, name, probe, child }
@@ -158,7 +172,8 @@ impl Stage {
                 play(RECORDER_SET, name, ports[2], arguments)
             });
         let recorders = recorders.collect();
-        let stage = Stage { place, program: program.clone(), admin, gateway, evict, copies, recorders, agents, base };
+        let (program, kept) = (program.clone(), ports.into_values().collect());
+        let stage = Stage { place, program, admin, gateway, evict, copies, recorders, agents, base, _kept: kept };
         stage.wait_led().await?;
         Ok(stage)
     }

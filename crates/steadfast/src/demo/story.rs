@@ -17,7 +17,7 @@ use super::script::{Script, Step};
 use super::stage::{Ended, LEASE_TTL, RECORDER_SET, RECORDERS, SET, Stage};
 use super::tally::Tally;
 use crate::admin::view::EventView;
-use crate::commands::print::{CLEAR_LINE, Paint, count, json, out, out_text};
+use crate::commands::print::{CLEAR_LINE, Paint, count, err, json, out, out_text};
 use crate::exit::Failure;
 use crate::watch::millis;
 
@@ -188,6 +188,13 @@ impl Story {
         }
     }
 
+    /// It does not come to its end: what the recorders and their agents said last tells why, if anything does.
+    pub(super) fn act_unfinished(&self, act: Act, stage: &Stage, tally: &Tally) {
+        let homes: Vec<String> = tally.homes().iter().map(|(home, cameras)| format!("{home} {cameras}")).collect();
+        let logs: String = stage.logs().iter().map(|log| log.tail()).collect();
+        err(format_args!("{act:?} does not end; at home: {}; the agents said last:\n{logs}", homes.join(", ")));
+    }
+
     /// What came of it.
     pub(super) fn act_done(&self, done: &Done, tally: &Tally) {
         let (ms, cameras) = (count(millis(done.took)), done.cameras);
@@ -227,7 +234,11 @@ impl Story {
     }
 
     pub(super) fn ended(&self, ended: &Ended) {
-        self.tell(&format!("the process of {} ended ({}); it is started again in a moment", ended.name, ended.exit));
+        let told = format!("the process of {} ended ({}); it is started again in a moment", ended.name, ended.exit);
+        self.tell(&told);
+        if self.json {
+            err(told);
+        }
     }
 
     pub(super) fn took_over(&self, stage: &Stage, score: &Score, takeover: &Takeover, why: &str) {
