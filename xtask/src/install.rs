@@ -16,14 +16,17 @@ pub(crate) struct Tool {
     needed_by: &'static [&'static str],
 }
 
-/// Every program of the machine that is started by a task, beside what each Debian has (coreutils, util-linux, sh).
+/// Every program of the machine that is started by a task, beside what each Debian has (bash, coreutils, util-linux).
 const TOOLS: &[Tool] = &[
     Tool { program: "curl", package: "curl", needed_by: &["blackbox"] },
     Tool { program: "python3", package: "python3", needed_by: &["blackbox"] },
     Tool { program: "chromium", package: "chromium", needed_by: &["blackbox"] },
     Tool { program: "chromedriver", package: "chromium-driver", needed_by: &["blackbox"] },
-    Tool { program: "haproxy", package: "haproxy", needed_by: &["bench"] },
-    Tool { program: "nginx", package: "nginx", needed_by: &["bench"] },
+    Tool { program: "ip", package: "iproute2", needed_by: &["blackbox"] },
+    Tool { program: "pkill", package: "procps", needed_by: &["blackbox"] },
+    Tool { program: "systemd-analyze", package: "systemd", needed_by: &["blackbox"] },
+    Tool { program: "haproxy", package: "haproxy", needed_by: &["blackbox", "bench"] },
+    Tool { program: "nginx", package: "nginx", needed_by: &["blackbox", "bench"] },
     Tool { program: "wrk", package: "wrk", needed_by: &["bench"] },
 ];
 

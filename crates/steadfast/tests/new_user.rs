@@ -1,47 +1,12 @@
-//! The first hour of a new user: the commands of the README, typed as they stand there.
+//! The first hour of a new user: the demo, and the commands that look and act. What the documents say is run by the
+//! tests of `documents`.
 
 mod support;
 
 use std::time::Duration;
 
 use serde_json::Value;
-use support::{Cluster, SOON, Sandbox, Signal, free_port, gateway_config, get, store_url, wait_until};
-
-/// The README's application: it knows nothing of Steadfast, and nothing of itself either.
-fn readme_agent(sandbox: &Sandbox, number: u16, port: u16, probe: u16) -> support::Process {
-    let mut command = sandbox.steadfast(["agent", "--kind", "single", "--set", "web"]);
-    command.env("STEADFAST_STORE", store_url(sandbox));
-    command.args(["--instance", &format!("web-{number}"), "--state-dir", &format!("state-{number}")]);
-    command.args(["--endpoint", &format!("http=http://127.0.0.1:{port}")]);
-    command.args(["--check", &format!("http://127.0.0.1:{port}/"), "--probe", &format!("127.0.0.1:{probe}")]);
-    command.args(["--", "python3", "-m", "http.server", "--bind", "127.0.0.1", &port.to_string()]);
-    sandbox.spawn(&format!("agent-{number}"), &mut command)
-}
-
-#[test]
-fn three_python_servers_and_a_file_of_seven_lines() {
-    let sandbox = Sandbox::new("readme");
-    let probes: Vec<u16> = (0..3).map(|_| free_port()).collect();
-    let _agents: Vec<_> =
-        (1..).zip(&probes).map(|(number, probe)| readme_agent(&sandbox, number, free_port(), *probe)).collect();
-    let urls: Vec<String> = probes.iter().map(|probe| format!("http://127.0.0.1:{probe}/")).collect();
-    let one_leads = || {
-        let mut curl = sandbox.command("curl");
-        let ended = sandbox.run(curl.args(["-s", "-w", " %{http_code}\n"]).args(&urls));
-        let count = |status: &str| ended.out.lines().filter(|line| line.ends_with(status)).count();
-        count(" 200") == 1 && count(" 503") == 2
-    };
-    wait_until("one 200 and two 503", SOON, one_leads);
-
-    let port = free_port();
-    sandbox.write("gateway.toml", &gateway_config(&sandbox, port, free_port()));
-    let _gateway = sandbox.spawn("gateway", &mut sandbox.steadfast(["run", "--config", "gateway.toml"]));
-    let listing = || {
-        get(&format!("http://127.0.0.1:{port}/"))
-            .is_ok_and(|a| a.status == 200 && a.text().contains("Directory listing"))
-    };
-    wait_until("python's listing through the gateway", SOON, listing);
-}
+use support::{Cluster, SOON, Sandbox, Signal, wait_until};
 
 #[test]
 fn the_demo_unattended() {
@@ -130,17 +95,4 @@ fn watch_shows_who_answers_and_every_change() {
     wait_until("the successor to be shown", SOON, || watch.log().contains(&cluster.leader().name));
     watch.signal(Signal::Int);
     watch.wait(SOON);
-}
-
-#[test]
-fn the_files_of_the_readme_are_fine() {
-    let sandbox = Sandbox::new("readme-files");
-    let readme = include_str!("../../../README.md");
-    let blocks: Vec<&str> = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(blocks.len() >= 4, "{} files were found", blocks.len());
-    for block in blocks {
-        sandbox.write("file.toml", block);
-        let ended = sandbox.run(&mut sandbox.steadfast(["check", "file.toml"]));
-        assert_eq!(ended.code(), 0, "{block}\n{ended:?}");
-    }
 }

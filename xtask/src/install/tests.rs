@@ -4,7 +4,8 @@ use super::*;
 fn a_step_asks_only_for_its_own_programs() {
     let programs = |users: &[&str]| needed(users).iter().map(|tool| tool.program).collect::<Vec<_>>();
     assert_eq!(programs(&["fmt", "clippy"]), Vec::<&str>::new());
-    assert_eq!(programs(&["fmt", "blackbox"]), ["curl", "python3", "chromium", "chromedriver"]);
+    let blackbox = programs(&["fmt", "blackbox"]);
+    assert!(blackbox.contains(&"curl") && blackbox.contains(&"haproxy") && !blackbox.contains(&"wrk"), "{blackbox:?}");
     assert!(programs(&["bench"]).contains(&"wrk"));
 }
 

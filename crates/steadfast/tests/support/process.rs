@@ -1,6 +1,7 @@
 //! One process of a test: its output in a file, its end with the test's.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -70,6 +71,12 @@ impl Process {
     /// Sends a signal to the process and everything in its group.
     pub fn signal_group(&self, signal: Signal) {
         assert!(signal.send_to_group(self.pid()), "the group of {} ({}) is gone", self.name, self.pid());
+    }
+
+    /// Types `text` into a process that was given a pipe to read from.
+    pub fn type_in(&mut self, text: &str) {
+        let input = self.child.stdin.as_mut().expect("a pipe");
+        input.write_all(text.as_bytes()).and_then(|()| input.flush()).expect("type");
     }
 
     pub fn is_running(&mut self) -> bool {
