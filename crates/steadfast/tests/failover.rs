@@ -3,16 +3,12 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use support::{
     Answer, Cluster, DEFAULT_TTL, Load, Pace, Report, SOON, Signal, get, holds_for, post, wait_for, wait_until,
 };
-
-/// The longest a client may go unanswered: the lease's time, and what a loaded machine may add. How fast a hand-over
-/// is belongs into the bench; whether it was told or waited for is in the events.
-const GAP: Duration = Duration::from_secs(3 + 5);
 
 /// How the successor came by the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,23 +42,20 @@ impl Clients {
     }
 }
 
-/// Does `blow` to the leader under load: no request may fail, no client go long unanswered, and the successor must have
-/// come by the lease as `taken` says.
+/// Does `blow` to the leader under load: no request may fail, and the successor must have come by the lease as `taken`
+/// says. How fast that was belongs into the bench.
 #[track_caller]
 fn check(cluster: &mut Cluster, taken: Taken, blow: impl FnOnce(&mut Cluster, usize)) {
     let leader = cluster.leader_index();
     let (name, epoch) = (cluster.members[leader].name.clone(), cluster.epoch());
     let clients = Clients::of(cluster);
-    let began = Instant::now();
     blow(cluster, leader);
     let reports = clients.until_not_by(&name);
-    let gap = reports.iter().map(|report| report.longest_gap_after(began)).max().expect("there are clients");
     let turns: Vec<Vec<&str>> = reports.iter().map(Report::turns).collect();
     assert!(turns.iter().all(|seen| seen.len() == 2 && *seen == turns[0]), "one change, from {name}: {turns:?}");
     let report = Report::merge(reports.clone());
     let failures = report.failures();
     assert!(failures.is_empty(), "{} of {} failed: {:?}", failures.len(), report.samples.len(), failures.first());
-    assert!(gap < GAP, "a client was not answered for {gap:?}");
     assert!(cluster.epoch() > epoch, "a new leader has a new epoch");
     match taken {
         Taken::Released => assert_eq!(reason_of(cluster, epoch + 1), "released"),

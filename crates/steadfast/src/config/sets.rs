@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use steadfast_core::health::{BadPolicy, CheckPolicy};
-use steadfast_core::lease::Timing;
-use steadfast_core::settings::{SetSettings, SingleSettings, StickySettings};
+use steadfast_core::lease::{Timing, Unsafe};
+use steadfast_core::settings::{BadSettings, SetSettings, SingleSettings, StickySettings};
 use steadfast_core::{Endpoint, EndpointName, InstanceId, SetName, Span};
 use steadfast_gateway::{FixedCheck, FixedInstance};
 
@@ -73,16 +73,28 @@ fn read_single(table: &Table<'_>) -> Option<Set> {
     let park_for = table.parsed::<Span>("park_for");
     let release_after = table.parsed::<Span>("release_after");
     let instances = read_instances(table);
-    let places = [&ttl, &release_after, &park_for].map(|at| at.as_ref().map(|at| at.span.clone()));
-    let place = places.into_iter().flatten().next().or(drift.as_ref().map(|at| at.span.clone()));
+    let [ttl_at, release_at, park_at] =
+        [&ttl, &release_after, &park_for].map(|at| at.as_ref().map(|at| at.span.clone()));
+    let drift_at = drift.as_ref().map(|at| at.span.clone());
     let settings = SingleSettings::new(
         ttl.map_or(Timing::DEFAULT_TTL, |at| at.value),
         drift.map_or(Timing::DEFAULT_DRIFT_MILLI, |at| at.value),
         release_after.map_or(Span::ZERO, |at| at.value),
         park_for.map_or(SingleSettings::DEFAULT_PARK_FOR, |at| at.value),
     );
-    let place = place.unwrap_or_else(|| table.span().clone());
-    let settings = settings.map_err(|refused| table.source().wrong(&place, refused.to_string())).ok()?;
+    let settings = settings.map_err(|refused| {
+        let place = match &refused {
+            BadSettings::Unsafe(Unsafe::Drift { .. }) => drift_at,
+            BadSettings::Unsafe(Unsafe::Overlap { .. } | Unsafe::Renewal { .. } | Unsafe::Ttl(_)) => {
+                ttl_at.or(drift_at)
+            }
+            BadSettings::Unsafe(Unsafe::ReleaseAfter(_)) => release_at,
+            BadSettings::ParkFor(_) => park_at,
+            BadSettings::Sticky(_) => None,
+        };
+        table.source().wrong(&place.unwrap_or_else(|| table.span().clone()), refused.to_string());
+    });
+    let settings = settings.ok()?;
     Some(Set { settings: SetSettings::Single(settings), instances })
 }
 

@@ -173,6 +173,11 @@ fn an_unsafe_lease_is_refused_with_the_numbers() {
     let found = problems("[sets.web]\nkind = \"single\"\nlease_ttl = \"1s\"\n");
     assert!(found.starts_with("test.toml:3:13: lease_ttl 1s is too short with clock_drift 0.1: "), "{found}");
     assert!(found.contains("lease_ttl must be "), "{found}");
+    let all = "[sets.web]\nkind = \"single\"\nlease_ttl = \"3s\"\npark_for = \"1s\"\n";
+    let found = problems(&format!("{all}clock_drift = 0.4\n"));
+    assert!(found.starts_with("test.toml:5:15: clock_drift 0.4 is too much"), "what is wrong is shown: {found}");
+    let found = problems(&all.replace("1s", "11m"));
+    assert!(found.starts_with("test.toml:4:12: park_for 11m is too long"), "{found}");
 }
 
 #[test]

@@ -189,9 +189,11 @@ fn by_file(sandbox: &Sandbox) -> Vec<String> {
 }
 
 /// A gateway's file, as short as the README's, with ports of its own.
+/// A request waits for a leader for as long as a test does: that none fails is not to depend on how fast the machine is.
 pub fn gateway_config(sandbox: &Sandbox, port: u16, admin_port: u16) -> String {
     format!(
-        "store = \"{}\"\n[admin]\nlisten = \"127.0.0.1:{admin_port}\"\n[sets.web]\nkind = \"single\"\n[[listeners]]\n\
+        "store = \"{}\"\n[admin]\nlisten = \"127.0.0.1:{admin_port}\"\n[sets.web]\nkind = \"single\"\n\
+         park_for = \"60s\"\n[[listeners]]\n\
          listen = \"127.0.0.1:{port}\"\nroutes = [{{ path = \"/\", set = \"web\", answer = \"proxy\" }}]\n",
         store_url(sandbox),
     )

@@ -56,7 +56,7 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Pace {
-        Pace { pause: Duration::from_millis(2), limit: Duration::from_secs(15), keep_alive: true }
+        Pace { pause: Duration::from_millis(2), limit: Duration::from_secs(90), keep_alive: true }
     }
 }
 
@@ -183,7 +183,7 @@ impl Report {
         self.samples.iter().filter(|sample| sample.served_by().is_none()).collect()
     }
 
-    /// The longest time between two answers with 200, of which the second was done after `since`.
+    /// The longest time between two answers with 200, of which the second was done after `since`: for the bench.
     pub fn longest_gap_after(&self, since: Instant) -> Duration {
         let mut served: Vec<Instant> = self.served().map(|sample| sample.done).collect();
         served.sort_unstable();
