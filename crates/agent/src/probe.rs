@@ -60,7 +60,7 @@ impl Probe {
     /// Any path means the role.
     fn answer(&self, request: &Request, now: Moment) -> Response {
         if !matches!(request.method, Method::GET | Method::HEAD) {
-            return Problem::method_not_allowed("the probe is asked by GET or HEAD").into();
+            return Problem::method_not_allowed("GET, HEAD", "the probe is asked by GET or HEAD").into();
         }
         let answer = self.speaker.answer(now);
         let serves = answer.role != Role::Standby;

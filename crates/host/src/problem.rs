@@ -24,6 +24,8 @@ pub struct Problem {
     pub detail: String,
     /// When asking again may help, in whole seconds rounded up; none where it does not.
     pub retry_after: Option<Duration>,
+    /// The methods that would be right, for 405 (RFC 9110 §15.5.6 wants them named).
+    pub allow: Option<&'static str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -43,6 +45,7 @@ impl Problem {
             title: String::new(),
             detail: detail.into(),
             retry_after: None,
+            allow: None,
         }
     }
 
@@ -63,9 +66,10 @@ impl Problem {
         Problem::new(StatusCode::BAD_REQUEST, reason, detail)
     }
 
-    /// 405, where the path is known and the method is not.
-    pub fn method_not_allowed(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+    /// 405, where the path is known and the method is none of those that are `allow`ed: `"GET, HEAD"`.
+    pub fn method_not_allowed(allow: &'static str, detail: impl Into<String>) -> Problem {
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail);
+        Problem { allow: Some(allow), ..problem }
     }
 
     /// 500 for our own mistakes; what exactly is in the log, not in the answer.
@@ -97,6 +101,7 @@ impl Problem {
             detail: document.detail.unwrap_or_else(phrase),
             title: document.title.unwrap_or_default(),
             retry_after: seconds.map(Duration::from_secs),
+            allow: None,
         })
     }
 }
@@ -114,7 +119,10 @@ impl From<Problem> for Response {
         };
         // Four strings and a number always make a document.
         let body = serde_json::to_vec(&document).unwrap_or_default();
-        let response = Response::full(status, MEDIA_TYPE, body);
+        let mut response = Response::full(status, MEDIA_TYPE, body);
+        if let Some(allow) = problem.allow {
+            response = response.with(header::ALLOW, HeaderValue::from_static(allow));
+        }
         match problem.retry_after {
             None => response,
             Some(wait) => {

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! It is a Unix socket of this user alone, or a loopback port if that is wished for; there is no token. On the port no
-//! name but `localhost` is served, so that a page whose name was made to point here (DNS rebinding) is not.
+//! name but `localhost` is served, so that a page whose name was made to point here (DNS rebinding) is not, and what a
+//! browser says comes from a page of another site is refused.
 
 mod clients;
 mod metrics;
@@ -23,7 +24,7 @@ use serde::Deserialize;
 use steadfast_core::Weight;
 use steadfast_core::client::ClientKey;
 use steadfast_host::clock;
-use steadfast_host::http::{self, Limits, Method, Request, Response, StatusCode};
+use steadfast_host::http::{self, Answering, Handler, Limits, Method, Request, Response, StatusCode};
 use steadfast_host::net::{BindError, Listener, Peer};
 use steadfast_host::problem::Problem;
 use steadfast_host::shutdown::Shutdown;
@@ -100,12 +101,8 @@ impl Api {
             ..Limits::default()
         };
         let desk = Arc::new(Desk { speaker: self.speaker, load: self.load, clients });
-        let handler = move |request: Request| {
-            let desk = Arc::clone(&desk);
-            async move { desk.answer(request).await.unwrap_or_else(Response::from) }
-        };
         let shutdown = Shutdown::new();
-        let server = tokio::spawn(http::serve(self.listener, Arc::new(handler), limits, shutdown.clone()));
+        let server = tokio::spawn(http::serve(self.listener, desk, limits, shutdown.clone()));
         Served { shutdown, server }
     }
 }
@@ -131,9 +128,18 @@ fn unix(path: &std::path::Path) -> Result<(Listener, String), BindError> {
     Ok((Listener::unix(path)?, format!("unix:{}", path.display())))
 }
 
+impl Handler for Desk {
+    fn admit(&self, head: &Request) -> Result<(), Response> {
+        check_page(head).map_err(Response::from)
+    }
+
+    fn answer(self: Arc<Self>, request: Request) -> Answering {
+        Box::pin(async move { self.respond(request).await.unwrap_or_else(Response::from) })
+    }
+}
+
 impl Desk {
-    async fn answer(&self, request: Request) -> Result<Response, Problem> {
-        check_host(&request)?;
+    async fn respond(&self, request: Request) -> Result<Response, Problem> {
         match request.path.as_str() {
             "/healthz" => get(&request).map(|()| Response::text("ok\n")),
             "/metrics" => get(&request).map(|()| metrics::page(self, clock::now())),
@@ -155,7 +161,7 @@ impl Desk {
     fn load(&self, request: &Request) -> Result<Response, Problem> {
         self.of_sticky_set()?;
         if request.method != Method::PUT {
-            return Err(Problem::method_not_allowed("the load is told by PUT"));
+            return Err(Problem::method_not_allowed("PUT", "the load is told by PUT"));
         }
         self.load.report(used(&request.body)?, clock::now());
         Ok(Response::new(StatusCode::NO_CONTENT))
@@ -166,14 +172,17 @@ impl Desk {
         match request.method {
             Method::PUT => clients.put(client, &request.body).await,
             Method::DELETE => clients.delete(client).await,
-            _ => Err(Problem::method_not_allowed("a client is told by PUT, and its leaving by DELETE")),
+            _ => {
+                let detail = "a client is told by PUT, and its leaving by DELETE";
+                Err(Problem::method_not_allowed("PUT, DELETE", detail))
+            }
         }
     }
 
     fn nobody(&self, request: &Request) -> Result<Response, Problem> {
         let clients = self.of_sticky_set()?;
         if request.method != Method::DELETE {
-            return Err(Problem::method_not_allowed("that nobody is connected is told by DELETE"));
+            return Err(Problem::method_not_allowed("DELETE", "that nobody is connected is told by DELETE"));
         }
         clients.roster.clear();
         Ok(Response::new(StatusCode::NO_CONTENT))
@@ -202,13 +211,13 @@ fn used(body: &[u8]) -> Result<Weight, Problem> {
     weight.ok_or_else(|| bad(format!("used is a number from 0 to {}", Weight::MAX)))
 }
 
-fn check_host(request: &Request) -> Result<(), Problem> {
+/// On a port a browser may be who asks, in the name of any page it shows.
+fn check_page(request: &Request) -> Result<(), Problem> {
     let Peer::Tcp(_) = request.peer else { return Ok(()) };
-    let host = request.header("host").unwrap_or_default();
-    let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
+    let name = http::host_name(request);
     let ip = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    if ip.is_ok() || name.eq_ignore_ascii_case("localhost") {
-        return Ok(());
+    if ip.is_ok() || name == "localhost" {
+        return http::check_site(request);
     }
     let detail = format!("nothing here is called {name:?}: ask by the address the application was told");
     Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "foreign-host", detail))
@@ -217,7 +226,7 @@ fn check_host(request: &Request) -> Result<(), Problem> {
 fn get(request: &Request) -> Result<(), Problem> {
     match request.method {
         Method::GET | Method::HEAD => Ok(()),
-        _ => Err(Problem::method_not_allowed("this is only read, by GET")),
+        _ => Err(Problem::method_not_allowed("GET, HEAD", "this is only read, by GET")),
     }
 }
 

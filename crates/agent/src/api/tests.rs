@@ -21,7 +21,7 @@ async fn ask(desk: &Desk, method: Method, path: &str) -> Response {
     let peer = Peer::Unix { pid: None };
     let request =
         Request { method, path: path.into(), query: None, headers: HeaderMap::new(), body: Default::default(), peer };
-    desk.answer(request).await.unwrap_or_else(Response::from)
+    desk.respond(request).await.unwrap_or_else(Response::from)
 }
 
 fn body(response: &Response) -> String {
@@ -71,7 +71,7 @@ async fn a_page_that_pretends_to_be_us_is_not_served() {
             body: Default::default(),
             peer,
         };
-        desk().answer(request).await.map_or_else(|problem| problem.status, |answer| answer.status.as_u16())
+        desk().admit(&request).map_or_else(|refused| refused.status.as_u16(), |()| 200)
     };
     for host in ["127.0.0.1:7402", "127.0.0.1", "[::1]:7402", "localhost:7402", "LocalHost"] {
         assert_eq!(asked_as(host).await, 200, "{host}");

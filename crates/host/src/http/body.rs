@@ -14,8 +14,8 @@ use crate::shutdown::Shutdown;
 /// How many chunks wait between a producer and the socket. A producer that is ahead of its reader waits.
 const QUEUED_CHUNKS: usize = 16;
 
-/// The body of an answer.
-pub(crate) struct Answer(Kind);
+/// The body of an answer, and what is kept as long as it is there.
+pub(crate) struct Answer(Kind, Option<Box<dyn std::any::Any + Send>>);
 
 enum Kind {
     Whole(Option<Bytes>),
@@ -71,7 +71,7 @@ impl Sink {
 
 impl Answer {
     pub(crate) fn whole(bytes: Bytes) -> Answer {
-        Answer(Kind::Whole(Some(bytes)))
+        Answer(Kind::Whole(Some(bytes)), None)
     }
 
     pub(crate) fn streamed<F, Fut>(produce: F) -> Answer
@@ -81,7 +81,12 @@ impl Answer {
     {
         let (sender, chunks) = mpsc::channel(QUEUED_CHUNKS);
         let producer: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(produce(Sink(sender)));
-        Answer(Kind::Streamed(Streamed { producer: Some(producer), chunks, stopped: None }))
+        Answer(Kind::Streamed(Streamed { producer: Some(producer), chunks, stopped: None }), None)
+    }
+
+    pub(crate) fn keeping(mut self, what: impl Send + 'static) -> Answer {
+        self.1 = Some(Box::new((what, self.1.take())));
+        self
     }
 
     pub(crate) fn as_whole(&self) -> Option<&Bytes> {

@@ -1,7 +1,8 @@
 //! Watches one server connection: what it is doing, and until when it may.
 //!
 //! hyper's own header time-out also covers the wait between two requests, and it has none for a reader that stalls;
-//! so the socket is wrapped, and the wrapper and the service tell one shared state what happens.
+//! so the socket is wrapped, and the wrapper and the service tell one shared state what happens. The same state knows
+//! when hyper answers by itself, with a bare status: that is swallowed, and the server says more in its place.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -33,11 +34,24 @@ struct State {
     since: Moment,
     /// Since when the peer has taken nothing that we want to write.
     stalled_since: Option<Moment>,
+    /// hyper may still hold bytes of an answer that the service gave.
+    unwritten: bool,
+    /// Part of what the peer sent is left unread on purpose.
+    unread: bool,
 }
 
 /// The shared state of one connection.
 #[derive(Clone, Debug)]
-pub(super) struct Guard(Arc<(Mutex<State>, Notify)>);
+pub(super) struct Guard(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// The next deadline may be another one.
+    changed: Notify,
+    /// A request came, or the last one was answered.
+    turned: Notify,
+}
 
 /// Why a connection is ended from our side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,27 +63,75 @@ pub(super) enum Overdue {
 
 impl Guard {
     pub(super) fn new() -> Guard {
-        let state = State { phase: Phase::Idle, since: clock::now(), stalled_since: None };
-        Guard(Arc::new((Mutex::new(state), Notify::new())))
+        let state =
+            State { phase: Phase::Idle, since: clock::now(), stalled_since: None, unwritten: false, unread: false };
+        Guard(Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), turned: Notify::new() }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn enter(&self, phase: Phase) {
         let mut state = self.state();
         if state.phase != phase {
+            let turned = (state.phase == Phase::Busy) != (phase == Phase::Busy);
             state.phase = phase;
             state.since = clock::now();
-            self.0.1.notify_one();
+            self.0.changed.notify_one();
+            if turned {
+                self.0.turned.notify_waiters();
+            }
         }
     }
 
     /// A request's head is complete. The returned value ends the request when its answer's body is dropped.
     pub(super) fn request(&self) -> Answered {
         self.enter(Phase::Busy);
+        self.state().unwritten = true;
         Answered(self.clone())
+    }
+
+    /// The rest of what the peer sends is left unread, and the connection ends with the answer.
+    pub(super) fn leave_unread(&self) {
+        self.state().unread = true;
+    }
+
+    /// Whether the peer may still be sending what nobody reads.
+    pub(super) fn is_unread(&self) -> bool {
+        self.state().unread
+    }
+
+    /// Whether nothing of an answer is on its way: what would be written now is not the service's.
+    pub(super) fn is_quiet(&self) -> bool {
+        let state = self.state();
+        state.phase != Phase::Busy && !state.unwritten
+    }
+
+    /// hyper has nothing left to write. That it has all of an answer is certain once the answer's body was dropped.
+    fn flushed(&self) {
+        let mut state = self.state();
+        if state.phase != Phase::Busy {
+            state.unwritten = false;
+        }
+    }
+
+    /// Returns when `crowded` says so while this connection carries no request. Of several that wait, the one that
+    /// has carried none for longest returns.
+    pub(super) async fn gives_way(&self, crowded: &Notify) {
+        loop {
+            let mut turned = std::pin::pin!(self.0.turned.notified());
+            turned.as_mut().enable();
+            if self.state().phase == Phase::Busy {
+                turned.await;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = turned => {}
+                () = crowded.notified() => return,
+            }
+        }
     }
 
     fn bytes_arrived(&self) {
@@ -84,7 +146,7 @@ impl Guard {
             (true, Some(_)) => state.stalled_since = None,
             (false, None) => {
                 state.stalled_since = Some(clock::now());
-                self.0.1.notify_one();
+                self.0.changed.notify_one();
             }
             _ => {}
         }
@@ -104,7 +166,7 @@ impl Guard {
     /// Returns when the connection has used up one of its times.
     pub(super) async fn overdue(&self, limits: &Limits) -> Overdue {
         loop {
-            let changed = self.0.1.notified();
+            let changed = self.0.changed.notified();
             match self.next_deadline(limits) {
                 None => changed.await,
                 Some((at, why)) => {
@@ -128,7 +190,7 @@ impl Drop for Answered {
     }
 }
 
-/// A socket that tells a [`Guard`] what passes through it.
+/// A socket that tells a [`Guard`] what passes through it, and swallows what hyper says by itself.
 #[derive(Debug)]
 pub(super) struct Guarded {
     pub(super) stream: Stream,
@@ -148,6 +210,9 @@ impl AsyncRead for Guarded {
 
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.guard.is_quiet() {
+            return Poll::Ready(Ok(buf.len()));
+        }
         let wrote = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.guard.wrote(wrote.is_ready());
         wrote
@@ -158,6 +223,9 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.guard.is_quiet() {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
         let wrote = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.guard.wrote(wrote.is_ready());
         wrote
@@ -167,7 +235,9 @@ impl AsyncWrite for Guarded {
         self.stream.is_write_vectored()
     }
 
+    /// hyper asks for this once its own buffer is empty.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.guard.flushed();
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

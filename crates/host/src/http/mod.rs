@@ -7,7 +7,10 @@
 mod body;
 mod client;
 mod guard;
+mod refusal;
 mod server;
+mod site;
+mod tally;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,6 +24,8 @@ pub use crate::net::Peer;
 pub use body::{Gone, Sink};
 pub use client::{Call, CallError, Client, ClientLimits, Reply, ReplyStream, StreamError, Target};
 pub use server::{Limits, serve};
+pub use site::{check_site, host_name};
+pub use tally::{Reached, Tally};
 
 /// A request as a handler sees it: read to its end.
 #[derive(Clone, Debug)]
@@ -40,6 +45,36 @@ pub struct Request {
 }
 
 impl Request {
+    /// The request that begins with this head. A target in absolute form says what the `Host` is (RFC 9112 §3.2.2).
+    fn of(head: ::http::request::Parts, peer: Peer) -> Request {
+        let mut headers = head.headers;
+        if let Some(authority) = head.uri.authority()
+            && let Ok(authority) = HeaderValue::try_from(authority.as_str())
+        {
+            headers.append(header::HOST, authority);
+        }
+        Request {
+            method: head.method,
+            // CONNECT names an authority and no path.
+            path: if head.uri.path().is_empty() { "/".into() } else { head.uri.path().to_string() },
+            query: head.uri.query().map(str::to_string),
+            headers,
+            body: Bytes::new(),
+            peer,
+        }
+    }
+
+    /// Refuses a request that says more than one `Host`: two readers would read two of them.
+    fn check_host(&self) -> Result<(), crate::problem::Problem> {
+        let mut hosts = self.headers.get_all(header::HOST).iter();
+        let first = hosts.next();
+        if hosts.all(|host| Some(host) == first) {
+            return Ok(());
+        }
+        let detail = "the request names more than one host, by Host or by its target: it is to name one";
+        Err(crate::problem::Problem::bad_request("bad-host", detail))
+    }
+
     /// A header's value, where it is there and is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -162,10 +197,26 @@ impl Response {
         self
     }
 
+    /// The same answer, which keeps `what` until it is sent, or given up: a place among few, say.
+    #[must_use]
+    pub fn keeping(mut self, what: impl Send + 'static) -> Response {
+        self.body = self.body.keeping(what);
+        self
+    }
+
     /// The whole body, where it is not a stream: for tests of handlers.
     pub fn body(&self) -> Option<&Bytes> {
         self.body.as_whole()
     }
+}
+
+/// What every answer of a small server says, unless the handler says otherwise: it is as of now, and of the type it
+/// says it is.
+fn with_defaults(mut response: Response) -> Response {
+    let headers = &mut response.headers;
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    response
 }
 
 /// What a handler returns.
@@ -174,7 +225,18 @@ pub type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
 /// Answers requests. The future runs to its end even if the client hangs up, so a change is never left half done
 /// because somebody lost patience. A panic inside it is answered with 500 and logged.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one request. Called many times at once.
+    /// Whether a request may go on. Asked with its head, before anything of its body is read; a refusal is sent as it
+    /// is, and ends the connection where a body follows.
+    ///
+    /// # Errors
+    ///
+    /// The refusal.
+    #[expect(clippy::result_large_err, reason = "it is sent at once, and not passed on")]
+    fn admit(&self, _head: &Request) -> Result<(), Response> {
+        Ok(())
+    }
+
+    /// Answers one request that was admitted. Called many times at once.
     fn answer(self: Arc<Self>, request: Request) -> Answering;
 }
 

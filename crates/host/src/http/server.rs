@@ -1,6 +1,7 @@
 //! The server: accepts, reads a request whole, lets the handler answer, and ends in good order.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,26 +14,35 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::body::Answer;
-use super::guard::{Answered, Guard, Guarded};
-use super::{Handler, Request, Response, StatusCode};
+use super::guard::{Answered, Guard, Guarded, Overdue};
+use super::refusal::Refusal;
+use super::tally::{Reached, Tally};
+use super::{Handler, HeaderValue, Request, Response, header};
 use crate::net::{Listener, Peer, Stream};
 use crate::problem::Problem;
 use crate::shutdown::Shutdown;
 
 /// Bytes buffered a connection in each direction, where the head limit does not ask for more.
 const BUFFER_BYTES: usize = 64 * 1024;
+/// How long a peer that was refused in the middle of its sending is listened to and ignored. Closed at once, the kernel
+/// would reset the connection, and the refusal might be lost on its way.
+const LINGER: Duration = Duration::from_secs(1);
+/// Bytes that are read at once from a peer that is ignored.
+const IGNORED_BYTES: usize = 16 * 1024;
 
 /// What one server allows.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at once. Further ones wait in the kernel's backlog until one ends.
+    /// Connections at once. For a further one, that which has carried no request for longest gives way; where each
+    /// carries one, it waits until one ends, and others behind it in the kernel's backlog.
     pub connections: usize,
-    /// Bytes of a request's line and headers. More is answered with 431.
+    /// Bytes of a request's line and headers. More is answered with 414 or 431.
     pub head_bytes: usize,
-    /// From the first byte of a request to the end of its headers. Then the connection is closed.
+    /// From the first byte of a request to the end of its headers. Then 408.
     pub head_within: Duration,
     /// Bytes of a request's body. More is answered with 413.
     pub body_bytes: usize,
@@ -44,6 +54,8 @@ pub struct Limits {
     pub write_stall: Duration,
     /// How long requests under way are waited for at the end. Then their connections are closed, the handlers dropped.
     pub drain: Duration,
+    /// Where it is counted how often these were reached.
+    pub tally: Arc<Tally>,
 }
 
 impl Default for Limits {
@@ -57,6 +69,7 @@ impl Default for Limits {
             idle: Duration::from_secs(75),
             write_stall: Duration::from_secs(15),
             drain: Duration::from_secs(5),
+            tally: Arc::default(),
         }
     }
 }
@@ -67,13 +80,14 @@ pub async fn serve(listener: Listener, handler: Arc<dyn Handler>, limits: Limits
     let room = Arc::new(Semaphore::new(limits.connections));
     let (alive, mut all_ended) = mpsc::channel(1);
     let (drain, abandon) = (limits.drain, Shutdown::new());
-    let server = Arc::new(Server { handler, limits, shutdown, abandon: abandon.clone(), _alive: alive });
+    let server = Server { handler, limits, shutdown, abandon: abandon.clone(), crowded: Notify::new(), _alive: alive };
+    let server = Arc::new(server);
     loop {
         let next = async {
-            let permit = Arc::clone(&room).acquire_owned().await.ok()?;
-            Some((permit, listener.accept().await))
+            let (stream, peer) = listener.accept().await;
+            Some((server.seat(&room).await?, stream, peer))
         };
-        let (permit, (stream, peer)) = tokio::select! {
+        let (seat, stream, peer) = tokio::select! {
             biased;
             () = server.shutdown.requested() => break,
             accepted = next => match accepted {
@@ -81,7 +95,7 @@ pub async fn serve(listener: Listener, handler: Arc<dyn Handler>, limits: Limits
                 None => break,
             },
         };
-        tokio::spawn(Arc::clone(&server).connection(stream, peer, permit));
+        tokio::spawn(Arc::clone(&server).connection(stream, peer, seat));
     }
     drop(listener);
     drop(server);
@@ -99,65 +113,143 @@ struct Server {
     shutdown: Shutdown,
     /// Begins when waiting is over: connections close, handlers are dropped.
     abandon: Shutdown,
+    /// A connection waits for a seat: one that carries no request is to give its own.
+    crowded: Notify,
     _alive: mpsc::Sender<()>,
 }
 
+/// How a connection ended.
+enum End {
+    /// In good order, or its peer did.
+    Done,
+    /// hyper gave up.
+    Failed(hyper::Error),
+    /// It used up one of its times.
+    Overdue(Overdue),
+    /// Another one needed its seat.
+    GaveWay,
+    /// The server stopped waiting.
+    Abandoned,
+}
+
 impl Server {
-    async fn connection(self: Arc<Self>, stream: Stream, peer: Peer, _room: OwnedSemaphorePermit) {
+    /// A seat for one connection more.
+    async fn seat(&self, room: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        if let Ok(seat) = Arc::clone(room).try_acquire_owned() {
+            return Some(seat);
+        }
+        self.limits.tally.add(Reached::Connections);
+        self.crowded.notify_one();
+        Arc::clone(room).acquire_owned().await.ok()
+    }
+
+    async fn connection(self: Arc<Self>, stream: Stream, peer: Peer, _seat: OwnedSemaphorePermit) {
+        let tally = Arc::clone(&self.limits.tally);
+        let _counted = tally.connection();
         let guard = Guard::new();
-        let service = service_fn(|request| {
-            let (server, answered) = (Arc::clone(&self), guard.request());
-            async move {
-                let response = Arc::clone(&server).answer(request, peer).await;
-                Ok::<_, Infallible>(server.finish(response, answered))
-            }
-        });
+        let service = {
+            let (server, guard) = (Arc::clone(&self), guard.clone());
+            service_fn(move |request| {
+                let (server, guard, answered) = (Arc::clone(&server), guard.clone(), guard.request());
+                Box::pin(async move {
+                    let response = Arc::clone(&server).answer(request, peer, &guard).await;
+                    Ok::<_, Infallible>(server.finish(response, answered))
+                })
+            })
+        };
         let io = TokioIo::new(Guarded { stream, guard: guard.clone() });
-        let mut connection = std::pin::pin!(
-            http1::Builder::new()
-                .max_header_size(self.limits.head_bytes)
-                .max_buf_size(self.limits.head_bytes.max(BUFFER_BYTES))
-                .header_read_timeout(None)
-                .serve_connection(io, service)
-        );
+        let mut connection = http1::Builder::new()
+            .max_header_size(self.limits.head_bytes)
+            .max_buf_size(self.limits.head_bytes.max(BUFFER_BYTES))
+            .header_read_timeout(None)
+            .serve_connection(io, service);
         let mut ending = false;
-        loop {
+        let end = loop {
             tokio::select! {
-                ended = connection.as_mut() => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%peer, %error, "a connection ended early");
-                    }
-                    return;
-                }
-                overdue = guard.overdue(&self.limits) => {
-                    tracing::debug!(%peer, ?overdue, "closing a connection");
-                    return;
-                }
-                () = self.abandon.requested() => return,
+                ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended.map_or_else(End::Failed, |()| End::Done),
+                overdue = guard.overdue(&self.limits) => break End::Overdue(overdue),
+                () = guard.gives_way(&self.crowded) => break End::GaveWay,
+                () = self.abandon.requested() => break End::Abandoned,
                 () = self.shutdown.requested(), if !ending => {
                     ending = true;
-                    connection.as_mut().graceful_shutdown();
+                    Pin::new(&mut connection).graceful_shutdown();
                 }
             }
+        };
+        let parts = connection.into_parts();
+        self.part(parts.io.into_inner(), &parts.read_buf, end, peer).await;
+    }
+
+    /// Says what there is to say at the end of a connection, and closes it.
+    async fn part(&self, io: Guarded, unread: &[u8], end: End, peer: Peer) {
+        let tally = &self.limits.tally;
+        let refusal = match end {
+            End::Done => None,
+            End::Failed(error) => {
+                tracing::debug!(%peer, %error, "a connection ended early");
+                Refusal::of_head(&error, unread, &self.limits)
+            }
+            End::Overdue(overdue) => {
+                tracing::debug!(%peer, ?overdue, "closing a connection");
+                match overdue {
+                    Overdue::Idle => return,
+                    Overdue::Head => Some(Refusal::head_too_slow(self.limits.head_within)),
+                    Overdue::Writing => return tally.add(Reached::WriteStall),
+                }
+            }
+            End::GaveWay => return tally.add(Reached::GaveWay),
+            End::Abandoned => return,
+        };
+        let mut stream = io.stream;
+        let last_words = match refusal {
+            Some(refusal) => {
+                tally.add(refusal.reached);
+                // In the middle of another answer it would be read as part of that one.
+                if !io.guard.is_quiet() {
+                    return;
+                }
+                refusal.bytes()
+            }
+            None if io.guard.is_unread() => Vec::new(),
+            None => return,
+        };
+        let farewell = async {
+            stream.write_all(&last_words).await?;
+            stream.shutdown().await?;
+            let mut ignored = vec![0; IGNORED_BYTES];
+            while stream.read(&mut ignored).await? > 0 {}
+            Ok::<_, std::io::Error>(())
+        };
+        tokio::select! {
+            // That the peer is gone before it is over is its own choice.
+            _ = tokio::time::timeout(LINGER, farewell) => {}
+            () = self.abandon.requested() => {}
         }
     }
 
-    /// Reads the body, then answers in a task of its own: a client that hangs up ends the connection, not the work.
-    async fn answer(self: Arc<Self>, request: hyper::Request<Incoming>, peer: Peer) -> Response {
+    /// Asks whether the request may go on, reads its body, then answers in a task of its own: a client that hangs up
+    /// ends the connection, not the work.
+    async fn answer(self: Arc<Self>, request: hyper::Request<Incoming>, peer: Peer, guard: &Guard) -> Response {
         let (head, body) = request.into_parts();
-        let body = match self.read(body).await {
-            Ok(body) => body,
-            Err(problem) => return problem.into(),
-        };
-        let request = Request {
-            method: head.method,
-            // CONNECT names an authority and no path.
-            path: if head.uri.path().is_empty() { "/".into() } else { head.uri.path().to_string() },
-            query: head.uri.query().map(str::to_string),
-            headers: head.headers,
-            body,
-            peer,
-        };
+        let has_body = !body.is_end_stream();
+        let mut request = Request::of(head, peer);
+        if let Err(refused) = request.check_host().map_err(Response::from).and_then(|()| self.handler.admit(&request)) {
+            if !has_body {
+                return refused;
+            }
+            guard.leave_unread();
+            return refused.with(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if has_body {
+            match self.read(body).await {
+                Ok(body) => request.body = body,
+                Err(refusal) => {
+                    self.limits.tally.add(refusal.reached);
+                    guard.leave_unread();
+                    return refusal.response();
+                }
+            }
+        }
         let place = format!("{} {}", request.method, request.path);
         let server = Arc::clone(&self);
         let work = tokio::spawn(async move {
@@ -173,30 +265,22 @@ impl Server {
         })
     }
 
-    async fn read(&self, body: Incoming) -> Result<Bytes, Problem> {
-        if body.is_end_stream() {
-            return Ok(Bytes::new());
-        }
+    async fn read(&self, body: Incoming) -> Result<Bytes, Refusal> {
         let Limits { body_bytes, body_within, .. } = self.limits;
+        // What announces itself as too large is not waited for.
+        if body.size_hint().lower() > body_bytes as u64 {
+            return Err(Refusal::body_too_large(body_bytes));
+        }
         match tokio::time::timeout(body_within, Limited::new(body, body_bytes).collect()).await {
             Ok(Ok(collected)) => Ok(collected.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body-too-large",
-                format!("the body may have at most {body_bytes} bytes"),
-            )),
-            Ok(Err(error)) => {
-                Err(Problem::new(StatusCode::BAD_REQUEST, "body-broken", format!("the body ended early: {error}")))
-            }
-            Err(_) => Err(Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "body-too-slow",
-                format!("the body did not arrive within {body_within:?}"),
-            )),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::body_too_large(body_bytes)),
+            Ok(Err(error)) => Err(Refusal::body_broken(error)),
+            Err(_) => Err(Refusal::body_too_slow(body_within)),
         }
     }
 
     fn finish(&self, response: Response, answered: Answered) -> hyper::Response<Sent> {
+        let response = super::with_defaults(response);
         let body = Sent { body: response.body.ending_with(&self.shutdown), _answered: answered };
         let mut sent = hyper::Response::new(body);
         *sent.status_mut() = response.status;

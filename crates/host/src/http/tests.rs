@@ -1,4 +1,5 @@
 mod client;
+mod refusals;
 mod server;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ struct Running {
     address: SocketAddr,
     target: Target,
     client: Client,
+    tally: Arc<Tally>,
     shutdown: Shutdown,
     server: JoinHandle<()>,
 }
@@ -37,11 +39,15 @@ impl Running {
         F: Fn(Request) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Response> + Send + 'static,
     {
+        Running::with(limits, Arc::new(handler))
+    }
+
+    fn with(limits: Limits, handler: Arc<dyn Handler>) -> Running {
         let listener = Listener::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
-        let shutdown = Shutdown::new();
-        let server = tokio::spawn(serve(listener, Arc::new(handler), limits, shutdown.clone()));
-        Running { address, target: target(address), client: Client::default(), shutdown, server }
+        let (shutdown, tally) = (Shutdown::new(), Arc::clone(&limits.tally));
+        let server = tokio::spawn(serve(listener, handler, limits, shutdown.clone()));
+        Running { address, target: target(address), client: Client::default(), tally, shutdown, server }
     }
 
     async fn call(&self, call: Call) -> Reply {

@@ -120,6 +120,10 @@ impl Service {
         let mirror = self.followed(set).mirror.clone();
         let Some(snapshot) = mirror.complete(FIRST_LOOK_WITHIN).await else {
             let snapshot = mirror.snapshot();
+            if snapshot.settings.is_none() && !self.local.file.contains_key(set) {
+                // Whether there is such a set is not known: whoever asks for names that he makes up fills no memory.
+                self.unfollow(set);
+            }
             let why = snapshot.trouble.clone().unwrap_or_else(|| "it does not answer".to_owned());
             return Err(store_unavailable(&why));
         };

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use steadfast_gateway::Gateway;
-use steadfast_host::http::{Handler, Limits, serve};
+use steadfast_host::http::{Handler, serve};
 use steadfast_host::net::Listener;
 use steadfast_host::shutdown::Shutdown;
 use steadfast_host::state::{StateDir, StateError};
@@ -54,7 +54,7 @@ impl Serving {
             None => admin,
         });
         let shutdown = Shutdown::new();
-        let work = serve(self.listener, admin.clone(), Limits::default(), shutdown.clone());
+        let work = serve(self.listener, admin.clone(), admin.limits(), shutdown.clone());
         Served { admin, address: self.address, shutdown, task: tokio::spawn(work) }
     }
 }

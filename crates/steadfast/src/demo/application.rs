@@ -58,7 +58,7 @@ impl Handler for Application {
                 return Response::text("well\n");
             }
             if !matches!(request.method, Method::GET | Method::HEAD | Method::POST) {
-                return Problem::method_not_allowed("ask with GET, or send with POST").into();
+                return Problem::method_not_allowed("GET, HEAD, POST", "ask with GET, or send with POST").into();
             }
             let text = self.epoch_file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
             let said = Said {

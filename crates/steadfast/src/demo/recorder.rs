@@ -70,7 +70,7 @@ impl Handler for Recorder {
                 return Response::text("well\n");
             }
             if request.method != Method::GET {
-                return Problem::method_not_allowed("a camera comes with GET").into();
+                return Problem::method_not_allowed("GET", "a camera comes with GET").into();
             }
             let camera = request.query_value("camera").filter(|key| !key.is_empty() && key.len() <= KEY_BYTES);
             let Some(camera) = camera else {

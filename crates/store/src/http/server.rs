@@ -39,7 +39,8 @@ pub async fn serve(store: &Arc<dyn Store>, request: Request) -> Response {
     };
     if request.method != method {
         let detail = format!("`{}` is called with {method}", request.path);
-        return Response::from(Problem::method_not_allowed(detail)).with(header::ALLOW, name_of(&method));
+        let allow = if method == Method::GET { "GET" } else { "POST" };
+        return Problem::method_not_allowed(allow, detail).into();
     }
     if method == Method::POST && !is_json(&request) {
         let detail = "the body must be sent as `Content-Type: application/json`";
@@ -53,10 +54,6 @@ pub async fn serve(store: &Arc<dyn Store>, request: Request) -> Response {
         _ => Ok(describe(store)),
     };
     answered.unwrap_or_else(refuse)
-}
-
-fn name_of(method: &Method) -> HeaderValue {
-    HeaderValue::from_static(if *method == Method::GET { "GET" } else { "POST" })
 }
 
 fn is_json(request: &Request) -> bool {

@@ -8,7 +8,9 @@ use steadfast_host::clock;
 use steadfast_host::http::{Request, Response, Sink};
 use steadfast_host::problem::Problem;
 
-use super::{json, parse};
+use super::asked::Query;
+use super::json;
+use super::places::Places;
 use crate::admin::view::{EventCursor, Events};
 use crate::admin::{Api, Service};
 
@@ -17,19 +19,34 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A follower to whom nothing is said for so long is sent a comment, so that what stands between keeps the connection.
 const COMMENT_EVERY: Duration = Duration::from_secs(10);
 
-pub(super) async fn answer(service: &Arc<Service>, request: &Request) -> Result<Response, Problem> {
-    let set = request.query_value("set").map(|set| parse::<SetName>(&set)).transpose()?;
-    let since = request.query_value("since").or_else(|| request.header("last-event-id").map(str::to_owned));
-    let since: EventCursor = since.map(|text| parse(&text)).transpose()?.unwrap_or_default();
-    let first = service.events(set.as_ref(), &since).await?;
-    let follows = request.header("accept").is_some_and(|accept| accept.contains("text/event-stream"));
-    if !follows {
-        return Ok(json(&first));
+pub(super) async fn answer(service: &Arc<Service>, followers: &Places, request: &Request) -> Result<Response, Problem> {
+    let mut query = Query::of(request)?;
+    let set: Option<SetName> = query.value("set")?;
+    let since: Option<EventCursor> = query.value("since")?;
+    query.finish("set and since are")?;
+    let since = match (since, request.header("last-event-id")) {
+        (Some(since), _) => since,
+        (None, Some(last)) => {
+            last.parse().map_err(|error| Problem::bad_request("bad-query", format!("Last-Event-ID: {error}")))?
+        }
+        (None, None) => EventCursor::default(),
+    };
+    if !follows(request) {
+        return Ok(json(&service.events(set.as_ref(), &since).await?));
     }
+    let place = followers.take()?;
+    let first = service.events(set.as_ref(), &since).await?;
     let service = Arc::clone(service);
-    Ok(Response::stream("text/event-stream", move |sink| async move {
+    let stream = Response::stream("text/event-stream", move |sink| async move {
         follow(&service, set.as_ref(), first, &sink).await;
-    }))
+    });
+    Ok(stream.keeping(place))
+}
+
+/// Whether server-sent events are asked for.
+fn follows(request: &Request) -> bool {
+    let accepted = request.header("accept").unwrap_or_default().split(',');
+    accepted.filter_map(|range| range.split(';').next()).any(|range| range.trim() == "text/event-stream")
 }
 
 /// Sends events until nobody listens any more.

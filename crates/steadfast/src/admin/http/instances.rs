@@ -4,7 +4,8 @@ use steadfast_core::{InstanceId, SetName};
 use steadfast_host::http::{Request, Response};
 use steadfast_host::problem::Problem;
 
-use super::{body, json};
+use super::asked::{Nothing, body};
+use super::json;
 use crate::admin::{Api, Service};
 
 pub(super) async fn list(service: &Service, set: &SetName) -> Result<Response, Problem> {
@@ -24,10 +25,22 @@ pub(super) async fn drain_progress(service: &Service, set: &SetName, id: &Instan
     Ok(json(&service.drain_progress(set, id).await?))
 }
 
-pub(super) async fn undrain(service: &Service, set: &SetName, id: &InstanceId) -> Result<Response, Problem> {
+pub(super) async fn undrain(
+    service: &Service,
+    set: &SetName,
+    id: &InstanceId,
+    request: &Request,
+) -> Result<Response, Problem> {
+    body::<Nothing>(request)?;
     Ok(json(&service.undrain(set, id).await?))
 }
 
-pub(super) async fn lost(service: &Service, set: &SetName, id: &InstanceId) -> Result<Response, Problem> {
+pub(super) async fn lost(
+    service: &Service,
+    set: &SetName,
+    id: &InstanceId,
+    request: &Request,
+) -> Result<Response, Problem> {
+    body::<Nothing>(request)?;
     Ok(json(&service.lost(set, id).await?))
 }

@@ -10,17 +10,20 @@ use steadfast_host::clock;
 use steadfast_host::http::{Response, StatusCode};
 use steadfast_registry::{LedgerState, Snapshot};
 
+use super::Admin;
 use crate::admin::Service;
 use crate::admin::view::{Amount, GatewayClientsView, GatewayView};
 
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-pub(super) fn answer(service: &Service) -> Response {
+pub(super) fn answer(admin: &Admin) -> Response {
+    let service = &admin.service;
     let mut page = Page::default();
     page.family("steadfast_info", "gauge", "The version of this Steadfast.");
     page.value("steadfast_info", &[("version", &env!("CARGO_PKG_VERSION"))], 1);
     of_sets(&mut page, service);
     of_gateway(&mut page, service);
+    of_admin(&mut page, admin);
     Response::full(StatusCode::OK, MEDIA_TYPE, page.0)
 }
 
@@ -160,6 +163,24 @@ fn of_clients(page: &mut Page, gateway: &GatewayView) {
     page.family(name, "counter", "Clients refused, by reason.");
     for (reason, count) in &totals.refused {
         page.value(name, &[("reason", reason)], count);
+    }
+}
+
+/// This API itself.
+fn of_admin(page: &mut Page, admin: &Admin) {
+    let tally = admin.turned.tally();
+    for (name, help, value) in [
+        ("steadfast_admin_connections", "Connections to the API and the store now.", tally.connections()),
+        ("steadfast_admin_followers", "Streams of events now.", admin.followers.taken() as u64),
+        ("steadfast_admin_watches", "Watches of the store by http:// peers now.", admin.watches.taken() as u64),
+    ] {
+        page.family(name, "gauge", help);
+        page.value(name, &[], value);
+    }
+    let name = "steadfast_admin_refused_total";
+    page.family(name, "counter", "Requests and connections to the API that were turned away, by reason.");
+    for (reason, count) in admin.turned.counts() {
+        page.value(name, &[("reason", &reason)], count);
     }
 }
 

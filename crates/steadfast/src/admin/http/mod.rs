@@ -1,27 +1,47 @@
 //! The API over HTTP: who may ask what, and which noun answers.
 
+mod asked;
 mod clients;
 mod events;
 mod instances;
 mod metrics;
 mod orders;
 mod page;
+mod places;
 mod rules;
 mod sets;
+mod turned;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::de::DeserializeOwned;
 use steadfast_core::SetName;
 use steadfast_host::http::{
-    Answering, Handler, HeaderValue, Method, Request, Response, StatusCode, header, percent_decode,
+    Answering, Handler, HeaderName, HeaderValue, Limits, Method, Request, Response, StatusCode, header, percent_decode,
 };
 use steadfast_host::problem::Problem;
 
+use self::places::Places;
 use self::rules::Rules;
+use self::turned::Turned;
 use super::Service;
+
+/// Connections at once: those of all streams, and as many again for requests that are answered and done.
+const CONNECTIONS: usize = 2 * (FOLLOWERS + WATCHES);
+/// Streams of events at once: a page that is open has one. Beyond: 503 `too-many-streams`.
+const FOLLOWERS: usize = 256;
+/// Watches of the store at once, for `http://` peers: one has one a set. Beyond: 503 `too-many-streams`.
+const WATCHES: usize = 1024;
+
+/// Where `http://` peers watch.
+const STORE_WATCH: &str = "/store/v1/watch";
+
+/// What every answer says to a browser: it is no page, nothing of it is run, shown elsewhere, or told to others.
+const FOR_BROWSERS: [(HeaderName, &str); 2] = [
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (header::REFERRER_POLICY, "no-referrer"),
+];
 
 /// The API of one process.
 pub struct Admin {
@@ -32,12 +52,35 @@ pub struct Admin {
     /// What else a demo can do.
     demo: Option<Arc<dyn Handler>>,
     ready: AtomicBool,
+    followers: Places,
+    watches: Places,
+    turned: Turned,
 }
 
 impl Admin {
     /// The API over `service`, listening on `listen`, for whoever has `token`.
     pub fn new(service: Arc<Service>, listen: SocketAddr, token: String) -> Admin {
-        Admin { service, rules: Rules::new(listen, token), store: None, demo: None, ready: AtomicBool::new(false) }
+        Admin {
+            service,
+            rules: Rules::new(listen, token),
+            store: None,
+            demo: None,
+            ready: AtomicBool::new(false),
+            followers: Places::new(FOLLOWERS, "follow the events"),
+            watches: Places::new(WATCHES, "watch the store"),
+            turned: Turned::default(),
+        }
+    }
+
+    /// What the server that serves this is to allow.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            connections: CONNECTIONS,
+            // Only who has the token may send a body at all.
+            body_bytes: steadfast_store::http::BODY_BYTES,
+            tally: self.turned.tally(),
+            ..Limits::default()
+        }
     }
 
     /// The same, serving the store at `/store/` too.
@@ -63,14 +106,13 @@ impl Admin {
         if let Some(page) = page::answer(&request) {
             return Ok(page);
         }
-        self.rules.admit(&request)?;
         // Undecoded, as the rules have seen it: a part of a path is decoded by whoever knows what it is.
         let path = request.path.clone();
         let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(&path).split('/').collect();
         match segments.as_slice() {
             ["healthz"] => only_get(&request).map(|()| Response::text("ok\n")),
             ["readyz"] => only_get(&request).and_then(|()| self.readiness()),
-            ["metrics"] => only_get(&request).map(|()| metrics::answer(&self.service)),
+            ["metrics"] => only_get(&request).map(|()| metrics::answer(self)),
             ["store", ..] => self.mounted_store(request).await,
             ["demo", ..] => match &self.demo {
                 Some(demo) => Ok(Arc::clone(demo).answer(request).await),
@@ -87,8 +129,8 @@ impl Admin {
         match (verb(request), rest) {
             ("GET", ["status"]) => sets::status(service).await,
             ("GET", ["sets"]) => sets::list(service).await,
-            ("GET", ["events"]) => events::answer(service, request).await,
-            (_, ["status" | "sets" | "events"]) => Err(not_for(request)),
+            ("GET", ["events"]) => events::answer(service, &self.followers, request).await,
+            (_, ["status" | "sets" | "events"]) => Err(not_for(request, "GET, HEAD")),
             _ => Err(unknown(request)),
         }
     }
@@ -106,19 +148,15 @@ impl Admin {
             ("GET", ["verify"]) => clients::verify(service, set).await,
             ("GET", ["clients", client]) => clients::one(service, set, &clients::key(client)?).await,
             ("PUT", ["clients", client]) => clients::put(service, set, &clients::key(client)?, request).await,
-            ("DELETE", ["clients", client]) => clients::delete(service, set, &clients::key(client)?).await,
+            ("DELETE", ["clients", client]) => clients::delete(service, set, &clients::key(client)?, request).await,
             ("POST", ["clients", client, "move"]) => {
                 clients::move_to(service, set, &clients::key(client)?, request).await
             }
             ("GET", ["instances", id, "drain"]) => instances::drain_progress(service, set, &parse(id)?).await,
             ("POST", ["instances", id, "drain"]) => instances::drain(service, set, &parse(id)?, request).await,
-            ("POST", ["instances", id, "undrain"]) => instances::undrain(service, set, &parse(id)?).await,
-            ("POST", ["instances", id, "lost"]) => instances::lost(service, set, &parse(id)?).await,
-            (_, [] | ["leader" | "instances" | "switchover" | "clients" | "explain" | "verify"])
-            | (_, ["clients", _] | ["clients", _, "move"] | ["instances", _, "drain" | "undrain" | "lost"]) => {
-                Err(not_for(request))
-            }
-            _ => Err(unknown(request)),
+            ("POST", ["instances", id, "undrain"]) => instances::undrain(service, set, &parse(id)?, request).await,
+            ("POST", ["instances", id, "lost"]) => instances::lost(service, set, &parse(id)?, request).await,
+            _ => Err(methods_of(rest).map_or_else(|| unknown(request), |allow| not_for(request, allow))),
         }
     }
 
@@ -131,24 +169,47 @@ impl Admin {
 
     async fn mounted_store(&self, request: Request) -> Result<Response, Problem> {
         match &self.store {
+            Some(store) if request.path == STORE_WATCH => {
+                let place = self.watches.take()?;
+                Ok(Arc::clone(store).answer(request).await.keeping(place))
+            }
             Some(store) => Ok(Arc::clone(store).answer(request).await),
             None => Err(Problem::not_found("this process does not serve its store: ask one that runs `steadfast run`")),
         }
     }
 }
 
-impl Handler for Admin {
-    fn answer(self: Arc<Self>, request: Request) -> Answering {
-        Box::pin(async move {
-            match self.respond(request).await {
-                Ok(response) => response,
-                Err(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16() => {
-                    Response::from(problem).with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
-                }
-                Err(problem) => problem.into(),
-            }
-        })
+impl Admin {
+    /// A refusal as it is sent, and counted.
+    fn refuse(&self, problem: Problem) -> Response {
+        self.turned.add(&problem.reason);
+        let unknown = problem.status == StatusCode::UNAUTHORIZED.as_u16();
+        let response = Response::from(problem);
+        if unknown { response.with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")) } else { response }
     }
+}
+
+impl Handler for Admin {
+    fn admit(&self, head: &Request) -> Result<(), Response> {
+        if page::answer(head).is_some() {
+            return Ok(());
+        }
+        self.rules.admit(head).map_err(|problem| for_browsers(self.refuse(problem)))
+    }
+
+    fn answer(self: Arc<Self>, request: Request) -> Answering {
+        Box::pin(
+            async move { for_browsers(self.respond(request).await.unwrap_or_else(|problem| self.refuse(problem))) },
+        )
+    }
+}
+
+/// The answer with what it says to browsers, unless it says something else.
+fn for_browsers(mut response: Response) -> Response {
+    for (name, value) in FOR_BROWSERS {
+        response.headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
 }
 
 /// The method as routes tell it: HEAD is a GET whose body is not sent.
@@ -157,18 +218,27 @@ fn verb(request: &Request) -> &str {
 }
 
 fn only_get(request: &Request) -> Result<(), Problem> {
-    if verb(request) == "GET" {
-        return Ok(());
-    }
-    Err(Problem::method_not_allowed(format!("{} is not for {}: GET it", request.method, request.path)))
+    if verb(request) == "GET" { Ok(()) } else { Err(not_for(request, "GET, HEAD")) }
+}
+
+/// The methods a path below a set's is for; none where there is no such path.
+fn methods_of(rest: &[&str]) -> Option<&'static str> {
+    Some(match rest {
+        [] => "GET, HEAD, PUT",
+        ["leader" | "instances" | "clients" | "explain" | "verify"] => "GET, HEAD",
+        ["clients", _] => "GET, HEAD, PUT, DELETE",
+        ["instances", _, "drain"] => "GET, HEAD, POST",
+        ["switchover"] | ["clients", _, "move"] | ["instances", _, "undrain" | "lost"] => "POST",
+        _ => return None,
+    })
 }
 
 fn unknown(request: &Request) -> Problem {
     Problem::not_found(format!("there is nothing at {}; the API begins at /api/v1/status", request.path))
 }
 
-fn not_for(request: &Request) -> Problem {
-    Problem::method_not_allowed(format!("{} is not for {}", request.method, request.path))
+fn not_for(request: &Request, allow: &'static str) -> Problem {
+    Problem::method_not_allowed(allow, format!("{} is not for {}: {allow}", request.method, request.path))
 }
 
 /// A name as it stands in a path.
@@ -176,12 +246,6 @@ fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(segment: &str) -> Result<
     let text = percent_decode(segment).and_then(|bytes| String::from_utf8(bytes).ok());
     let text = text.ok_or_else(|| Problem::bad_request("bad-path", "the path is badly encoded"))?;
     text.parse().map_err(|error| Problem::bad_request("bad-name", format!("{error}")))
-}
-
-/// The body of a change.
-fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
-    let text: &[u8] = if request.body.is_empty() { b"{}" } else { &request.body };
-    serde_json::from_slice(text).map_err(|error| Problem::bad_request("bad-body", format!("the body: {error}")))
 }
 
 /// An answer with `value` as JSON.

@@ -4,7 +4,8 @@ use steadfast_core::SetName;
 use steadfast_host::http::{Request, Response};
 use steadfast_host::problem::Problem;
 
-use super::{body, json};
+use super::asked::body;
+use super::json;
 use crate::admin::view::SwitchoverOrder;
 use crate::admin::{Api, Service};
 

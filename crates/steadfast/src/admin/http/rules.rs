@@ -9,7 +9,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use steadfast_host::http::{Method, Request, StatusCode};
+use steadfast_host::http::{Method, Request, StatusCode, check_site, header, host_name};
 use steadfast_host::problem::Problem;
 use steadfast_host::random::secrets_equal;
 
@@ -41,7 +41,7 @@ impl Rules {
         if self.local || !(known || open) {
             self.check_host(request)?;
         }
-        check_origin(request)?;
+        check_site(request)?;
         let store = request.path == "/store" || request.path.starts_with("/store/");
         if !known && !open && (changes || store || !self.local) {
             return Err(unauthorized(request));
@@ -52,30 +52,28 @@ impl Rules {
         Ok(())
     }
 
+    /// Whether the one `Authorization` there is has the token. Nowhere else is it looked for: an address with a token in
+    /// it is in histories and logs.
     fn knows_token(&self, request: &Request) -> bool {
-        let said = request.header("authorization").and_then(|value| value.split_once(' '));
-        said.is_some_and(|(scheme, token)| {
-            scheme.eq_ignore_ascii_case("bearer") && secrets_equal(token.trim().as_bytes(), self.token.as_bytes())
-        })
+        let mut said = request.headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(said), None) = (said.next(), said.next()) else { return false };
+        let Some(space) = said.as_bytes().iter().position(|b| *b == b' ') else { return false };
+        let (scheme, token) = said.as_bytes().split_at(space);
+        scheme.eq_ignore_ascii_case(b"bearer") && secrets_equal(token.trim_ascii(), self.token.as_bytes())
     }
 
     fn check_host(&self, request: &Request) -> Result<(), Problem> {
-        let host = request.header("host").unwrap_or_default();
-        if self.is_ours(host) {
+        if self.is_ours(&host_name(request)) {
             return Ok(());
         }
+        let host = request.header("host").unwrap_or_default();
         let detail = format!("the Host {host:?} is no name of this API: use an address, or localhost on this machine");
         Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "foreign-host", detail))
     }
 
     /// An address, `localhost`, or this machine's own name. No name that somebody else gives out.
-    fn is_ours(&self, host: &str) -> bool {
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-            _ => host,
-        };
-        let name = name.trim_end_matches('.').to_ascii_lowercase();
-        if let Some(ip) = address(&name) {
+    fn is_ours(&self, name: &str) -> bool {
+        if let Some(ip) = address(name) {
             return !self.local || ip.is_loopback();
         }
         name == "localhost"
@@ -86,24 +84,6 @@ impl Rules {
 
 fn address(name: &str) -> Option<IpAddr> {
     name.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(name).parse().ok()
-}
-
-fn check_origin(request: &Request) -> Result<(), Problem> {
-    let foreign = |what: &str| {
-        let detail = format!("a page of another site ({what}) may not use this API");
-        Err(Problem::new(StatusCode::FORBIDDEN, "cross-site", detail))
-    };
-    match request.header("sec-fetch-site") {
-        None | Some("same-origin" | "none") => {}
-        Some(site) => return foreign(&format!("Sec-Fetch-Site: {site}")),
-    }
-    let Some(origin) = request.header("origin") else { return Ok(()) };
-    let host = request.header("host").unwrap_or_default();
-    if origin.eq_ignore_ascii_case(&format!("http://{host}")) || origin.eq_ignore_ascii_case(&format!("https://{host}"))
-    {
-        return Ok(());
-    }
-    foreign(&format!("Origin: {origin}"))
 }
 
 fn unauthorized(request: &Request) -> Problem {
