@@ -25,7 +25,9 @@ fi
 
 if [ -d /run/systemd/system ]; then
     for package in "$@"; do
-        systemctl disable --now "$package.service" > /dev/null 2>&1 || true
+        for unit in $(dpkg -L "$package" | sed -n 's,^.*/systemd/system/\([^@/]*\.service\)$,\1,p'); do
+            systemctl disable --now "$unit" > /dev/null 2>&1 || true
+        done
     done
 fi
 exit 0
