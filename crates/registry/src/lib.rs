@@ -14,6 +14,7 @@ mod keys;
 mod leases;
 mod members;
 mod mirror;
+mod newer;
 mod orders;
 mod placer;
 mod presence;

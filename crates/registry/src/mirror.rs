@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::follow::{Fact, Follow, News, Reading};
 use crate::instances::parse_id;
-use crate::leases::NewerFields;
+use crate::newer::NewerFields;
 use crate::records::{ClockRecord, decode};
 use crate::{Error, InstanceRecord, LedgerRecord, LedgerState, OrderRecord, Registry, SetRecord, keys, leases};
 

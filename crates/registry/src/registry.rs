@@ -11,7 +11,7 @@ use steadfast_store::{
 };
 
 use crate::Error;
-use crate::leases::NewerFields;
+use crate::newer::NewerFields;
 use crate::records::{decode, encode};
 
 /// How long one call to the store may take, where the caller does not know better.

@@ -84,3 +84,16 @@ impl From<Problem> for Failure {
         Failure::new(exit, anyhow::anyhow!("{}", problem.detail))
     }
 }
+
+/// An error and its causes, except those that are part of what was said before.
+pub(crate) fn told_once(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}

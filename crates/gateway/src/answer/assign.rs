@@ -7,7 +7,7 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 use steadfast_core::placement::{TICK, Tick};
 
-use super::sticky::Client;
+use super::client::Client;
 use super::{Answered, refusal};
 use crate::body::Content;
 use crate::headers::STEADFAST_INSTANCE;

@@ -11,8 +11,8 @@ use http::request::Parts;
 use hyper::body::Incoming;
 use steadfast_host::clock;
 
+use super::client::Client;
 use super::forward::{Attempt, Trouble};
-use super::sticky::Client;
 use super::{Answered, problem, refusal};
 use crate::headers;
 use crate::message::Message;

@@ -1,6 +1,7 @@
 //! The ways a request is answered, a file each.
 
 mod assign;
+mod client;
 mod forward;
 mod homeward;
 mod placing;

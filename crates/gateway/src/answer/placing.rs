@@ -10,7 +10,7 @@ use steadfast_core::settings::HomeFull;
 use steadfast_host::clock;
 use steadfast_registry::{PlaceError, Placed};
 
-use super::sticky::{Asked, stands_at_home};
+use super::client::{Asked, stands_at_home};
 use super::{Answered, refusal};
 use crate::clients::Entry;
 use crate::home::{Errand, View};

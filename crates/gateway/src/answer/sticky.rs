@@ -8,18 +8,19 @@ use std::rc::Rc;
 use http::StatusCode;
 use http::request::Parts;
 use hyper::body::Incoming;
-use steadfast_core::client::{BadRequest, KeyBytes, Labels, RequestView};
+use steadfast_core::client::{BadRequest, Labels, RequestView};
 use steadfast_core::placement::{Phase, Wish};
 use steadfast_core::route::Captures;
 use steadfast_core::settings::{Presence, ReturnHome};
 use steadfast_core::{Moment, Weight};
 use steadfast_host::clock;
 
+use super::client::{Asked, Client, Shown, stands_at_home};
 use super::placing::place;
 use super::{Answered, assign, homeward, redirect, refusal};
-use crate::clients::{Entry, Hash};
+use crate::clients::Entry;
 use crate::config::Answer;
-use crate::home::{Errand, Home, View};
+use crate::home::{Errand, View};
 use crate::parked::news;
 use crate::route::Route;
 use crate::set::Known;
@@ -32,25 +33,6 @@ const MOST_RETURNS: u8 = 1;
 /// time.
 const MOST_WEIGHTS: u8 = 4;
 
-/// Who sends a request, and what it says of itself.
-#[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) key: KeyBytes,
-    pub(super) hash: Hash,
-    /// What it says it weighs.
-    pub(super) weight: Option<Weight>,
-    /// What is asked for is carried here: it is seen to be there.
-    pub(super) present: bool,
-}
-
-/// A client and its home.
-#[derive(Debug)]
-pub(crate) struct Client {
-    pub(super) asked: Asked,
-    pub(super) entry: Entry,
-    pub(super) homes: Rc<Homes>,
-}
-
 /// Which way a request goes on.
 pub(crate) enum Way {
     /// The set is a single one.
@@ -59,31 +41,6 @@ pub(crate) enum Way {
     Home(Client),
     /// Not at all.
     Refused(Answered),
-}
-
-/// A request, as the sources of keys, weights and labels look at it.
-struct Shown<'a> {
-    head: &'a Parts,
-    captures: &'a Captures<'a>,
-    guest: &'a Guest,
-}
-
-impl RequestView for Shown<'_> {
-    fn query(&self) -> Option<&str> {
-        self.head.uri.query()
-    }
-
-    fn header(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.head.headers.get_all(name).iter().map(http::HeaderValue::as_bytes)
-    }
-
-    fn capture(&self, name: &str) -> Option<&str> {
-        self.captures.get(name)
-    }
-
-    fn source(&self) -> std::net::IpAddr {
-        self.guest.origin.borrow().source(&self.head.headers, &self.guest.worker.shared.trusted_proxies)
-    }
 }
 
 /// Finds the home of a request's client.
@@ -105,7 +62,7 @@ pub(crate) async fn find(guest: &Rc<Guest>, route: &Route, captures: &Captures<'
         guest.worker.counters().refused(error.reason());
         Way::Refused(refusal::bad_request(&error))
     };
-    let asked = match asked(&shown, route, view) {
+    let asked = match Asked::read(&shown, route, view) {
         Ok(asked) => asked,
         Err(error) => return bad(error),
     };
@@ -162,12 +119,6 @@ pub(crate) async fn answer(guest: &Rc<Guest>, route: &Route, client: Client, hea
     }
 }
 
-impl Client {
-    pub(super) fn home(&self) -> Option<&Home> {
-        self.homes.view.home(self.entry.home).map(AsRef::as_ref)
-    }
-}
-
 enum Kind {
     Single,
     Sticky(Rc<Homes>),
@@ -188,13 +139,6 @@ async fn kind(set: &SetHere, until: Moment) -> Kind {
     }
 }
 
-fn asked(shown: &Shown<'_>, route: &Route, view: &View) -> Result<Asked, BadRequest> {
-    let key = route.client.as_ref().unwrap_or(&view.settings.client).key_bytes(shown)?;
-    let weight = view.settings.weight_said(route.weight.as_ref(), shown)?;
-    let present = route.answer == Answer::Proxy && view.settings.presence == Presence::Connection;
-    Ok(Asked { hash: view.clients.hash(&key), key, weight, present })
-}
-
 /// Whether a client can be sent home without a word to the store: it stands at home, and is not to go back to one that
 /// it had lost. Whether it can go back, the books are asked once a round, which begins when a home is open again.
 fn stays_at_home(view: &View, asked: &Asked, entry: &Entry) -> bool {
@@ -204,16 +148,6 @@ fn stays_at_home(view: &View, asked: &Asked, entry: &Entry) -> bool {
             && view.clients.try_in(asked.hash, view.round, MOST_RETURNS)
     };
     stands_at_home(view, entry) && !goes_back()
-}
-
-/// Whether a client is charged, and its home is there. A reservation whose time is over may be deleted at any moment.
-pub(super) fn stands_at_home(view: &View, entry: &Entry) -> bool {
-    let charged = match entry.phase {
-        Phase::Active => true,
-        Phase::Reserved => view.tick < entry.until,
-        Phase::Idle => false,
-    };
-    charged && view.home(entry.home).is_some_and(|home| !home.lost)
 }
 
 /// Whether something is to be written of a client that is at home, and with which weight.

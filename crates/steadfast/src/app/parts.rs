@@ -11,8 +11,7 @@ use steadfast_host::shutdown::Shutdown;
 use steadfast_registry::{Error as BooksError, Registry, StoreError};
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 
-use crate::commands::told_once;
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Exit, Failure, Outcome, told_once};
 
 /// How often something is tried again that needs the store.
 pub(super) const RETRY_EVERY: Duration = Duration::from_secs(1);

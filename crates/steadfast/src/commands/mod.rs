@@ -15,7 +15,7 @@ mod verify;
 use std::io::ErrorKind;
 
 use crate::cli::{Cli, Command};
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Exit, Failure, Outcome, told_once};
 use crate::{app, demo, logging, watch};
 
 /// Does what the command line says.
@@ -72,17 +72,4 @@ pub fn report(outcome: Outcome) -> Exit {
             exit
         }
     }
-}
-
-/// An error and its causes, except those that are part of what was said before.
-pub(crate) fn told_once(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if text.is_empty() {
-            text = cause;
-        } else if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }
