@@ -1,6 +1,7 @@
 //! Routing by host and path, as listeners do it: the first route that matches, in the order of the file.
 //!
-//! Texts are compared as they came: nothing is decoded or normalised, since what is behind gets the same bytes.
+//! Texts are compared as they came: nothing is decoded or normalised, since what is behind gets the same bytes. That
+//! holds only where what is behind reads the same path: see [`has_dot_segments`].
 
 use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
@@ -174,6 +175,38 @@ impl PathPattern {
             Segment::Text(_) => None,
         })
     }
+}
+
+/// Whether a path has a segment `.` or `..`, in a spelling that somebody may take for one: with `%2e` for a dot, with
+/// `\`, `%2f` or `%5c` for a slash, with parameters behind it (`..;x`). A route for `/a/` would be left by `/a/../b` at
+/// an instance that takes such segments away, as most do; clients take them away themselves (RFC 3986 §5.2.4).
+pub fn has_dot_segments(path: &str) -> bool {
+    let mut rest = path.as_bytes();
+    if !rest.iter().any(|byte| matches!(byte, b'.' | b'%')) {
+        return false;
+    }
+    // The dots of a segment, as long as it has nothing else.
+    let mut dots = Some(0);
+    let mut in_parameters = false;
+    while let [first, behind @ ..] = rest {
+        let (byte, behind) = match rest {
+            [b'%', b'2', b'e' | b'E', behind @ ..] => (b'.', behind),
+            [b'%', b'2', b'f' | b'F', behind @ ..] => (b'/', behind),
+            [b'%', b'5', b'c' | b'C', behind @ ..] => (b'\\', behind),
+            [b'%', b'3', b'b' | b'B', behind @ ..] => (b';', behind),
+            _ => (*first, behind),
+        };
+        rest = behind;
+        match byte {
+            b'/' | b'\\' if matches!(dots, Some(1 | 2)) => return true,
+            b'/' | b'\\' => (dots, in_parameters) = (Some(0), false),
+            b';' => in_parameters = true,
+            _ if in_parameters => {}
+            b'.' => dots = dots.map(|dots: usize| dots + 1),
+            _ => dots = None,
+        }
+    }
+    matches!(dots, Some(1 | 2))
 }
 
 /// The longest pattern, in bytes.

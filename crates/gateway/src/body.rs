@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::headers;
 use crate::worker::{Relay, Seat, Turn};
 
 /// Why a body ended early.
@@ -20,6 +21,13 @@ pub(crate) enum Cut {
     Client,
     #[error("the instance's answer broke off")]
     Instance,
+}
+
+fn cleaned(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        headers::clean_trailers(trailers);
+    }
+    frame
 }
 
 /// The body of a request on its way to an instance.
@@ -129,7 +137,7 @@ impl Body for Carried {
         if frame.is_none() || self.is_end_stream() {
             self.seat.set_owes_body(false);
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(|_| Cut::Client)))
+        Poll::Ready(frame.map(|frame| frame.map(cleaned).map_err(|_| Cut::Client)))
     }
 
     fn is_end_stream(&self) -> bool {

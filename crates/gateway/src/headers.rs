@@ -5,13 +5,15 @@
 //! - `Host` stays as the client sent it.
 //! - Where a request comes from is told by `Forwarded` (RFC 7239) and `X-Forwarded-*`. What a trusted proxy says is
 //!   continued; what anybody else says is replaced.
-//! - `Steadfast-*` is ours to set: from outside it is removed.
+//! - `Steadfast-*` is ours to set: from outside it is removed. So is whatever is one of these names, or one that says
+//!   where a request ends, to a reader that takes `_` for `-` (CGI, WSGI and their kin).
+//! - Trailers say nothing of any of this.
 
 use std::net::IpAddr;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::request::Parts;
 use http::{Method, Version};
@@ -44,6 +46,10 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     UPGRADE,
     HTTP2_SETTINGS,
 ];
+
+/// Fields that route, authenticate or describe a message, besides those above.
+const OF_A_HEAD: [HeaderName; 9] =
+    [HOST, CONNECTION, COOKIE, AUTHORIZATION, EXPECT, FORWARDED, FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST];
 
 /// How we are called in `Via`.
 const VIA_US: HeaderValue = HeaderValue::from_static("1.1 steadfast");
@@ -141,14 +147,36 @@ pub(crate) fn insert_owner_epoch(headers: &mut HeaderMap, epoch: Epoch) {
     headers.insert(STEADFAST_OWNER_EPOCH, HeaderValue::from(epoch.0));
 }
 
+/// Whether an answer's length is said once, and in a way that its body is passed on as it was meant.
+pub(crate) fn is_clearly_framed(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let lengths = headers.get_all(CONTENT_LENGTH).iter().count();
+    match (codings.next(), codings.next()) {
+        (None, _) => lengths <= 1,
+        (Some(one), None) => lengths == 0 && one.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// Takes away trailers that a reader may take for a part of the head (RFC 9110 §6.5.1) and that would mean something
+/// there: hyper takes away those that frame a message, and those that the head does not announce.
+pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
+    let meant_for_a_head = |name: &HeaderName| {
+        is_ours(name) || HOP_BY_HOP.contains(name) || OF_A_HEAD.contains(name) || is_mistakable(name)
+    };
+    let named: Vec<HeaderName> = trailers.keys().filter(|name| meant_for_a_head(name)).cloned().collect();
+    named.iter().for_each(|name| drop(trailers.remove(name)));
+}
+
 /// Makes a client's headers those of the request to the instance.
 fn to_instance(headers: &mut HeaderMap, origin: &mut Origin) {
     let te_trailers = headers.contains_key(TE) && accepts_trailers(headers);
     remove_hop_by_hop(headers);
     // We ask the client for its body ourselves, when the instance is there to take it.
     headers.remove(EXPECT);
-    if headers.keys().any(is_ours) {
-        let ours: Vec<HeaderName> = headers.keys().filter(|name| is_ours(name)).cloned().collect();
+    let to_be_removed = |name: &HeaderName| is_ours(name) || is_mistakable(name);
+    if headers.keys().any(to_be_removed) {
+        let ours: Vec<HeaderName> = headers.keys().filter(|name| to_be_removed(name)).cloned().collect();
         ours.iter().for_each(|name| drop(headers.remove(name)));
     }
     tell_origin(headers, origin);
@@ -171,6 +199,16 @@ pub(crate) fn to_client(headers: &mut HeaderMap, instance: &HeaderValue, epoch: 
 
 fn is_ours(name: &HeaderName) -> bool {
     name.as_str().starts_with("steadfast-")
+}
+
+/// Whether a name becomes another one that counts, where `_` is taken for `-`.
+fn is_mistakable(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.contains('_') && {
+        let other = name.replace('_', "-");
+        let counts = [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST, CONTENT_LENGTH, TRANSFER_ENCODING];
+        other.starts_with("steadfast-") || counts.iter().any(|known| known.as_str() == other)
+    }
 }
 
 fn accepts_trailers(headers: &HeaderMap) -> bool {

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! control thread (may stall)                    worker threads, one a core
+//!                                                framing → worker::intake → hyper → screen
 //!   books + probes, or checks of its own   ──▶   set::Target {address, epoch, until}  ◀── read before every piece
 //!   control::{leader, follow, fixed}             worker::{connection, seat, warden, here, pool, upstream, relay, tunnel}
 //!   books + feed of clients + errands      ──▶   home::View, clients::Clients         ◀── read once a request
@@ -24,6 +25,7 @@ mod config;
 mod control;
 mod counters;
 mod error;
+mod framing;
 mod gateway;
 mod headers;
 mod home;

@@ -1,9 +1,12 @@
 //! A request's whole way: screened, routed, answered.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
 
-use http::header::HOST;
+use http::header::{CONNECTION, HOST, HeaderValue};
 use http::{Request, Response, Version, request};
+use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::answer::sticky::{self, Way};
@@ -14,12 +17,25 @@ use crate::route::Route;
 use crate::screen::screen;
 use crate::worker::{Guest, Phase, Turn};
 
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
 /// Answers one request of a connection.
 pub(crate) async fn handle(guest: Rc<Guest>, request: Request<Incoming>) -> Response<Outgoing> {
     let turn = Turn::begin(guest);
     let guest = &turn.0;
     let version = request.version();
-    let answer = answer(guest, request).await;
+    let refused = guest.intake.borrow().refused();
+    let (head, body) = request.into_parts();
+    let mut body = Some(body);
+    let mut answer = match refused {
+        Some(refused) => problem::refused(refused),
+        None => answer(guest, head, &mut body).await,
+    };
+    if let Some(unread) = body
+        && !is_out_of_the_way(guest, unread).await
+    {
+        answer.headers_mut().insert(CONNECTION, CLOSE);
+    }
     guest.seat.enter(Phase::Answer);
     guest.seat.set_ends_with_connection(version < Version::HTTP_11 && answer.body().is_unbounded());
     let class = usize::from(answer.status().as_u16() / 100);
@@ -29,8 +45,25 @@ pub(crate) async fn handle(guest: Rc<Guest>, request: Request<Incoming>) -> Resp
     answer.map(|content| Outgoing::new(content, turn))
 }
 
-async fn answer(guest: &Rc<Guest>, request: Request<Incoming>) -> Answered {
-    let (mut head, body) = request.into_parts();
+/// Whether a body that nobody wanted has passed, so that another request can follow: it has if all of it came together
+/// with its head. Nobody waits for more.
+async fn is_out_of_the_way(guest: &Guest, mut body: Incoming) -> bool {
+    if body.is_end_stream() {
+        return true;
+    }
+    let mut read = guest.intake.borrow().is_complete();
+    while read {
+        match poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            Some(Ok(_)) => {}
+            Some(Err(_)) => read = false,
+            None => break,
+        }
+    }
+    read
+}
+
+/// Takes the body where it is passed on.
+async fn answer(guest: &Rc<Guest>, mut head: request::Parts, body: &mut Option<Incoming>) -> Answered {
     if let Err(refused) = screen(&mut head) {
         return problem::refused(refused);
     }
@@ -56,9 +89,12 @@ async fn answer(guest: &Rc<Guest>, request: Request<Incoming>) -> Answered {
 }
 
 /// Only one instance of a single set may answer: it is no secret which, but nobody is sent there past the gateway.
-async fn single(guest: &Rc<Guest>, route: &Route, head: request::Parts, body: Incoming) -> Answered {
-    match route.answer {
-        Answer::Proxy => proxy::answer(guest, route, head, body).await,
-        Answer::Redirect | Answer::Assign => problem::not_sticky(&guest.worker.sets[route.set].shared),
+async fn single(guest: &Rc<Guest>, route: &Route, head: request::Parts, body: &mut Option<Incoming>) -> Answered {
+    match (route.answer, body.take()) {
+        (Answer::Proxy, Some(body)) => proxy::answer(guest, route, head, body).await,
+        (_, unread) => {
+            *body = unread;
+            problem::not_sticky(&guest.worker.sets[route.set].shared)
+        }
     }
 }

@@ -1,50 +1,72 @@
-//! What a request must be before anything is done with it. What two readers could read in two ways is refused.
+//! What a request whose bytes are clear must be before anything is done with it: who it is for, and what it wants.
 //!
-//! hyper has already refused heads that are not HTTP, lengths that contradict each other, and transfer codings that
-//! do not end in `chunked`; a request with both a length and a coding has lost the length, and its connection closes
-//! after the answer (RFC 9112 §6.1).
+//! [`crate::framing`] has already refused heads that are not HTTP, and requests whose end two readers could see in two
+//! places. Here the same is done for the host and the path.
 
-use http::header::{HOST, HeaderMap, HeaderValue};
+use http::header::{EXPECT, HOST, HeaderMap, HeaderValue};
 use http::uri::{PathAndQuery, Uri};
 use http::{Method, StatusCode, Version, request};
+use steadfast_core::route::has_dot_segments;
 
-/// Why a request is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refused {
-    pub(crate) status: StatusCode,
-    pub(crate) reason: &'static str,
-    pub(crate) detail: &'static str,
+use crate::framing::Refused;
+
+const NOT_PASSED_ON: Refused = Refused {
+    status: StatusCode::METHOD_NOT_ALLOWED,
+    reason: "method-not-allowed",
+    detail: "CONNECT and TRACE are not passed on",
+};
+const EXPECTATION: Refused = Refused {
+    status: StatusCode::EXPECTATION_FAILED,
+    reason: "expectation-failed",
+    detail: "a request may expect 100-continue, and nothing else",
+};
+const DOT_SEGMENTS: Refused = Refused::bad(
+    "bad-target",
+    "the path has a segment of one or two dots: whoever takes it away reads another path than the route was chosen for",
+);
+
+const fn bad_target(detail: &'static str) -> Refused {
+    Refused::bad("bad-target", detail)
 }
 
-const fn bad(detail: &'static str) -> Refused {
-    Refused { status: StatusCode::BAD_REQUEST, reason: "bad-request", detail }
+const fn bad_host(detail: &'static str) -> Refused {
+    Refused::bad("bad-host", detail)
 }
 
 /// Checks a request's head and brings its target into origin form: path and query.
 pub(crate) fn screen(head: &mut request::Parts) -> Result<(), Refused> {
     if head.method == Method::CONNECT || head.method == Method::TRACE {
-        return Err(Refused {
-            status: StatusCode::METHOD_NOT_ALLOWED,
-            reason: "method-not-allowed",
-            detail: "CONNECT and TRACE are not passed on",
-        });
+        return Err(NOT_PASSED_ON);
     }
     one_host(&head.headers, head.version)?;
     if head.uri.authority().is_some() {
         absolute_form(head)?;
     }
     if !head.uri.path().starts_with('/') {
-        return Err(bad("the request's target is to be a path that begins with /"));
+        return Err(bad_target("the request's target is to be a path that begins with /"));
     }
-    Ok(())
+    if has_dot_segments(head.uri.path()) {
+        return Err(DOT_SEGMENTS);
+    }
+    expects_no_more(&head.headers)
+}
+
+/// RFC 9110 §10.1.1: an expectation that is not understood is not met.
+fn expects_no_more(headers: &HeaderMap) -> Result<(), Refused> {
+    let mut expected = headers.get_all(EXPECT).iter();
+    match (expected.next(), expected.next()) {
+        (None, _) => Ok(()),
+        (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
+        _ => Err(EXPECTATION),
+    }
 }
 
 fn one_host(headers: &HeaderMap, version: Version) -> Result<(), Refused> {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (Some(_), Some(_)) => Err(bad("a request has one Host field")),
-        (Some(host), None) if !is_host(host.as_bytes()) => Err(bad("the Host field is not a host and a port")),
-        (None, None) if version == Version::HTTP_11 => Err(bad("a request of HTTP/1.1 has a Host field")),
+        (Some(_), Some(_)) => Err(bad_host("a request has one Host field")),
+        (Some(host), None) if !is_host(host.as_bytes()) => Err(bad_host("the Host field is not a host and a port")),
+        (None, None) if version == Version::HTTP_11 => Err(bad_host("a request of HTTP/1.1 has a Host field")),
         _ => Ok(()),
     }
 }
@@ -71,21 +93,28 @@ fn is_host(host: &[u8]) -> bool {
 /// one goes by `Host` would see two requests).
 fn absolute_form(head: &mut request::Parts) -> Result<(), Refused> {
     if !matches!(head.uri.scheme_str(), Some("http" | "https")) {
-        return Err(bad("the scheme of the request's target is to be http or https"));
+        return Err(bad_target("the scheme of the request's target is to be http or https"));
     }
     let authority = head.uri.authority().map(|a| a.as_str().to_owned()).unwrap_or_default();
     match head.headers.get(HOST) {
         Some(host) if !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()) => {
-            return Err(bad("the request's target names another host than its Host field"));
+            return Err(bad_host("the request's target names another host than its Host field"));
         }
         Some(_) => {}
         None if is_host(authority.as_bytes()) => {
-            let host = HeaderValue::try_from(authority).map_err(|_| bad("the request's target names no host"))?;
+            let host = HeaderValue::try_from(authority).map_err(|_| bad_host("the request's target names no host"))?;
             head.headers.insert(HOST, host);
         }
-        None => return Err(bad("the request's target names no host")),
+        None => return Err(bad_host("the request's target names no host")),
     }
-    let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    head.uri = Uri::from(path);
+    head.uri = match head.uri.path_and_query() {
+        Some(path) if path.as_str().starts_with('/') => Uri::from(path.clone()),
+        // `http://host?query` is `/?query`.
+        Some(query) => {
+            let path = PathAndQuery::try_from(format!("/{}", query.as_str()));
+            Uri::from(path.map_err(|_| bad_target("the request's target is not an http URL"))?)
+        }
+        None => Uri::from_static("/"),
+    };
     Ok(())
 }

@@ -74,6 +74,61 @@ fn paths_match_exactly_or_by_prefix_and_capture_segments() {
 }
 
 #[test]
+fn segments_of_dots_are_seen_in_every_spelling() {
+    for path in [
+        "/.",
+        "/..",
+        "/./",
+        "/../",
+        "/a/../b",
+        "/a/./b",
+        "/a/..",
+        "/a/%2e%2e/b",
+        "/a/%2E./b",
+        "/a/.%2e",
+        "/a/%2e",
+        "/a/..%2fb",
+        "/a%2F../b",
+        "/a%2f..%2Fb",
+        "/a\\..\\b",
+        "/a%5c..%5Cb",
+        "/a/..;/b",
+        "/a/..;x=1/b",
+        "/a/..%3bx/b",
+        "/a/.;x",
+        "..",
+        "//..",
+    ] {
+        assert!(has_dot_segments(path), "{path}");
+    }
+    for path in [
+        "/",
+        "",
+        "*",
+        "/a",
+        "/a//b",
+        "/.a",
+        "/a.",
+        "/..a",
+        "/a..",
+        "/...",
+        "/.../b",
+        "/a;..",
+        "/a;x/..b",
+        "/%2e%2e%2e",
+        "/.well-known/x",
+        "/a.b/c.d",
+        "/%",
+        "/%2",
+        "/%2f",
+        "/a%252e%252e",
+        "/;./x",
+    ] {
+        assert!(!has_dot_segments(path), "{path}");
+    }
+}
+
+#[test]
 fn the_first_match_in_order_wins() {
     let routes = Routes::new(vec![
         (host("a.example"), path("/x"), "a's x"),

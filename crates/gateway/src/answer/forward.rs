@@ -65,6 +65,10 @@ impl Attempt<'_> {
             }
             Err(why) => return Err(broken(why, reused)),
         };
+        if !headers::is_clearly_framed(response.headers()) {
+            let why = "it says its length twice, or has a transfer coding besides chunked".to_owned();
+            return Err(broken(Broken::Malformed(why), reused));
+        }
         let (mut head, incoming) = response.into_parts();
         let target = &self.here.target;
         // Ours is the version we speak, whatever the instance speaks.

@@ -2,20 +2,24 @@
 
 use std::time::Duration;
 
+use http::header::{CONNECTION, HeaderValue};
 use http::{Response, StatusCode};
 use steadfast_host::http::Response as Whole;
 use steadfast_host::problem::Problem;
 
 use super::Answered;
 use crate::body::Content;
-use crate::screen::Refused;
+use crate::framing::Refused;
 use crate::set::{SetShared, Target};
 
 /// How soon asking again may help where nothing better is known.
 pub(super) const SOON: Duration = Duration::from_secs(1);
 
+/// What is behind such a request is not looked at: the connection ends.
 pub(crate) fn refused(refused: Refused) -> Answered {
-    answer(Problem::new(refused.status, refused.reason, refused.detail))
+    let mut answer = answer(Problem::new(refused.status, refused.reason, refused.detail));
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
 }
 
 pub(crate) fn no_route(host: &str, path: &str) -> Answered {

@@ -95,8 +95,14 @@ pub(crate) async fn find(guest: &Rc<Guest>, route: &Route, captures: &Captures<'
     }
 }
 
-/// Answers a request whose client's home is known.
-pub(crate) async fn answer(guest: &Rc<Guest>, route: &Route, client: Client, head: Parts, body: Incoming) -> Answered {
+/// Answers a request whose client's home is known. Takes the body where it is passed on.
+pub(crate) async fn answer(
+    guest: &Rc<Guest>,
+    route: &Route,
+    client: Client,
+    head: Parts,
+    body: &mut Option<Incoming>,
+) -> Answered {
     let set = &guest.worker.sets[route.set];
     match route.answer {
         Answer::Redirect => {
@@ -115,7 +121,10 @@ pub(crate) async fn answer(guest: &Rc<Guest>, route: &Route, client: Client, hea
             }
             answer
         }
-        Answer::Proxy => homeward::answer(guest, set, route.slot, client, head, body).await,
+        Answer::Proxy => match body.take() {
+            Some(body) => homeward::answer(guest, set, route.slot, client, head, body).await,
+            None => refusal::no_home(&set.shared),
+        },
     }
 }
 

@@ -7,21 +7,30 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::intake::{Intake, Next};
 use super::{BUFFER_BYTES, Place, Seat, Tunnel, Verdict, Worker, tunnel};
+use crate::framing::Limits;
 use crate::headers::Origin;
 use crate::request;
 use crate::route::ListenerHere;
 
 /// hyper's own bound on fields, for which it has a faster way than for any other.
 const HYPERS_HEAD_FIELDS: usize = 100;
+/// The longest first line of a request. Beyond: 414 `uri-too-long`.
+const REQUEST_LINE_BYTES: usize = 16 << 10;
+/// How long what is still coming is read and forgotten, so that the answer before it arrives …
+const LINGER_FOR: Duration = Duration::from_secs(1);
+/// … and how much of it. Beyond: the connection is reset.
+const LINGER_BYTES: usize = 1 << 20;
 
 /// A client connection, as its requests see it.
 #[derive(Debug)]
@@ -29,6 +38,7 @@ pub(crate) struct Guest {
     pub(crate) worker: Rc<Worker>,
     pub(crate) listener: Rc<ListenerHere>,
     pub(crate) seat: Rc<Seat>,
+    pub(crate) intake: Rc<RefCell<Intake>>,
     /// What this connection's requests say of where they come from.
     pub(crate) origin: RefCell<Origin>,
     /// What this connection turns into when the answer under way has been written.
@@ -47,8 +57,11 @@ pub(crate) async fn serve(
     let seat = place.seat.clone();
     let origin = RefCell::new(Origin::new(peer.ip().to_canonical(), &worker.shared.trusted_proxies));
     let tunnel = RefCell::default();
-    let guest = Rc::new(Guest { worker: worker.clone(), listener, seat: seat.clone(), origin, tunnel });
     let bounds = &worker.shared.bounds;
+    let limits = Limits { line: REQUEST_LINE_BYTES, head: bounds.head_bytes, fields: bounds.head_fields };
+    let intake = Rc::new(RefCell::new(Intake::new(limits)));
+    let guest =
+        Rc::new(Guest { worker: worker.clone(), listener, seat: seat.clone(), intake: intake.clone(), origin, tunnel });
     let service = service_fn(|request| {
         let guest = guest.clone();
         async move { Ok::<_, Infallible>(request::handle(guest, request).await) }
@@ -61,8 +74,8 @@ pub(crate) async fn serve(
         .max_header_size(bounds.head_bytes)
         .max_buf_size(bounds.head_bytes.max(BUFFER_BYTES))
         .header_read_timeout(None);
-    let io = Io { inner: Some(TokioIo::new(stream)), seat: seat.clone() };
-    let mut connection = builder.serve_connection(io, service);
+    let io = Io { inner: Some(stream), intake: intake.clone(), seat: seat.clone() };
+    let mut connection = builder.serve_connection(TokioIo::new(io), service);
     let mut finishing = false;
     poll_fn(|cx| {
         seat.attend(cx);
@@ -83,24 +96,49 @@ pub(crate) async fn serve(
     })
     .await;
     let tunnel = guest.tunnel.take();
-    if let Some(tunnel) = tunnel.filter(|_| seat.verdict() != Verdict::Close) {
-        let mut parts = connection.into_parts();
-        if let Some(stream) = parts.io.inner.take() {
-            drop(parts.io);
-            tunnel::run(&worker, &seat, stream.into_inner(), parts.read_buf, tunnel).await;
+    if seat.verdict() == Verdict::Close {
+        return;
+    }
+    let parts = connection.into_parts();
+    let Some(stream) = parts.io.into_inner().inner.take() else { return };
+    match tunnel {
+        Some(tunnel) => {
+            let early = [parts.read_buf, intake.borrow_mut().take_held().into()].concat();
+            tunnel::run(&worker, &seat, stream, early.into(), tunnel).await;
         }
+        None if intake.borrow().is_left_over() => linger(stream).await,
+        None => {}
     }
 }
 
-/// The client's socket; notes in the seat when bytes move.
+/// Closes a connection whose client may still be sending: with bytes unread, the kernel would reset it, and take the
+/// answer from a client that has not read it yet. hyper has closed the other direction already.
+async fn linger(stream: TcpStream) {
+    let swallow = async {
+        let mut left = LINGER_BYTES;
+        let mut bytes = [0; 4 << 10];
+        while stream.readable().await.is_ok() {
+            match stream.try_read(&mut bytes) {
+                Ok(1..) if left == 0 => return,
+                Ok(count @ 1..) => left = left.saturating_sub(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(0) | Err(_) => return,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LINGER_FOR, swallow).await;
+}
+
+/// The client's socket, read through the intake; notes in the seat when bytes move.
 struct Io {
     /// None when it was taken out.
-    inner: Option<TokioIo<TcpStream>>,
+    inner: Option<TcpStream>,
+    intake: Rc<RefCell<Intake>>,
     seat: Rc<Seat>,
 }
 
 impl Io {
-    fn socket(&mut self) -> io::Result<Pin<&mut TokioIo<TcpStream>>> {
+    fn socket(&mut self) -> io::Result<Pin<&mut TcpStream>> {
         self.inner.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
@@ -112,17 +150,27 @@ impl Io {
     }
 }
 
-impl Read for Io {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        let read = self.socket()?.poll_read(cx, buf);
-        if read.is_ready() {
+impl AsyncRead for Io {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match self.intake.borrow_mut().hand_on(buf)? {
+                Next::Taken => return Poll::Ready(Ok(())),
+                // The end of the turn wakes whoever reads.
+                Next::Wait => return Poll::Pending,
+                Next::Read => {}
+            }
+            let before = buf.filled().len();
+            ready!(self.socket()?.poll_read(cx, buf))?;
             self.seat.read();
+            let ended = buf.filled().len() == before;
+            if ended || self.intake.borrow_mut().take_in(buf, before) {
+                return Poll::Ready(Ok(()));
+            }
         }
-        read
     }
 }
 
-impl Write for Io {
+impl AsyncWrite for Io {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = self.socket()?.poll_write(cx, bytes);
         self.noted(written)
@@ -156,7 +204,7 @@ impl Drop for Io {
         if self.seat.must_reset()
             && let Some(stream) = &self.inner
         {
-            let _ = stream.inner().set_zero_linger();
+            let _ = stream.set_zero_linger();
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod connection;
 mod here;
+mod intake;
 mod pool;
 mod relay;
 mod seat;
@@ -125,5 +126,10 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.0.seat.release();
         self.0.seat.enter(Phase::Idle);
+        if self.0.intake.borrow_mut().end_turn() {
+            // The next request is here already.
+            self.0.seat.read();
+            self.0.seat.wake();
+        }
     }
 }

@@ -14,6 +14,7 @@ use super::seat::Verdict;
 use super::upstream::{Broken, Upstream};
 use super::{Seat, Worker};
 use crate::body::{Content, Cut};
+use crate::headers;
 
 /// See the module.
 #[derive(Debug)]
@@ -100,9 +101,12 @@ impl Relay {
         let mut driven = false;
         loop {
             match Pin::new(&mut self.incoming).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
+                Poll::Ready(Some(Ok(mut frame))) => {
                     if self.incoming.is_end_stream() {
                         self.settle(cx);
+                    }
+                    if let Some(trailers) = frame.trailers_mut() {
+                        headers::clean_trailers(trailers);
                     }
                     return Poll::Ready(Some(Ok(frame)));
                 }

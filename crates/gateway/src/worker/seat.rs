@@ -171,7 +171,8 @@ impl Seat {
         self.wake();
     }
 
-    fn wake(&self) {
+    /// Has the connection's task look again.
+    pub(crate) fn wake(&self) {
         if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
         }

@@ -9,8 +9,12 @@ use std::sync::{Arc, Mutex};
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// Request line and fields, as they came.
+    pub raw_head: Vec<u8>,
+    /// The same as text.
     pub head: String,
     pub body: Vec<u8>,
+    /// Lines behind a chunked body.
+    pub trailers: Vec<String>,
     /// Counted from 0, in the order of acceptance.
     pub connection: usize,
 }
@@ -179,19 +183,20 @@ fn serve(stream: TcpStream, connection: usize, shared: &Shared, handler: &Handle
     stream.set_nodelay(true)?;
     let mut wire = Wire { reader: BufReader::new(stream.try_clone()?), writer: stream };
     loop {
-        let mut head = String::new();
+        let mut raw_head = Vec::new();
         loop {
-            let before = head.len();
-            if wire.reader.read_line(&mut head)? == 0 {
+            let before = raw_head.len();
+            if wire.reader.read_until(b'\n', &mut raw_head)? == 0 {
                 return Ok(());
             }
-            if head.len() - before <= 2 {
+            if raw_head.len() - before <= 2 {
                 break;
             }
         }
-        let mut seen = Seen { head, body: Vec::new(), connection };
+        let head = String::from_utf8_lossy(&raw_head).into_owned();
+        let mut seen = Seen { raw_head, head, connection, ..Seen::default() };
         if shared.read_bodies.load(Ordering::SeqCst) {
-            seen.body = read_body(&mut wire.reader, &seen)?;
+            (seen.body, seen.trailers) = read_body(&mut wire.reader, &seen)?;
         }
         shared.seen.lock().unwrap().push(seen.clone());
         match handler(&seen) {
@@ -208,28 +213,39 @@ fn serve(stream: TcpStream, connection: usize, shared: &Shared, handler: &Handle
     }
 }
 
-fn read_body(reader: &mut impl BufRead, seen: &Seen) -> std::io::Result<Vec<u8>> {
-    let mut body = Vec::new();
+fn read_body(reader: &mut impl BufRead, seen: &Seen) -> std::io::Result<(Vec<u8>, Vec<String>)> {
+    let (mut body, mut trailers) = (Vec::new(), Vec::new());
     if let Some(length) = seen.field("content-length") {
         body.resize(length.parse().unwrap(), 0);
         reader.read_exact(&mut body)?;
     } else if seen.field("transfer-encoding").is_some() {
         loop {
-            let mut line = String::new();
-            reader.read_line(&mut line)?;
+            let mut line = next_line(reader)?;
             let size = usize::from_str_radix(line.trim(), 16).unwrap_or(0);
             let mut chunk = vec![0; size];
             reader.read_exact(&mut chunk)?;
             body.extend(chunk);
             if size == 0 {
-                // Trailers, and the empty line.
-                while reader.read_line(&mut line)? > 2 {
-                    line.clear();
+                loop {
+                    line = next_line(reader)?;
+                    if line.len() <= 2 {
+                        break;
+                    }
+                    trailers.push(line.trim_end().to_owned());
                 }
                 break;
             }
-            reader.read_line(&mut String::new())?;
+            next_line(reader)?;
         }
     }
-    Ok(body)
+    Ok((body, trailers))
+}
+
+/// A line that is there: a body that breaks off is none.
+fn next_line(reader: &mut impl BufRead) -> std::io::Result<String> {
+    let mut line = String::new();
+    match reader.read_line(&mut line)? {
+        0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(line),
+    }
 }

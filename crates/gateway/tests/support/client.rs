@@ -103,6 +103,12 @@ impl Client {
         self.buffer.is_empty() && !self.fill()
     }
 
+    /// Everything to the end of the connection.
+    pub fn read_rest(&mut self) -> Vec<u8> {
+        while self.fill() {}
+        std::mem::take(&mut self.buffer)
+    }
+
     /// So many bytes of whatever comes.
     pub fn read_some(&mut self, count: usize) -> Vec<u8> {
         while self.buffer.len() < count && self.fill() {}
