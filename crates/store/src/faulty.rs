@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +30,10 @@ pub enum Fault {
     HangDone,
     /// Nothing is said until the caller's time-out, and the call is made this long after that.
     HangLate(Duration),
+    /// It is not made, since here whoever calls is killed: nothing is ever said, and no later call is made.
+    Die,
+    /// It is made, and whoever calls is killed before it hears of that.
+    DieDone,
 }
 
 /// A kind of call.
@@ -75,6 +79,8 @@ pub struct Faulty {
 
 struct State {
     orders: Mutex<Orders>,
+    /// Whoever uses this store was killed.
+    dead: watch::Sender<bool>,
     /// Counts the cuts: a watch ends when it changes.
     cuts: watch::Sender<u64>,
     /// Calls still to be made after their caller gave up.
@@ -84,6 +90,8 @@ struct State {
 #[derive(Debug, Default)]
 struct Orders {
     next: VecDeque<(Call, Fault)>,
+    /// What the call of this number meets, counted over those of one kind, or over all.
+    at: Option<(Option<Call>, u64, Fault)>,
     always: Option<Fault>,
     plan: Option<(Plan, Dice)>,
     calls: u64,
@@ -96,7 +104,8 @@ struct Dice(u64);
 impl Faulty {
     /// Around `inner`, without a fault until its control says so.
     pub fn new(inner: Arc<dyn Store>) -> Faulty {
-        let state = State { orders: Mutex::default(), cuts: watch::Sender::new(0), late: Mutex::new(JoinSet::new()) };
+        let (orders, late) = (Mutex::default(), Mutex::new(JoinSet::new()));
+        let state = State { orders, dead: watch::Sender::new(false), cuts: watch::Sender::new(0), late };
         Faulty { inner, control: Control(Arc::new(state)) }
     }
 
@@ -119,6 +128,29 @@ impl Control {
         locked(&self.0.orders).next.push_back((call, fault));
     }
 
+    /// The `number`th call from now on (0: the next), of this kind or of any, meets `fault`; comes before all other
+    /// orders. So a test can visit every step of an operation, until one visit finds no such step any more.
+    pub fn at(&self, call: Option<Call>, number: u64, fault: Fault) {
+        locked(&self.0.orders).at = Some((call, number, fault));
+    }
+
+    /// Whether what [`Control::at`] ordered still waits for its call.
+    pub fn waits(&self) -> bool {
+        locked(&self.0.orders).at.is_some()
+    }
+
+    /// Kills whoever uses this store: no call is made from now on, and none that is under way is answered. As if its
+    /// process were gone, as far as a store can tell.
+    pub fn kill(&self) {
+        self.0.dead.send_replace(true);
+    }
+
+    /// Returns when whoever uses this store was killed.
+    pub async fn died(&self) {
+        // The sender lives as long as we do.
+        let _ = self.0.dead.subscribe().wait_for(|dead| *dead).await;
+    }
+
     /// Every call meets `fault` from now on. What [`Control::next`] ordered comes first.
     pub fn always(&self, fault: Fault) {
         locked(&self.0.orders).always = Some(fault);
@@ -129,7 +161,7 @@ impl Control {
         locked(&self.0.orders).plan = Some((plan, Dice(plan.seed)));
     }
 
-    /// No faults from now on; what hangs, hangs on.
+    /// No faults from now on; what hangs, hangs on, and who is dead stays dead.
     pub fn heal(&self) {
         *locked(&self.0.orders) = Orders { calls: self.calls(), ..Orders::default() };
     }
@@ -145,8 +177,37 @@ impl Control {
     }
 
     fn fault(&self, call: Call) -> Option<Fault> {
+        if *self.0.dead.borrow() {
+            return Some(Fault::Die);
+        }
+        let fault = self.ordered(call);
+        match fault {
+            // Of what changes nothing nobody can tell whether it was done.
+            Some(Fault::DieDone) if call != Call::Commit => {
+                self.kill();
+                Some(Fault::Die)
+            }
+            Some(Fault::Die) => {
+                self.kill();
+                fault
+            }
+            _ => fault,
+        }
+    }
+
+    fn ordered(&self, call: Call) -> Option<Fault> {
         let mut orders = locked(&self.0.orders);
         orders.calls += 1;
+        if let Some((kind, left, fault)) = &mut orders.at
+            && kind.is_none_or(|kind| kind == call)
+        {
+            if *left == 0 {
+                let fault = *fault;
+                orders.at = None;
+                return Some(fault);
+            }
+            *left -= 1;
+        }
         if let Some(place) = orders.next.iter().position(|(of, _)| *of == call) {
             return orders.next.remove(place).map(|(_, fault)| fault);
         }
@@ -207,6 +268,7 @@ async fn look<T>(
         }
         Some(Fault::Refuse) => Err(refused()),
         Some(Fault::LoseReply) => Err(Error::Unavailable("the reply was lost, by order".to_owned())),
+        Some(Fault::Die | Fault::DieDone) => pending().await,
         Some(Fault::Delay(_) | Fault::Hang | Fault::HangDone | Fault::HangLate(_)) => {
             sleep(within).await;
             Err(Error::Unavailable(format!("silence for {within:?}, by order")))
@@ -227,7 +289,10 @@ impl Store for Faulty {
     async fn commit(&self, batch: Batch, within: Duration) -> Result<Cursor, Error> {
         let silence = || Error::OutcomeUnknown(format!("silence for {within:?}, by order"));
         match self.control.fault(Call::Commit) {
-            None => self.inner.commit(batch, within).await,
+            None => {
+                let answer = self.inner.commit(batch, within).await;
+                if *self.control.0.dead.borrow() { pending().await } else { answer }
+            }
             Some(Fault::Delay(wait)) if wait < within => {
                 sleep(wait).await;
                 self.inner.commit(batch, within - wait).await
@@ -251,6 +316,12 @@ impl Store for Faulty {
                 self.control.later(within + wait, async move { drop(inner.commit(batch, within).await) });
                 sleep(within).await;
                 Err(silence())
+            }
+            Some(Fault::Die) => pending().await,
+            Some(Fault::DieDone) => {
+                drop(self.inner.commit(batch, within).await);
+                self.control.kill();
+                pending().await
             }
         }
     }
@@ -299,6 +370,8 @@ impl Watch for FaultyWatch {
     async fn next(&mut self) -> Result<Notice, Error> {
         let cut = || Error::Unavailable("the watch was cut, by order".to_owned());
         tokio::select! {
+            biased;
+            () = self.control.died() => pending().await,
             _ = self.cuts.changed() => Err(cut()),
             notice = self.inner.next() => {
                 if self.control.cuts_a_watch_now() { Err(cut()) } else { notice }

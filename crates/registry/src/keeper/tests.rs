@@ -16,6 +16,8 @@ use tokio::sync::watch;
 use super::*;
 use crate::{EventKind, InstanceRecord, LedgerState, Placed, keys};
 
+mod kills;
+
 const SOON: Duration = Duration::from_secs(60);
 const TICK_MS: u64 = 5_000;
 

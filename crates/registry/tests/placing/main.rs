@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what the tests share is test code too")]
 
 mod doubts;
+mod kills;
 mod many;
 mod queue;
 mod support;

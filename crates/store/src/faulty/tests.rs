@@ -81,3 +81,42 @@ fn a_seed_draws_the_same_faults_again() {
     }
     assert_ne!(drawn, draw(Dice(plan.seed + 1)));
 }
+
+/// A store over which somebody was killed at the `number`th commit.
+async fn killed_at(number: u64, fault: Fault) -> (Arc<Memory>, Faulty) {
+    let memory = Arc::new(Memory::new());
+    let faulty = Faulty::new(memory.clone());
+    faulty.control().at(Some(Call::Commit), number, fault);
+    (memory, faulty)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_killed_hears_nothing_any_more_and_does_nothing_any_more() {
+    for (fault, done) in [(Fault::Die, false), (Fault::DieDone, true)] {
+        let (memory, faulty) = killed_at(0, fault).await;
+        let mut watch = faulty.watch(&key().space, &[b""], Cursor::START, WITHIN).await.unwrap();
+        let ended = tokio::time::timeout(100 * WITHIN, faulty.commit(put(), WITHIN)).await;
+        assert!(ended.is_err(), "{ended:?}");
+        tokio::time::timeout(WITHIN, faulty.control().died()).await.unwrap();
+        assert_eq!(memory.read(&key(), WITHIN).await.unwrap().is_some(), done);
+        faulty.control().heal();
+        assert!(tokio::time::timeout(100 * WITHIN, faulty.read(&key(), WITHIN)).await.is_err());
+        assert!(tokio::time::timeout(100 * WITHIN, watch.next()).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn the_call_of_a_number_is_met_and_no_other() {
+    let (memory, faulty) = killed_at(1, Fault::Refuse).await;
+    let control = faulty.control();
+    faulty.read(&key(), WITHIN).await.unwrap();
+    faulty.commit(put(), WITHIN).await.unwrap();
+    assert!(control.waits());
+    assert!(matches!(faulty.commit(put(), WITHIN).await, Err(Error::Unavailable(_))));
+    assert!(!control.waits());
+    assert!(matches!(faulty.commit(put(), WITHIN).await, Err(Error::Conflict(_))));
+    assert!(memory.read(&key(), WITHIN).await.unwrap().is_some());
+    control.at(None, 1, Fault::Refuse);
+    assert!(faulty.read(&key(), WITHIN).await.is_ok());
+    assert!(faulty.read(&key(), WITHIN).await.is_err());
+}
