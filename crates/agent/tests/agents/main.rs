@@ -4,6 +4,7 @@
 mod gate;
 mod handover;
 mod identity;
+mod kills;
 mod leadership;
 mod outage;
 mod refusals;

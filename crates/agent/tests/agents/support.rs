@@ -93,11 +93,23 @@ impl Cluster {
     }
 
     pub(crate) fn start_with_signals(&self, config: AgentConfig) -> (Agent, ForwardSignal) {
+        self.start_over(self.registry.clone(), config)
+    }
+
+    /// With a store of its own over the same records, which can fail it alone.
+    pub(crate) fn start_apart(&self, config: AgentConfig, order: impl FnOnce(&Control)) -> (Agent, Control) {
+        let faulty = Faulty::new(self.registry.store().clone());
+        let control = faulty.control();
+        order(&control);
+        (self.start_over(Registry::new(Arc::new(faulty)), config).0, control)
+    }
+
+    fn start_over(&self, books: Registry, config: AgentConfig) -> (Agent, ForwardSignal) {
         let (leave, at_once) = (Shutdown::new(), Shutdown::new());
         let (instance, set, registry) = (config.instance.clone(), self.set.clone(), self.registry.clone());
         let (controls, forward) = Controls::new(leave.clone(), at_once.clone()).with_signals();
         let state = config.state_dir.join(format!("agents/{set}/{instance}"));
-        let task = tokio::spawn(run(config, registry.clone(), controls));
+        let task = tokio::spawn(run(config, books, controls));
         (Agent { instance, leave, at_once, registry, set, state, task }, forward)
     }
 
@@ -193,6 +205,11 @@ impl Agent {
 
     pub(crate) async fn state(&self) -> Option<LedgerState> {
         self.registry.instance(&self.set, &self.instance).await.ok()?.ledger.map(|ledger| ledger.record.state)
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.task.is_finished()
     }
 
     /// Waits for its end.
