@@ -1,6 +1,9 @@
-//! What a task needs and the machine may lack: programs out of Debian packages, Rust components, crates.
+//! What a task needs and the machine may lack: programs out of Debian packages, Rust components, crates, packages of
+//! PyPI.
 //!
 //! Installs as root or with passwordless sudo; otherwise says exactly what to install, and fails.
+
+pub(crate) mod python;
 
 use std::path::Path;
 use std::process::Command;
@@ -20,6 +23,7 @@ pub(crate) struct Tool {
 const TOOLS: &[Tool] = &[
     Tool { program: "curl", package: "curl", needed_by: &["blackbox"] },
     Tool { program: "python3", package: "python3", needed_by: &["blackbox"] },
+    Tool { program: "pip3", package: "python3-pip", needed_by: &["blackbox", "bench"] },
     Tool { program: "chromium", package: "chromium", needed_by: &["blackbox"] },
     Tool { program: "chromedriver", package: "chromium-driver", needed_by: &["blackbox"] },
     Tool { program: "ip", package: "iproute2", needed_by: &["blackbox"] },

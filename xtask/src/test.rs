@@ -181,6 +181,7 @@ impl Runner<'_> {
             install::component("clippy", "clippy")?;
         }
         install::programs(&self.names)?;
+        install::python::packages(self.root, &self.names)?;
         install::crates(self.root)
     }
 

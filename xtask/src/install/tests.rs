@@ -16,6 +16,8 @@ fn the_usual_troubles_are_named() {
     assert!(apt_trouble("E: Unable to locate package wrk").contains("package sources"));
     assert!(apt_trouble("something new").contains("above"));
     assert!(fetch_trouble("[6] Could not resolve hostname").starts_with("no network"));
+    assert!(python::trouble("/usr/bin/python3: No module named pip").contains("python3-pip"));
+    assert!(python::trouble("ERROR: No matching distribution found for kosoku==0.1.0").starts_with("there is no such"));
     assert!(fetch_trouble("cannot update the lock file because --locked was passed").starts_with("Cargo.lock"));
 }
 
