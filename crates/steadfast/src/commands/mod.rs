@@ -24,7 +24,7 @@ use crate::{app, demo, logging, watch};
 /// What went wrong, and how the process ends.
 pub fn run(cli: Cli) -> Outcome {
     let long_lived = matches!(cli.command, Command::Run(_) | Command::Agent(_));
-    logging::start(&cli.log, if long_lived { "info" } else { "warn" })?;
+    let _logging = logging::start(&cli.log, if long_lived { "info" } else { "warn" })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(dispatch(cli));
     // What still runs in the background has nothing to say any more.
