@@ -71,11 +71,12 @@ impl Engine {
         ended: oneshot::Sender<Error>,
     ) -> Result<Engine, Error> {
         let shared = Arc::new(Shared { place, bound, fold, queue: Queue::default(), histories: Mutex::default() });
-        let file = shared.open()?;
+        let file = shared.open(Doubt::None)?;
         let mut owner = Owner {
             shared: Arc::clone(&shared),
             file: Some(file),
             failing: None,
+            doubt: Doubt::None,
             ended: Some(ended),
             last_slice: clock::now(),
             opening: Duration::ZERO,
@@ -111,8 +112,16 @@ fn closed() -> Error {
 
 impl Shared {
     /// Opens the file and takes over where it stands. Watches of spaces that stand where they stood go on.
-    fn open(&self) -> Result<File, Error> {
+    ///
+    /// Nothing is shown that a power loss could take back: what the disk would not take is not read either. Only where it
+    /// has no room, and holds nothing whose sync failed, the file can be read all the same.
+    fn open(&self, doubt: Doubt) -> Result<File, Error> {
         let mut file = File::open(&self.place.file, self.fold)?;
+        if let Err(failure) = file.settle()
+            && (doubt == Doubt::SyncFailed || failure.kind != Kind::Full)
+        {
+            return Err(failure.error);
+        }
         let mut found = file.histories(self.bound)?;
         let mut histories = locked(&self.histories);
         histories.retain(|space, history| {
@@ -144,6 +153,14 @@ impl Shared {
     }
 }
 
+/// Whether the journal may hold what is not on the disk though it was to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    None,
+    /// The disk failed to sync it. A later sync that succeeds says nothing of it.
+    SyncFailed,
+}
+
 /// The thread's own.
 struct Owner {
     shared: Arc<Shared>,
@@ -151,6 +168,8 @@ struct Owner {
     file: Option<File>,
     /// The failure last logged, until a transaction succeeds: a full disk is reported once, not a thousand times.
     failing: Option<Error>,
+    /// Of what the journal holds.
+    doubt: Doubt,
     ended: Option<oneshot::Sender<Error>>,
     /// When something was folded beside the commits.
     last_slice: Moment,
@@ -242,7 +261,14 @@ impl Owner {
     fn reopen(&mut self) -> Result<(), Error> {
         if self.file.is_none() {
             let begin = clock::now();
-            self.file = Some(self.shared.open()?);
+            match self.shared.open(self.doubt) {
+                Ok(file) => self.file = Some(file),
+                Err(error) => {
+                    self.note(&error);
+                    return Err(error);
+                }
+            }
+            self.doubt = Doubt::None;
             self.opening = clock::now().since(begin);
         }
         Ok(())
@@ -344,6 +370,9 @@ impl Owner {
     /// The same of a failure after which nobody knows what is in the file.
     fn given_up(&mut self, failure: Failure) -> Error {
         let kind = if failure.kind == Kind::Full { Kind::Full } else { Kind::Lasting };
+        if kind == Kind::Lasting {
+            self.doubt = Doubt::SyncFailed;
+        }
         self.failed(Failure { kind, ..failure })
     }
 
@@ -355,11 +384,16 @@ impl Owner {
         if failure.kind == Kind::Full {
             self.rests_until = clock::now() + REST_AFTER_FULL.max(REST_TIMES_OPENING * self.opening);
         }
-        if self.failing.as_ref() != Some(&failure.error) {
-            tracing::warn!(error = %failure.error, "the store's file failed");
-            self.failing = Some(failure.error.clone());
-        }
+        self.note(&failure.error);
         failure.error
+    }
+
+    /// Logs a failure, unless it is the one that was logged last.
+    fn note(&mut self, error: &Error) {
+        if self.failing.as_ref() != Some(error) {
+            tracing::warn!(%error, "the store's file failed");
+            self.failing = Some(error.clone());
+        }
     }
 }
 

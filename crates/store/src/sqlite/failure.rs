@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::Error;
 
@@ -62,6 +62,12 @@ pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> Failure {
             Error::Unavailable(format!("another program holds {place} ({error})"))
         }
         Some(ErrorCode::DiskFull) => Error::Unavailable(format!("no space left for {place}: free some")),
+        Some(ErrorCode::SystemIoFailure) if is_full(error) => {
+            Error::Unavailable(format!("no space left for {place}: free some"))
+        }
+        Some(ErrorCode::SystemIoFailure) => {
+            Error::Unavailable(format!("the disk of {place} failed{} ({error}): see the kernel's log", verb(error)))
+        }
         Some(ErrorCode::ReadOnly) => Error::Unavailable(format!("{place} cannot be written to ({error})")),
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             Error::Denied(format!("open {place}: {error}: run as the user who owns it and its directory"))
@@ -75,7 +81,23 @@ pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> Failure {
     let kind = match code {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Passing,
         Some(ErrorCode::DiskFull) => Kind::Full,
+        _ if is_full(error) => Kind::Full,
         _ => Kind::Lasting,
     };
     Failure { error: sentence, kind }
+}
+
+/// A file beside the database could not be made larger, which SQLite does not tell from other failures of a disk.
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_extended_error_code() == Some(ffi::SQLITE_IOERR_SHMSIZE)
+}
+
+/// What the disk was to do, where SQLite says so.
+fn verb(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_extended_error_code() {
+        Some(ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_SHORT_READ) => " to read",
+        Some(ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_TRUNCATE) => " to write",
+        Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) => " to sync",
+        _ => "",
+    }
 }

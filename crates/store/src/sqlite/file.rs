@@ -106,7 +106,8 @@ struct Standing {
 }
 
 impl File {
-    /// Opens the file at `path`, making it if there is none.
+    /// Opens the file at `path`, making it if there is none. What is found in its journal may not be on the disk yet:
+    /// [`File::settle`] sees to that.
     pub(super) fn open(path: &Path, fold: FoldBound) -> Result<File, Error> {
         create(path).map_err(|e| cannot_open(path, &e))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -144,15 +145,13 @@ impl File {
             );
             self.db.execute_batch(&make).map_err(|e| self.explain(&e))?;
         }
-        // Where that fails, as on a full disk, the file can be read all the same.
-        drop(self.settle());
         Ok(())
     }
 
     /// Brings what was found in the journal to the disk: a former owner may have been killed, or have failed, between
     /// writing a commit and syncing it. It is copied into the file, since syncing the same pages once more says nothing
     /// after a sync that failed.
-    fn settle(&mut self) -> Result<(), Failure> {
+    pub(super) fn settle(&mut self) -> Result<(), Failure> {
         if !self.settled {
             let copied = self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
             copied.map_err(|e| explain(&self.path, &e))?;
