@@ -147,7 +147,7 @@ impl Contender {
             return ProbeReason::Draining;
         }
         agent.ailment().unwrap_or_else(|| match () {
-            () if agent.books.trouble().is_some() => ProbeReason::StoreUnavailable,
+            () if agent.books.trouble().is_some() || self.report.unwritten() => ProbeReason::StoreUnavailable,
             () if self.report.lost() => ProbeReason::LeaseLost,
             () if *agent.books.presence() != Presence::There => ProbeReason::Starting,
             () if self.report.led_by_another() => ProbeReason::Standby,
@@ -171,7 +171,7 @@ impl Part for Contender {
     fn hear(&mut self, agent: &mut Agent, now: Moment, event: Event) {
         match event {
             Event::Settled { nonce, outcome, refusal } => {
-                self.report.refusal(refusal);
+                self.report.settled(&outcome, refusal);
                 self.tell(agent, now, lease::Event::Settled { nonce, outcome });
             }
             Event::Read(Some(seen)) => self.tell(agent, now, lease::Event::Seen(seen)),

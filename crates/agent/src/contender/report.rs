@@ -1,6 +1,6 @@
 //! Words for people: one line, and one note in the set's event log, for each thing that matters.
 
-use steadfast_core::lease::{Attempt, Hold, Phase, Standing};
+use steadfast_core::lease::{Attempt, Hold, Outcome, Phase, Standing, Version};
 use steadfast_core::{Epoch, InstanceId, Moment};
 use steadfast_host::clock;
 use steadfast_registry::{Error as RegistryError, EventKind, Snapshot};
@@ -20,6 +20,11 @@ pub(super) struct Report {
     refused: bool,
     lost: bool,
     led_by_another: bool,
+    /// The last attempt ended without an answer of the store: it is gone, or can be read and not written, as on a full
+    /// disk.
+    unwritten: bool,
+    /// The version of the lease last seen.
+    seen: Option<Version>,
 }
 
 #[derive(Clone, Debug)]
@@ -41,15 +46,23 @@ impl Report {
         self.led_by_another
     }
 
+    /// Whether the store did not take our last attempt, and nobody is known to have written the lease since.
+    pub(super) fn unwritten(&self) -> bool {
+        self.unwritten
+    }
+
     /// Takes in who leads.
     pub(super) fn see(&mut self, snapshot: &Snapshot, me: &InstanceId) {
+        let version = snapshot.lease.as_ref().map(|lease| lease.observed.version);
+        self.unwritten &= std::mem::replace(&mut self.seen, version) == version;
         let holder = snapshot.lease.as_ref().map(|lease| &lease.observed.record).filter(|record| !record.released);
         self.led_by_another = holder.is_some_and(|record| record.holder != *me);
         self.lost &= !self.led_by_another;
     }
 
-    /// The store refuses an attempt in a way that no retry mends: said once until it accepts one.
-    pub(super) fn refusal(&mut self, refusal: Option<RegistryError>) {
+    /// An attempt ended. Where the store refuses it in a way that no retry mends, that is said once until it accepts one.
+    pub(super) fn settled(&mut self, outcome: &Outcome, refusal: Option<RegistryError>) {
+        self.unwritten = matches!(outcome, Outcome::Unavailable | Outcome::Unknown);
         let before = std::mem::replace(&mut self.refused, refusal.is_some());
         if let (Some(error), false) = (refusal, before) {
             tracing::error!(%error, "the lease cannot be written");
