@@ -32,6 +32,7 @@ const TOOLS: &[Tool] = &[
     Tool { program: "haproxy", package: "haproxy", needed_by: &["blackbox", "bench"] },
     Tool { program: "nginx", package: "nginx", needed_by: &["blackbox", "bench"] },
     Tool { program: "varnishtest", package: "varnish", needed_by: &["blackbox"] },
+    Tool { program: "faketime", package: "faketime", needed_by: &["blackbox"] },
     Tool { program: "wrk", package: "wrk", needed_by: &["bench"] },
 ];
 

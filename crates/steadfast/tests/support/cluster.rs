@@ -17,6 +17,9 @@ use super::{SOON, wait_for, wait_until};
 /// The lease of a set nobody has settled otherwise.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(3);
 
+/// A directory of this name in the sandbox has the store.
+pub const STORE_DISK: &str = "disk";
+
 const MEMBERS: [&str; 3] = ["web-1", "web-2", "web-3"];
 const APP: &str = include_str!("app.py");
 
@@ -42,7 +45,12 @@ impl Cluster {
     /// Three members and a gateway, all ready: one leads, the others stand by, the gateway answers. The gateway's
     /// process serves the store.
     pub fn start(name: &str) -> Cluster {
-        let (sandbox, port, _) = Cluster::prepare(name);
+        Cluster::start_in(Sandbox::new(name))
+    }
+
+    /// Likewise, in a sandbox where something has been prepared.
+    pub fn start_in(sandbox: Sandbox) -> Cluster {
+        let (sandbox, port, _) = Cluster::prepare(sandbox);
         let reach = by_file(&sandbox);
         let gateway = Cluster::start_gateway(&sandbox, port);
         let members = MEMBERS.map(|name| member(&sandbox, &reach, name)).into();
@@ -51,7 +59,7 @@ impl Cluster {
 
     /// Likewise, with the first member's agent serving the store.
     pub fn start_agents_first(name: &str) -> Cluster {
-        let (sandbox, port, _) = Cluster::prepare(name);
+        let (sandbox, port, _) = Cluster::prepare(Sandbox::new(name));
         let reach = by_file(&sandbox);
         let first = member(&sandbox, &reach, MEMBERS[0]);
         wait_until("the first agent's probe", SOON, || first.probe().is_some());
@@ -63,7 +71,12 @@ impl Cluster {
 
     /// Likewise, with agents that reach the gateway's store over HTTP, as from other machines.
     pub fn start_over_http(name: &str) -> Cluster {
-        let (sandbox, port, admin_port) = Cluster::prepare(name);
+        Cluster::start_over_http_in(Sandbox::new(name))
+    }
+
+    /// Likewise, in a sandbox where something has been prepared.
+    pub fn start_over_http_in(sandbox: Sandbox) -> Cluster {
+        let (sandbox, port, admin_port) = Cluster::prepare(sandbox);
         let gateway = Cluster::start_gateway(&sandbox, port);
         let token = sandbox.path("state/admin.token").display().to_string();
         let store = format!("http://127.0.0.1:{admin_port}");
@@ -73,8 +86,7 @@ impl Cluster {
     }
 
     /// A directory with the application and the gateway's file; the ports of the gateway and of its API.
-    fn prepare(name: &str) -> (Sandbox, u16, u16) {
-        let sandbox = Sandbox::new(name);
+    fn prepare(sandbox: Sandbox) -> (Sandbox, u16, u16) {
         let (port, admin_port) = (free_port(), free_port());
         sandbox.write("app.py", APP);
         sandbox.write("gateway.toml", &gateway_config(&sandbox, port, admin_port));
@@ -179,9 +191,11 @@ impl Member {
     }
 }
 
-/// The store all processes of a sandbox share.
+/// The store all processes of a sandbox share: on its disk, where it was given one.
 pub fn store_url(sandbox: &Sandbox) -> String {
-    format!("sqlite://{}", sandbox.path("state.db").display())
+    let disk = sandbox.path(STORE_DISK);
+    let place = if disk.exists() { disk.join("state.db") } else { sandbox.path("state.db") };
+    format!("sqlite://{}", place.display())
 }
 
 fn by_file(sandbox: &Sandbox) -> Vec<String> {
@@ -220,6 +234,6 @@ fn start_agent(sandbox: &Sandbox, reach: &[String], name: &str, app_port: u16, p
     command.args(["--endpoint", &format!("http=http://127.0.0.1:{app_port}")]);
     command.args(["--check", &format!("http://127.0.0.1:{app_port}/healthz")]);
     command.args(["--check-every", "200ms", "--probe", &format!("127.0.0.1:{probe_port}")]);
-    command.args(["--", "python3", "app.py", name, &app_port.to_string(), "."]);
+    command.args(["--", "env", "--unset=LD_PRELOAD", "python3", "app.py", name, &app_port.to_string(), "."]);
     sandbox.spawn(&format!("agent-{name}"), &mut command)
 }

@@ -43,7 +43,11 @@ pub struct Home {
 impl Homes {
     /// So many gateways, the first of which serves the store, and these recorders with their capacities, all ready.
     pub fn start(name: &str, gateways: usize, recorders: &[(&str, u32)]) -> Homes {
-        let sandbox = Sandbox::new(name);
+        Homes::start_in(Sandbox::new(name), gateways, recorders)
+    }
+
+    /// Likewise, in a sandbox where something has been prepared.
+    pub fn start_in(sandbox: Sandbox, gateways: usize, recorders: &[(&str, u32)]) -> Homes {
         sandbox.write("app.py", APP);
         let gateways = (0..gateways).map(|number| Door::open(&sandbox, number, "")).collect();
         let capacities = recorders.iter().map(|(_, capacity)| *capacity).collect();
@@ -228,7 +232,8 @@ fn recorder(sandbox: &Sandbox, name: &str, capacity: u32, app_port: u16, probe_p
     command.arg("--state-dir").arg(sandbox.path(&format!("state-{name}")));
     command.args(["--endpoint", &format!("http=http://127.0.0.1:{app_port}")]);
     command.args(["--check", &format!("http://127.0.0.1:{app_port}/healthz")]);
-    command.args(["--check-every", "200ms", "--probe", &format!("127.0.0.1:{probe_port}")]);
-    command.args(["--", "python3", "app.py", name, &app_port.to_string(), "."]);
+    // On a loaded machine an application may well be silent for a moment, and its clients would be moved.
+    command.args(["--check-every", "200ms", "--check-fall", "50", "--probe", &format!("127.0.0.1:{probe_port}")]);
+    command.args(["--", "env", "--unset=LD_PRELOAD", "python3", "app.py", name, &app_port.to_string(), "."]);
     sandbox.spawn(&format!("agent-{name}"), &mut command)
 }

@@ -1,10 +1,12 @@
 //! One test's place: a directory that goes away, and processes that end with it.
 
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::TempDir;
 
@@ -20,6 +22,8 @@ const KEEP: &str = "STEADFAST_TEST_KEEP";
 pub struct Sandbox {
     dir: Option<TempDir>,
     mark: String,
+    /// What processes of these names are put behind.
+    prefixes: Mutex<HashMap<String, Vec<String>>>,
 }
 
 impl Sandbox {
@@ -29,7 +33,7 @@ impl Sandbox {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let mark = format!("{name}-{}-{number}", std::process::id());
         let dir = tempfile::Builder::new().prefix(&format!("steadfast-{name}-")).tempdir().expect("make a directory");
-        Sandbox { dir: Some(dir), mark }
+        Sandbox { dir: Some(dir), mark, prefixes: Mutex::default() }
     }
 
     pub fn dir(&self) -> &Path {
@@ -73,9 +77,42 @@ impl Sandbox {
         command
     }
 
+    /// From now on a process that is spawned as `name` is started by this command line, which is followed by its own:
+    /// `prlimit`, `env`, `nsenter`. An empty one takes that back.
+    pub fn put_behind(&self, name: &str, prefix: Vec<String>) {
+        self.prefixes.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), prefix);
+    }
+
+    /// The same for the agents of a [`Cluster`](super::Cluster), which also get more patience with an application that does
+    /// not answer: on a loaded machine it may well be silent for a moment, and another would lead.
+    pub fn put_agents_behind(&self, prefix: &[String]) {
+        for name in ["agent-web-1", "agent-web-2", "agent-web-3"] {
+            let patient = ["env", "STEADFAST_CHECK_FALL=50"].map(str::to_owned);
+            self.put_behind(name, prefix.iter().cloned().chain(patient).collect());
+        }
+    }
+
     /// Starts `command` with its output in `<name>.log`.
     pub fn spawn(&self, name: &str, command: &mut Command) -> Process {
-        Process::spawn(name, command, &self.path(&format!("{name}.log")))
+        let log = self.path(&format!("{name}.log"));
+        let prefix = self.prefixes.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        match prefix.as_deref() {
+            Some([first, rest @ ..]) => Process::spawn(name, &mut self.behind(first, rest, command), &log),
+            _ => Process::spawn(name, command, &log),
+        }
+    }
+
+    fn behind(&self, first: &str, rest: &[String], command: &Command) -> Command {
+        let mut whole = Command::new(first);
+        whole.args(rest).arg(command.get_program()).args(command.get_args());
+        for (key, value) in command.get_envs() {
+            match value {
+                Some(value) => whole.env(key, value),
+                None => whole.env_remove(key),
+            };
+        }
+        whole.current_dir(self.dir()).stdin(Stdio::null()).process_group(0);
+        whole
     }
 
     /// Runs `command` to its end, which must come soon.
