@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::headers;
-use crate::worker::{Relay, Seat, Turn};
+use crate::worker::{Fault, Relay, Seat, Turn};
 
 /// Why a body ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,13 +68,14 @@ impl Kept {
     fn poll_frame(
         &mut self,
         sent: &mut usize,
+        seat: &Seat,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         if let Some(chunk) = self.chunks.get(*sent) {
             *sent += 1;
             return Poll::Ready(Some(Ok(Frame::data(chunk.clone()))));
         }
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        let frame = ready!(poll_client(&mut self.incoming, seat, cx));
         match &frame {
             Some(Ok(frame)) => self.keep(frame, sent),
             Some(Err(_)) => self.whole = false,
@@ -100,6 +101,27 @@ impl Kept {
     }
 }
 
+/// The next piece of what the client sends. Notes in the seat that it is waited for, and how much came.
+fn poll_client(incoming: &mut Incoming, seat: &Seat, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    if seat.body_fault().is_some() {
+        return Poll::Ready(Some(Err(Cut::Client)));
+    }
+    let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
+        seat.starve();
+        return Poll::Pending;
+    };
+    seat.starve_no_more();
+    Poll::Ready(frame.map(|frame| {
+        let frame = frame.map_err(|_| {
+            seat.blame_body(Fault::Broken);
+            Cut::Client
+        })?;
+        // A piece that is too much goes nowhere: without its end, nobody takes what went before for the whole.
+        seat.take_body(frame.data_ref().map_or(0, Bytes::len)).map_err(|_| Cut::Client)?;
+        Ok(frame)
+    }))
+}
+
 impl Carried {
     pub(crate) fn empty(seat: Rc<Seat>) -> Carried {
         Carried { kind: Kind::Empty, seat }
@@ -116,8 +138,18 @@ impl Carried {
     }
 
     /// A body that was not begun.
-    pub(crate) fn into_incoming(self) -> Option<Incoming> {
-        if let Kind::Once(incoming) = self.kind { Some(incoming) } else { None }
+    pub(crate) fn into_incoming(mut self) -> Option<Incoming> {
+        match std::mem::replace(&mut self.kind, Kind::Empty) {
+            Kind::Once(incoming) => Some(incoming),
+            Kind::Empty | Kind::Again { .. } => None,
+        }
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        // Between two attempts nobody waits for the client.
+        self.seat.starve_no_more();
     }
 }
 
@@ -126,18 +158,16 @@ impl Body for Carried {
     type Error = Cut;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        let frame = match &mut self.kind {
+        let Carried { kind, seat } = &mut *self;
+        let frame = match kind {
             Kind::Empty => return Poll::Ready(None),
-            Kind::Once(incoming) => ready!(Pin::new(incoming).poll_frame(cx)),
-            Kind::Again { kept, sent } => ready!(kept.borrow_mut().poll_frame(sent, cx)),
+            Kind::Once(incoming) => ready!(poll_client(incoming, seat, cx)),
+            Kind::Again { kept, sent } => ready!(kept.borrow_mut().poll_frame(sent, seat, cx)),
         };
-        if !self.seat.may_forward() {
+        if !seat.may_forward() {
             return Poll::Ready(Some(Err(Cut::Lost)));
         }
-        if frame.is_none() || self.is_end_stream() {
-            self.seat.set_owes_body(false);
-        }
-        Poll::Ready(frame.map(|frame| frame.map(cleaned).map_err(|_| Cut::Client)))
+        Poll::Ready(frame.map(|frame| frame.map(cleaned)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -23,6 +23,21 @@ pub enum Error {
     /// A route leads to a set that is neither listed with instances nor, for want of a store, known.
     #[error("a route leads to set {0}, which has no instances here, and there is no store to ask for them")]
     NoStore(SetName),
+    /// The configuration asks for more connections than this process may have.
+    #[error(
+        "connections = {wanted} in [limits] needs {needs} open files, and this process may have {files}: allow it more \
+         (ulimit -n, LimitNOFILE= of the systemd unit), or take at most {had}"
+    )]
+    TooFewFiles {
+        /// The connections.
+        wanted: usize,
+        /// Files that takes.
+        needs: u64,
+        /// Files there may be.
+        files: u64,
+        /// Connections for which that is enough.
+        had: u64,
+    },
     /// A thread could not be started, or a socket not be used.
     #[error("cannot {what}: {source}")]
     System {
@@ -38,7 +53,7 @@ impl Error {
     /// 1 otherwise.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::NoEndpoint { .. } | Error::NoStore(_) => 2,
+            Error::NoEndpoint { .. } | Error::NoStore(_) | Error::TooFewFiles { .. } => 2,
             Error::Bind(_) | Error::System { .. } => 1,
         }
     }

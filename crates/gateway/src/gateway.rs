@@ -9,6 +9,7 @@ use steadfast_core::route::Routes;
 use steadfast_core::settings::SingleSettings;
 use steadfast_core::{EndpointName, SetName};
 use steadfast_host::net::{Sharing, bind_tcp};
+use steadfast_host::process::raise_open_files;
 use steadfast_host::shutdown::Shutdown;
 use steadfast_registry::Registry;
 use tokio::sync::{Notify, mpsc};
@@ -16,6 +17,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::config::{FixedSet, GatewayConfig, ListenerConfig, RouteConfig};
 use crate::control::{self, Control, Source};
 use crate::counters::{Counters, Parking};
+use crate::crowd::Crowd;
 use crate::error::Error;
 use crate::newcomers::Newcomers;
 use crate::route::{Route, Routed};
@@ -51,6 +53,8 @@ pub fn start(config: GatewayConfig, registry: Option<Registry>, shutdown: &Shutd
     let workers = config.workers.or_else(|| thread::available_parallelism().ok()).map_or(1, |count| count.get());
     let bells: Arc<[Notify]> = (0..workers).map(|_| Notify::new()).collect();
     let sets = sets(&config, registry.as_ref(), &bells)?;
+    let failed = |source| Error::System { what: "ask how many files may be open", source };
+    let crowd = Crowd::new(&config.bounds, &config.trusted_proxies, raise_open_files().map_err(failed)?)?;
     let shared = Arc::new(Shared {
         sets: sets.iter().map(|(set, _)| set.clone()).collect(),
         newcomers: Newcomers::new(config.bounds.sources),
@@ -59,6 +63,7 @@ pub fn start(config: GatewayConfig, registry: Option<Registry>, shutdown: &Shutd
         bells,
         counters: (0..workers).map(|_| Counters::default()).collect(),
         parking: Parking::default(),
+        crowd,
     });
     let mut duties: Vec<Vec<(TcpListener, Arc<Routed>)>> = (0..workers).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();
@@ -72,7 +77,7 @@ pub fn start(config: GatewayConfig, registry: Option<Registry>, shutdown: &Shutd
     let stopping = shutdown.child();
     let (present, last_one) = mpsc::channel(1);
     let mut threads = Vec::new();
-    let control = Control { name: config.name.clone(), workers, bounds: config.bounds };
+    let control = Control { name: config.name.clone(), workers, bounds: config.bounds, shared: shared.clone() };
     let start_all = || -> Result<(), Error> {
         let ending = Ending(stopping.clone());
         threads.push(spawn("gateway-control".to_owned(), move || {

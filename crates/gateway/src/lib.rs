@@ -24,6 +24,7 @@ mod clients;
 mod config;
 mod control;
 mod counters;
+mod crowd;
 mod error;
 mod framing;
 mod gateway;
@@ -47,4 +48,4 @@ pub use config::{Answer, FixedCheck, FixedInstance, FixedSet, GatewayConfig, Lis
 pub use counters::Totals;
 pub use error::Error;
 pub use gateway::{Gateway, run, start};
-pub use status::{ClientsStatus, ParkedStatus, SetStatus, Status, TargetStatus};
+pub use status::{ClientsStatus, ConnectionsStatus, ParkedStatus, SetStatus, Status, TargetStatus};

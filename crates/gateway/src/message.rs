@@ -92,7 +92,6 @@ impl Message {
     /// The request to be sent now.
     pub(crate) fn request(&mut self) -> Request<Carried> {
         self.sends += 1;
-        self.seat.set_owes_body(!matches!(self.body, Held::None));
         let body = match &mut self.body {
             Held::None => Carried::empty(self.seat.clone()),
             Held::Once(incoming) => match incoming.take() {

@@ -3,19 +3,49 @@
 //! Whether a client is new is known only when it has been asked for: a token is taken before, and given back when the
 //! answer says that the store knew the client or placed nobody. Where there is no answer, or nobody waits for it, it
 //! stays spent: somebody may have been placed.
+//!
+//! A bucket that nobody takes from is full again after a second, and then as if it had never been. So the table is two
+//! halves, and when the younger one is full the older one goes: whoever came lately is in the younger. Sources that are
+//! more than a half in one second are a flood of which no bucket can tell who is who; what bounds that is the number of
+//! clients that wait to be placed.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use steadfast_core::{Moment, SetName};
 
+use crate::source::network;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Newcomers {
+    /// Sources in one half.
     most: usize,
-    buckets: Mutex<HashMap<Source, Bucket>>,
+    halves: Mutex<Halves>,
+}
+
+#[derive(Debug, Default)]
+struct Halves {
+    young: HashMap<Source, Bucket>,
+    old: HashMap<Source, Bucket>,
+}
+
+impl Halves {
+    /// The bucket of a source, which is young from now on; `new` if it has none.
+    fn bucket(&mut self, source: Source, most: usize, new: Bucket) -> &mut Bucket {
+        if self.young.len() >= most && !self.young.contains_key(&source) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        let known = self.old.remove(&source).unwrap_or(new);
+        self.young.entry(source).or_insert(known)
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
 }
 
 /// Where clients come from, and to which set.
@@ -51,19 +81,15 @@ impl Bucket {
 impl Newcomers {
     /// Counts at most so many sources.
     pub(crate) fn new(most: usize) -> Newcomers {
-        Newcomers { most: most.max(1), buckets: Mutex::default() }
+        Newcomers { most: (most / 2).max(1), halves: Mutex::default() }
     }
 
     /// Takes a token of a source that may bring so many clients of a set `a_second`. Otherwise, when there is one
     /// again.
     pub(crate) fn take(&self, set: &SetName, source: IpAddr, a_second: u32, now: Moment) -> Result<(), Duration> {
-        let source = (set.clone(), network(source));
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= self.most && !buckets.contains_key(&source) {
-            make_room(&mut buckets, now);
-        }
         let full = Bucket { milli: u64::from(a_second) * 1_000, at: now, a_second };
-        let bucket = buckets.entry(source).or_insert(full);
+        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = halves.bucket((set.clone(), network(source)), self.most, full);
         bucket.a_second = a_second;
         *bucket = bucket.now(now);
         match bucket.milli.checked_sub(1_000) {
@@ -77,32 +103,12 @@ impl Newcomers {
 
     /// Gives a token back.
     pub(crate) fn give_back(&self, set: &SetName, source: IpAddr) {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bucket) = buckets.get_mut(&(set.clone(), network(source))) {
+        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
+        let source = (set.clone(), network(source));
+        let Halves { young, old } = &mut *halves;
+        if let Some(bucket) = young.get_mut(&source).or_else(|| old.get_mut(&source)) {
             bucket.milli += 1_000;
         }
-    }
-}
-
-/// Who has an IPv6 address has a network of them.
-fn network(source: IpAddr) -> IpAddr {
-    match source {
-        IpAddr::V4(_) => source,
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-    }
-}
-
-/// Forgets those that are full again: they are as if they had never been. If there is none, the longest unheard.
-fn make_room(buckets: &mut HashMap<Source, Bucket>, now: Moment) {
-    let before = buckets.len();
-    buckets.retain(|_, bucket| bucket.now(now).milli < bucket.full());
-    if buckets.len() == before
-        && let Some(oldest) = buckets.iter().min_by_key(|(_, bucket)| bucket.at).map(|(source, _)| source.clone())
-    {
-        buckets.remove(&oldest);
     }
 }
 

@@ -28,7 +28,10 @@ pub(crate) async fn handle(guest: Rc<Guest>, request: Request<Incoming>) -> Resp
     let (head, body) = request.into_parts();
     let mut body = Some(body);
     let mut answer = match refused {
-        Some(refused) => problem::refused(refused),
+        Some(refused) => {
+            refused.limit.inspect(|limit| guest.worker.counters().limited(*limit));
+            problem::refused(refused)
+        }
         None => answer(guest, head, &mut body).await,
     };
     if let Some(unread) = body
@@ -66,6 +69,11 @@ async fn is_out_of_the_way(guest: &Guest, mut body: Incoming) -> bool {
 async fn answer(guest: &Rc<Guest>, mut head: request::Parts, body: &mut Option<Incoming>) -> Answered {
     if let Err(refused) = screen(&mut head) {
         return problem::refused(refused);
+    }
+    // A body whose length is announced is refused before anything is done for its request.
+    let announced = body.as_ref().map_or(0, |body| body.size_hint().lower());
+    if guest.seat.check_body(announced).is_err() {
+        return problem::body_too_large(guest.seat.most_body());
     }
     let routed = &guest.listener.routed;
     if head.uri.path() == routed.ready_path {

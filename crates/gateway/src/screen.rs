@@ -14,11 +14,13 @@ const NOT_PASSED_ON: Refused = Refused {
     status: StatusCode::METHOD_NOT_ALLOWED,
     reason: "method-not-allowed",
     detail: "CONNECT and TRACE are not passed on",
+    limit: None,
 };
 const EXPECTATION: Refused = Refused {
     status: StatusCode::EXPECTATION_FAILED,
     reason: "expectation-failed",
     detail: "a request may expect 100-continue, and nothing else",
+    limit: None,
 };
 const DOT_SEGMENTS: Refused = Refused::bad(
     "bad-target",

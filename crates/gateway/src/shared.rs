@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use crate::bounds::Bounds;
 use crate::counters::{Counters, Parking};
+use crate::crowd::Crowd;
 use crate::newcomers::Newcomers;
 use crate::set::SetShared;
 
@@ -22,4 +23,5 @@ pub(crate) struct Shared {
     pub(crate) counters: Box<[Counters]>,
     pub(crate) parking: Parking,
     pub(crate) newcomers: Newcomers,
+    pub(crate) crowd: Crowd,
 }

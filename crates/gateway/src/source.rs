@@ -1,6 +1,6 @@
 //! Who sends a request, where trusted proxies stand in front: the last address in their list that is not one of theirs.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::header::{FORWARDED, HeaderMap, HeaderName};
 use ipnet::IpNet;
@@ -39,6 +39,17 @@ pub(crate) fn is_secure(headers: &HeaderMap) -> bool {
     let https = |text: &str| text.eq_ignore_ascii_case("https");
     members(headers, &FORWARDED_PROTO).any(https)
         || members(headers, &FORWARDED).filter_map(|member| parameter(member, "proto")).any(https)
+}
+
+/// Whom an address is counted for: who has an IPv6 address has a network of them, which is a /64 at least.
+pub(crate) fn network(source: IpAddr) -> IpAddr {
+    match source {
+        IpAddr::V4(_) => source,
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
 }
 
 /// The members of a list field, over all its lines.

@@ -79,7 +79,27 @@ pub struct ParkedStatus {
     pub peak: usize,
 }
 
+/// Client connections: how many, of how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionsStatus {
+    /// Open now.
+    pub now: usize,
+    /// As many as there may be.
+    pub most: usize,
+    /// As many as one source address may have.
+    pub most_per_source: usize,
+    /// Source addresses that have some.
+    pub sources: usize,
+}
+
 impl Status {
+    /// Client connections.
+    pub fn connections(&self) -> ConnectionsStatus {
+        let crowd = &self.0.crowd;
+        let (most, most_per_source) = crowd.most();
+        ConnectionsStatus { now: crowd.now(), most, most_per_source, sources: crowd.sources() }
+    }
+
     /// The sums of what was counted since the start.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();

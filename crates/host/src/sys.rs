@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -122,10 +123,34 @@ pub(crate) const WATCHED_GROUPS: usize = 1000;
 /// The order to a guardian to forget all groups. A group's id tells it to watch that group, its negative to forget it.
 pub(crate) const FORGET_ALL: i32 = 0;
 
+/// How many files this process might have open before it raised that, for those it starts; 0: it did not.
+static INHERITED_FILES: AtomicU64 = AtomicU64::new(0);
+
+fn open_files() -> io::Result<libc::rlimit> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid rlimit that outlives the call.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+    Ok(limit)
+}
+
+/// Raises the number of files this process may have open as far as it may, and says how many that are. Programs that
+/// [`spawn_guarded`] starts from then on get what it was before.
+pub(crate) fn raise_open_files() -> io::Result<u64> {
+    let before = open_files()?;
+    if before.rlim_cur < before.rlim_max {
+        let raised = libc::rlimit { rlim_cur: before.rlim_max, rlim_max: before.rlim_max };
+        // SAFETY: `raised` is a valid rlimit that outlives the call, which only reads it.
+        check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) })?;
+        INHERITED_FILES.store(before.rlim_cur, Ordering::Relaxed);
+    }
+    Ok(before.rlim_max)
+}
+
 /// Starts `command` in a process group of its own, with no signal blocked. Before the program itself runs, the kernel
 /// has been told to kill it when this thread ends, and the guardian reading `orders` to watch the group.
 pub(crate) fn spawn_guarded(command: &mut Command, orders: BorrowedFd<'_>) -> io::Result<Child> {
     let (orders, parent) = (orders.as_raw_fd(), std::process::id().cast_signed());
+    let files = INHERITED_FILES.load(Ordering::Relaxed);
     let before_exec = move || {
         let mut none = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: all of these are async-signal-safe; sigemptyset(3) initializes `none`, `pid` outlives the call that
@@ -139,6 +164,12 @@ pub(crate) fn spawn_guarded(command: &mut Command, orders: BorrowedFd<'_>) -> io
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
             // Last, so that a guardian that is gone (SIGPIPE) is an error and not our end.
+            if files > 0 {
+                // A program that goes by select(2) relies on the low limit that is the custom.
+                let mut limit = open_files()?;
+                limit.rlim_cur = files;
+                check(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit))?;
+            }
             libc::sigemptyset(none.as_mut_ptr());
             check(libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut()))?;
         }

@@ -8,6 +8,8 @@ const ALWAYS = new Set(["connections", "requests", "answered", "failed"]);
 const BAD = new Set(["failed", "leader_lost", "home_broke", "no_leader", "overloaded", "timeouts", "cut"]);
 /** What the names of refusals begin with. */
 const REFUSED = "refused: ";
+/** What the names of limits begin with. */
+const LIMITED = "limit reached: ";
 
 let last = null;
 
@@ -28,9 +30,10 @@ export function show(gateway) {
   });
 }
 
-/** All counters in one row: the gateway's own, those of clients, and the refusals by their reason. */
-function flat({ clients = {}, ...own }) {
+/** All counters in one row: the gateway's own, the limits, those of clients, and the refusals by their reason. */
+function flat({ clients = {}, limited = {}, ...own }) {
+  const limits = Object.entries(limited).map(([key, number]) => [`${LIMITED}${key.replaceAll("_", " ")}`, number]);
   const { refused = {}, ...ofClients } = clients;
   const refusals = Object.entries(refused).map(([reason, number]) => [`${REFUSED}${reason.replaceAll("-", " ")}`, number]);
-  return [...Object.entries(own), ...Object.entries(ofClients), ...refusals];
+  return [...Object.entries(own), ...limits, ...Object.entries(ofClients), ...refusals];
 }

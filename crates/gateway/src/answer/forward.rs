@@ -15,7 +15,7 @@ use super::{Answered, problem};
 use crate::body::Content;
 use crate::headers;
 use crate::message::Message;
-use crate::worker::{Broken, Guest, Phase, Pool, Relay, SetHere, TargetHere, Tunnel, Upstream, ticks};
+use crate::worker::{Broken, Fault, Guest, Phase, Pool, Relay, SetHere, TargetHere, Tunnel, Upstream, ticks};
 
 /// A request that cannot be repeated goes only over a connection that was used so recently that its other end can
 /// hardly be closing it now.
@@ -123,8 +123,11 @@ impl Attempt<'_> {
                 counters.upstream_errors.add_one();
                 Ok(self.suspect(reused))
             }
-            Broken::Body => Err(problem::broken_body()),
-            Broken::Overdue if self.guest.seat.owes_body() => Err(problem::request_timeout()),
+            Broken::Body => Err(match self.guest.seat.body_fault() {
+                Some(Fault::TooLarge) => problem::body_too_large(self.guest.seat.most_body()),
+                Some(Fault::TooSlow) => problem::body_too_slow(),
+                Some(Fault::Broken) | None => problem::broken_body(),
+            }),
             Broken::Overdue => {
                 counters.timeouts.add_one();
                 Err(problem::upstream_timeout(set, target))

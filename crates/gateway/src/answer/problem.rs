@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::header::{CONNECTION, HeaderValue};
 use http::{Response, StatusCode};
+use steadfast_core::Size;
 use steadfast_host::http::Response as Whole;
 use steadfast_host::problem::Problem;
 
@@ -65,9 +66,14 @@ pub(crate) fn upstream_timeout(set: &SetShared, target: &Target) -> Answered {
     answer(Problem::new(StatusCode::GATEWAY_TIMEOUT, "upstream-timeout", detail))
 }
 
-pub(crate) fn request_timeout() -> Answered {
-    let detail = "the request's body stopped coming";
-    answer(Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", detail))
+pub(crate) fn body_too_slow() -> Answered {
+    let detail = "the request's body stopped coming, or came too slowly";
+    closing(Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", detail))
+}
+
+pub(crate) fn body_too_large(most_bytes: u64) -> Answered {
+    let detail = format!("the request's body has more than the {} that are taken here", Size::from_bytes(most_bytes));
+    closing(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail))
 }
 
 pub(crate) fn upstream_malformed(set: &SetShared, target: &Target) -> Answered {
@@ -84,6 +90,13 @@ pub(crate) fn no_endpoint(set: &SetShared, slot: usize, target: &Target) -> Answ
 
 pub(crate) fn broken_body() -> Answered {
     answer(Problem::bad_request("bad-request", "the request's body is not what its head announced"))
+}
+
+/// An answer after which the connection ends: what is still coming is not read.
+fn closing(problem: Problem) -> Answered {
+    let mut answer = answer(problem);
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
 }
 
 pub(super) fn answer(problem: Problem) -> Answered {

@@ -7,6 +7,7 @@ mod fixed;
 mod follow;
 mod homes;
 mod leader;
+mod limits;
 mod pace;
 mod sticky;
 
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 use crate::bounds::Bounds;
 use crate::config::FixedSet;
 use crate::set::SetShared;
+use crate::shared::Shared;
 
 /// How one set is followed.
 #[derive(Debug)]
@@ -36,6 +38,7 @@ pub(crate) struct Control {
     pub(crate) name: Option<String>,
     pub(crate) workers: usize,
     pub(crate) bounds: Bounds,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Control {
@@ -57,6 +60,7 @@ pub(crate) fn run(
     let gateway = format!("{:016x}", steadfast_host::random::u64());
     runtime.block_on(async {
         let mut following = JoinSet::new();
+        following.spawn(limits::tell(control.shared.clone()));
         for (set, source) in sets {
             match source {
                 Source::Books(registry) => {

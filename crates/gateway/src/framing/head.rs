@@ -4,6 +4,7 @@ use http::{StatusCode, Uri};
 use memchr::{memchr, memrchr};
 
 use super::{Announced, Limits, Refused, is_control, is_token};
+use crate::limit::Limit;
 
 /// How far a head was read, and what of it decides where its request ends.
 #[derive(Debug, Default)]
@@ -33,22 +34,26 @@ const TOO_LONG: Refused = Refused {
     status: StatusCode::URI_TOO_LONG,
     reason: "uri-too-long",
     detail: "the first line of the request is longer than this gateway takes",
+    limit: Some(Limit::RequestLine),
 };
 const TOO_LARGE: Refused = Refused {
     status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     reason: "head-too-large",
     detail: "the head of the request has more bytes than this gateway takes",
+    limit: Some(Limit::Head),
 };
 const TOO_MANY: Refused = Refused {
     status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     reason: "head-too-large",
     detail: "the head of the request has more fields than this gateway takes",
+    limit: Some(Limit::HeadFields),
 };
 const NOT_HTTP: Refused = Refused::bad("not-http", "this is not HTTP/1: expected a line such as GET /path HTTP/1.1");
 const OTHER_VERSION: Refused = Refused {
     status: StatusCode::HTTP_VERSION_NOT_SUPPORTED,
     reason: "http-version",
     detail: "this gateway speaks HTTP/1.1 and HTTP/1.0",
+    limit: None,
 };
 const LINE_END: Refused = Refused::bad("bad-line", "each line of a head ends in CR LF, which stand nowhere else");
 const TARGET: Refused = Refused::bad(
@@ -74,6 +79,7 @@ const UNKNOWN_CODING: Refused = Refused {
     status: StatusCode::NOT_IMPLEMENTED,
     reason: "unknown-transfer-coding",
     detail: "this gateway knows no transfer coding but chunked",
+    limit: None,
 };
 
 impl Head {

@@ -17,18 +17,22 @@ use http::StatusCode;
 use chunks::Chunks;
 use head::Head;
 
+use crate::limit::Limit;
+
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) status: StatusCode,
     pub(crate) reason: &'static str,
     pub(crate) detail: &'static str,
+    /// The limit that it ran into, if that is why.
+    pub(crate) limit: Option<Limit>,
 }
 
 impl Refused {
     /// A request that can never be right.
     pub(crate) const fn bad(reason: &'static str, detail: &'static str) -> Refused {
-        Refused { status: StatusCode::BAD_REQUEST, reason, detail }
+        Refused { status: StatusCode::BAD_REQUEST, reason, detail, limit: None }
     }
 }
 

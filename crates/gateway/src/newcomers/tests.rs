@@ -48,14 +48,31 @@ fn what_was_given_back_can_be_taken() {
 
 #[test]
 fn sources_are_forgotten_rather_than_gathered() {
-    let newcomers = Newcomers::new(3);
-    for (millis, last) in [(0, 1), (1, 2), (2, 3), (3, 4)] {
-        newcomers.take(&set(), ip(&format!("10.0.0.{last}")), 1, at(millis)).unwrap();
+    let newcomers = Newcomers::new(8);
+    let spend = |last: u8, millis| newcomers.take(&set(), ip(&format!("10.0.0.{last}")), 1, at(millis));
+    for last in 1..=4 {
+        spend(last, 0).unwrap();
     }
-    let known: Vec<IpAddr> = newcomers.buckets.lock().unwrap().keys().map(|(_, ip)| *ip).collect();
-    assert!(known.len() == 3 && !known.contains(&ip("10.0.0.1")), "{known:?}");
-    newcomers.take(&set(), ip("10.0.0.9"), 1, at(5_000)).unwrap();
-    assert_eq!(newcomers.buckets.lock().unwrap().len(), 1, "those that were full again are forgotten first");
+    assert!((1..=4).all(|last| spend(last, 1).is_err()), "as many as a half are known for certain");
+    for last in 11..=13 {
+        spend(last, 2).unwrap();
+        assert!(spend(1, 3).is_err(), "who comes again and again is not forgotten");
+    }
+    for last in 21..=23 {
+        spend(last, 4).unwrap();
+    }
+    assert!(spend(1, 5).is_err());
+    spend(4, 6).expect("who was not heard for so long is");
+}
+
+#[test]
+fn a_flood_of_sources_costs_no_more_a_source_than_a_few_do() {
+    let newcomers = Newcomers::new(1_000);
+    for n in 0..200_000_u32 {
+        let source = IpAddr::V4(n.into());
+        newcomers.take(&set(), source, 1, at(u64::from(n / 1_000))).unwrap();
+        assert!(newcomers.halves.lock().unwrap().len() <= 1_000);
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::StatusCode;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -18,15 +19,20 @@ use tokio::net::TcpStream;
 
 use super::intake::{Intake, Next};
 use super::{BUFFER_BYTES, Place, Seat, Tunnel, Verdict, Worker, tunnel};
-use crate::framing::Limits;
+use crate::framing::{Limits, Refused};
 use crate::headers::Origin;
+use crate::limit::Limit;
 use crate::request;
 use crate::route::ListenerHere;
 
 /// hyper's own bound on fields, for which it has a faster way than for any other.
 const HYPERS_HEAD_FIELDS: usize = 100;
-/// The longest first line of a request. Beyond: 414 `uri-too-long`.
-const REQUEST_LINE_BYTES: usize = 16 << 10;
+const HEAD_TOO_SLOW: Refused = Refused {
+    status: StatusCode::REQUEST_TIMEOUT,
+    reason: "head-too-slow",
+    detail: "the head of the request took longer than this gateway waits for one",
+    limit: Some(Limit::HeadWithin),
+};
 /// How long what is still coming is read and forgotten, so that the answer before it arrives …
 const LINGER_FOR: Duration = Duration::from_secs(1);
 /// … and how much of it. Beyond: the connection is reset.
@@ -58,7 +64,7 @@ pub(crate) async fn serve(
     let origin = RefCell::new(Origin::new(peer.ip().to_canonical(), &worker.shared.trusted_proxies));
     let tunnel = RefCell::default();
     let bounds = &worker.shared.bounds;
-    let limits = Limits { line: REQUEST_LINE_BYTES, head: bounds.head_bytes, fields: bounds.head_fields };
+    let limits = Limits { line: bounds.request_line_bytes, head: bounds.head_bytes, fields: bounds.head_fields };
     let intake = Rc::new(RefCell::new(Intake::new(limits)));
     let guest =
         Rc::new(Guest { worker: worker.clone(), listener, seat: seat.clone(), intake: intake.clone(), origin, tunnel });
@@ -81,6 +87,7 @@ pub(crate) async fn serve(
         seat.attend(cx);
         match seat.verdict() {
             Verdict::Close => return Poll::Ready(()),
+            Verdict::Late => intake.borrow_mut().refuse(HEAD_TOO_SLOW),
             Verdict::Finish if !finishing => {
                 finishing = true;
                 Pin::new(&mut connection).graceful_shutdown();
@@ -111,9 +118,9 @@ pub(crate) async fn serve(
     }
 }
 
-/// Closes a connection whose client may still be sending: with bytes unread, the kernel would reset it, and take the
-/// answer from a client that has not read it yet. hyper has closed the other direction already.
-async fn linger(stream: TcpStream) {
+/// Closes a connection whose client may still be sending, and whose other direction has been closed: with bytes unread,
+/// the kernel would reset it, and take the answer from a client that has not read it yet.
+pub(super) async fn linger(stream: TcpStream) {
     let swallow = async {
         let mut left = LINGER_BYTES;
         let mut bytes = [0; 4 << 10];
@@ -143,8 +150,9 @@ impl Io {
     }
 
     fn noted<T>(&self, written: Poll<T>) -> Poll<T> {
-        if written.is_ready() {
-            self.seat.written();
+        match written.is_ready() {
+            true => self.seat.written(),
+            false => self.seat.held_up(),
         }
         written
     }

@@ -67,6 +67,14 @@ impl Intake {
         self.complete
     }
 
+    /// Refuses a head that is not whole, if there is none that is.
+    pub(super) fn refuse(&mut self, refused: Refused) {
+        if self.refused.is_none() && !self.waits() && self.complete {
+            self.refused = Some(refused);
+            self.keep(Vec::new());
+        }
+    }
+
     /// The request under way has been answered. True if there is something behind it.
     pub(super) fn end_turn(&mut self) -> bool {
         self.answered = true;

@@ -2,6 +2,7 @@
 //! [`crate::set`] publishes and what is counted.
 
 mod connection;
+mod door;
 mod here;
 mod intake;
 mod pool;
@@ -20,12 +21,14 @@ pub(crate) use connection::Guest;
 pub(crate) use here::{Failure, Homes, SetHere, TargetHere};
 pub(crate) use pool::Pool;
 pub(crate) use relay::Relay;
-pub(crate) use seat::{Limits, Phase, Seat, Ticks, Verdict, ticks};
+pub(crate) use seat::{Fault, Limits, Phase, Seat, Ticks, Verdict, ticks};
 pub(crate) use thread::{Duty, run};
 pub(crate) use tunnel::Tunnel;
 pub(crate) use upstream::{Broken, Upstream};
 
 use crate::counters::Counters;
+use crate::crowd::Counted;
+use crate::limit::Limit;
 use crate::shared::Shared;
 
 /// What is read of a peer, and kept for a peer that does not read, at most at once.
@@ -64,8 +67,8 @@ impl Worker {
     }
 
     /// A seat for a new connection.
-    fn sit(self: &Rc<Worker>) -> Place {
-        let seat = Rc::new(Seat::new(self.tick.clone()));
+    fn sit(self: &Rc<Worker>, counted: Counted) -> Place {
+        let seat = Rc::new(Seat::new(self.tick.clone(), self.shared.bounds.body_bytes));
         let mut seats = self.seats.borrow_mut();
         let place = self.free.borrow_mut().pop().unwrap_or_else(|| {
             seats.push(None);
@@ -75,7 +78,7 @@ impl Worker {
         if self.draining.get() {
             seat.judge(Verdict::Finish);
         }
-        Place { worker: self.clone(), place, seat }
+        Place { worker: self.clone(), place, seat, counted: Some(counted) }
     }
 
     /// Has every connection finish what it is at, also those that have not got their seat yet.
@@ -100,12 +103,17 @@ struct Place {
     worker: Rc<Worker>,
     place: usize,
     seat: Rc<Seat>,
+    /// None once it was given back.
+    counted: Option<Counted>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.worker.seats.borrow_mut()[self.place] = None;
         self.worker.free.borrow_mut().push(self.place);
+        if let Some(counted) = self.counted.take() {
+            self.worker.shared.crowd.leave(counted);
+        }
     }
 }
 
@@ -115,8 +123,7 @@ pub(crate) struct Turn(pub(crate) Rc<Guest>);
 
 impl Turn {
     pub(crate) fn begin(guest: Rc<Guest>) -> Turn {
-        guest.seat.forgive();
-        guest.seat.enter(Phase::Request { awaited: false });
+        guest.seat.begin_request();
         guest.worker.counters().requests.add_one();
         Turn(guest)
     }
@@ -124,6 +131,9 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        if self.0.seat.body_fault() == Some(Fault::TooLarge) {
+            self.0.worker.counters().limited(Limit::Body);
+        }
         self.0.seat.release();
         self.0.seat.enter(Phase::Idle);
         if self.0.intake.borrow_mut().end_turn() {

@@ -10,8 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::here::TargetHere;
-use super::seat::Verdict;
-use super::upstream::{Broken, Upstream};
+use super::upstream::{Broken, Upstream, late};
 use super::{Seat, Worker};
 use crate::body::{Content, Cut};
 use crate::headers;
@@ -69,9 +68,9 @@ impl Relay {
             }
             Poll::Ready(None) => Poll::Ready(Ok(())),
             Poll::Ready(Some(Err(Cut::Lost))) => Poll::Ready(Err(Broken::Lost)),
+            Poll::Ready(Some(Err(Cut::Client))) => Poll::Ready(Err(Broken::Body)),
             Poll::Ready(Some(Err(_))) => Poll::Ready(Err(Broken::Sent)),
-            Poll::Pending if self.seat.verdict() == Verdict::Overdue => Poll::Ready(Err(Broken::Overdue)),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => late(&self.seat).map_or(Poll::Pending, |late| Poll::Ready(Err(late))),
         }
     }
 
@@ -110,7 +109,11 @@ impl Relay {
                     }
                     return Poll::Ready(Some(Ok(frame)));
                 }
-                Poll::Ready(Some(Err(_))) => return Poll::Ready(Some(Err(Cut::Instance))),
+                // Without the rest of its request, the instance has done nothing wrong.
+                Poll::Ready(Some(Err(_))) => {
+                    let cut = if self.seat.body_fault().is_some() { Cut::Client } else { Cut::Instance };
+                    return Poll::Ready(Some(Err(cut)));
+                }
                 Poll::Ready(None) => {
                     self.settle(cx);
                     return Poll::Ready(None);

@@ -13,16 +13,25 @@ use steadfast_host::clock;
 
 use super::here::Pass;
 use crate::bounds::Bounds;
+use crate::limit::Limit;
 
 /// How exact the time-outs of connections are.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
 
+const TICKS_A_SECOND: u64 = 4;
+
 /// A number of [`TICK`]s.
 pub(crate) type Ticks = u32;
+
+/// How long a connection has been idle at least that is closed to make room for another: one that is about to send its
+/// next request is not.
+const IDLE_BEFORE_MAKING_ROOM: Ticks = 4;
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// It has said nothing yet.
+    Fresh,
     /// Nothing: between two requests.
     Idle,
     /// Reading the head of a request.
@@ -40,12 +49,25 @@ pub(crate) enum Phase {
 pub(crate) enum Verdict {
     /// Go on.
     None,
+    /// The head of the request has taken too long: answer that, and close.
+    Late,
     /// The answer of the instance is overdue.
     Overdue,
     /// Finish this request, then close.
     Finish,
     /// Close now.
     Close,
+}
+
+/// What is wrong with the body of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It broke off.
+    Broken,
+    /// It is larger than is allowed.
+    TooLarge,
+    /// It comes too slowly, or not at all.
+    TooSlow,
 }
 
 /// See the module.
@@ -56,8 +78,17 @@ pub(crate) struct Seat {
     since: Cell<Ticks>,
     moved: Cell<Ticks>,
     verdict: Cell<Verdict>,
-    /// The client owes us a part of its request's body.
-    owes_body: Cell<bool>,
+    /// Bytes that the body of a request may have.
+    most_body: u64,
+    /// Bytes of the present one that came.
+    body_bytes: Cell<u64>,
+    body_fault: Cell<Option<Fault>>,
+    /// Since when more of it would be taken and nothing comes.
+    starving: Cell<Option<Ticks>>,
+    /// For how long that was so in all.
+    starved: Cell<Ticks>,
+    /// Since when the client takes nothing of what there is for it.
+    blocked: Cell<Option<Ticks>>,
     /// The answer ends with its connection (HTTP/1.0): a clean end before that would pass for it.
     ends_with_connection: Cell<bool>,
     reset: Cell<bool>,
@@ -66,16 +97,20 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    pub(crate) fn new(tick: Rc<Cell<Ticks>>) -> Seat {
+    pub(crate) fn new(tick: Rc<Cell<Ticks>>, most_body: Option<u64>) -> Seat {
         let now = tick.get();
         Seat {
             tick,
-            // A new connection owes us a head.
-            phase: Cell::new(Phase::Head),
+            phase: Cell::new(Phase::Fresh),
             since: Cell::new(now),
             moved: Cell::new(now),
             verdict: Cell::new(Verdict::None),
-            owes_body: Cell::new(false),
+            most_body: most_body.unwrap_or(u64::MAX),
+            body_bytes: Cell::new(0),
+            body_fault: Cell::new(None),
+            starving: Cell::new(None),
+            starved: Cell::new(0),
+            blocked: Cell::new(None),
             ends_with_connection: Cell::new(false),
             reset: Cell::new(false),
             pass: RefCell::new(None),
@@ -92,7 +127,7 @@ impl Seat {
     /// Bytes came from the client.
     pub(crate) fn read(&self) {
         self.moved.set(self.tick.get());
-        if self.phase.get() == Phase::Idle {
+        if matches!(self.phase.get(), Phase::Fresh | Phase::Idle) {
             self.enter(Phase::Head);
         }
     }
@@ -100,6 +135,67 @@ impl Seat {
     /// Bytes went to the client.
     pub(crate) fn written(&self) {
         self.moved.set(self.tick.get());
+        self.blocked.set(None);
+    }
+
+    /// There are bytes for the client, and it takes none.
+    pub(crate) fn held_up(&self) {
+        if self.blocked.get().is_none() {
+            self.blocked.set(Some(self.tick.get()));
+        }
+    }
+
+    /// A new request, of whose body nothing has come.
+    pub(crate) fn begin_request(&self) {
+        self.forgive();
+        self.body_bytes.set(0);
+        self.body_fault.set(None);
+        self.starving.set(None);
+        self.starved.set(0);
+        self.enter(Phase::Request { awaited: false });
+    }
+
+    /// More of the body would be taken, and there is nothing.
+    pub(crate) fn starve(&self) {
+        if self.starving.get().is_none() {
+            self.starving.set(Some(self.tick.get()));
+        }
+    }
+
+    /// Nobody waits for the body any more.
+    pub(crate) fn starve_no_more(&self) {
+        self.starving.set(None);
+    }
+
+    /// So much of the body came.
+    pub(crate) fn take_body(&self, bytes: usize) -> Result<(), Fault> {
+        self.starving.set(None);
+        self.body_bytes.set(self.body_bytes.get().saturating_add(bytes as u64));
+        self.check_body(self.body_bytes.get())
+    }
+
+    /// Whether a body of so many bytes is allowed; if not, that is its fault.
+    pub(crate) fn check_body(&self, bytes: u64) -> Result<(), Fault> {
+        if bytes <= self.most_body {
+            return Ok(());
+        }
+        self.blame_body(Fault::TooLarge);
+        Err(Fault::TooLarge)
+    }
+
+    pub(crate) fn most_body(&self) -> u64 {
+        self.most_body
+    }
+
+    /// What is wrong with the body. What was found first counts.
+    pub(crate) fn blame_body(&self, fault: Fault) {
+        if self.body_fault.get().is_none() {
+            self.body_fault.set(Some(fault));
+        }
+    }
+
+    pub(crate) fn body_fault(&self) -> Option<Fault> {
+        self.body_fault.get()
     }
 
     /// The right to forward that this connection's request holds.
@@ -139,14 +235,6 @@ impl Seat {
 
     pub(crate) fn must_reset(&self) -> bool {
         self.reset.get()
-    }
-
-    pub(crate) fn set_owes_body(&self, owes: bool) {
-        self.owes_body.set(owes);
-    }
-
-    pub(crate) fn owes_body(&self) -> bool {
-        self.owes_body.get()
     }
 
     /// Forgets that an answer was overdue: the next one is another matter.
@@ -194,17 +282,71 @@ impl Seat {
         false
     }
 
-    /// The warden: has this connection been at it for too long?
-    pub(crate) fn inspect_time(&self, bounds: &Limits) {
-        let now = self.tick.get();
-        let (in_phase, still) = (now.wrapping_sub(self.since.get()), now.wrapping_sub(self.moved.get()));
+    /// The warden: has this connection been at it for too long? The limit it has run into now.
+    pub(crate) fn inspect_time(&self, limits: &Limits) -> Option<Limit> {
+        if self.verdict.get() == Verdict::Close {
+            return None;
+        }
+        let age = |since: Ticks| self.tick.get().wrapping_sub(since);
+        let (in_phase, still) = (age(self.since.get()), age(self.moved.get()));
+        if self.blocked.get().is_some_and(|since| age(since) > limits.reader) {
+            // What it has not taken would stay with the kernel for a long time.
+            self.reset.set(true);
+            self.judge(Verdict::Close);
+            return Some(Limit::ReaderStalled);
+        }
         match self.phase.get() {
-            Phase::Idle if in_phase > bounds.idle => self.judge(Verdict::Close),
-            Phase::Head if in_phase > bounds.head => self.judge(Verdict::Close),
+            Phase::Fresh if in_phase > limits.head => self.end(Limit::Idle),
+            Phase::Idle if in_phase > limits.idle => self.end(Limit::Idle),
+            // Who does not even let itself be told is closed.
+            Phase::Head if in_phase > limits.head.saturating_mul(2) => self.end(Limit::HeadWithin),
+            Phase::Head if in_phase > limits.head && self.verdict.get() != Verdict::Late => {
+                // Counted where it is answered.
+                self.judge(Verdict::Late);
+                None
+            }
+            Phase::Request { .. } if self.starving.get().is_some() => self.inspect_body(limits),
             // While its body is still coming, a request cannot be late with its answer.
-            Phase::Request { awaited: true } if still > bounds.answer => self.judge(Verdict::Overdue),
-            Phase::Answer if still > bounds.stalled => self.cut(),
-            _ => {}
+            Phase::Request { awaited: true } if still > limits.answer => {
+                self.judge(Verdict::Overdue);
+                None
+            }
+            Phase::Answer if still > limits.stalled => {
+                self.cut();
+                Some(Limit::AnswerStalled)
+            }
+            _ => None,
+        }
+    }
+
+    fn end(&self, limit: Limit) -> Option<Limit> {
+        self.judge(Verdict::Close);
+        Some(limit)
+    }
+
+    /// Once in a tick: a body that is waited for.
+    fn inspect_body(&self, limits: &Limits) -> Option<Limit> {
+        self.starved.set(self.starved.get().saturating_add(1));
+        if self.body_fault.get().is_some() {
+            return None;
+        }
+        let waits = self.starving.get().map_or(0, |since| self.tick.get().wrapping_sub(since));
+        let limit = if waits > limits.body {
+            Limit::BodyStalled
+        } else if self.starved.get() > limits.body_allowance(self.body_bytes.get()) {
+            Limit::BodyRate
+        } else {
+            return None;
+        };
+        self.blame_body(Fault::TooSlow);
+        self.wake();
+        Some(limit)
+    }
+
+    /// There is no room for another connection, and this one does nothing.
+    pub(crate) fn make_room(&self) {
+        if self.phase.get() == Phase::Idle && self.tick.get().wrapping_sub(self.since.get()) > IDLE_BEFORE_MAKING_ROOM {
+            self.judge(Verdict::Close);
         }
     }
 }
@@ -216,6 +358,10 @@ pub(crate) struct Limits {
     head: Ticks,
     answer: Ticks,
     stalled: Ticks,
+    reader: Ticks,
+    body: Ticks,
+    /// Bytes a second.
+    body_rate: u64,
 }
 
 impl Limits {
@@ -225,7 +371,19 @@ impl Limits {
             head: ticks(bounds.head_within),
             answer: ticks(bounds.answer_within),
             stalled: ticks(bounds.stalled_for),
+            reader: ticks(bounds.reader_stalled_for),
+            body: ticks(bounds.body_stalled_for),
+            body_rate: bounds.body_rate,
         }
+    }
+
+    /// How long a body of which so many bytes came may have been waited for in all.
+    fn body_allowance(&self, bytes: u64) -> Ticks {
+        let earned = match self.body_rate {
+            0 => u64::MAX,
+            rate => bytes.saturating_mul(TICKS_A_SECOND) / rate,
+        };
+        self.body.saturating_add(Ticks::try_from(earned).unwrap_or(Ticks::MAX))
     }
 }
 

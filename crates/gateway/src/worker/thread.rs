@@ -10,7 +10,10 @@ use steadfast_host::shutdown::Shutdown;
 use tokio::net;
 use tokio::task::{JoinSet, spawn_local};
 
+use super::door::Door;
 use super::{Seat, Worker, connection, warden};
+use crate::crowd::TooMany;
+use crate::limit::Limit;
 use crate::route::{ListenerHere, Routed};
 use crate::shared::Shared;
 
@@ -55,27 +58,39 @@ async fn work(duty: Duty) -> std::io::Result<()> {
 
 /// Accepts until some time after shutdown has begun.
 async fn accept(worker: Rc<Worker>, listener: net::TcpListener, here: Rc<ListenerHere>) {
-    let most = (worker.shared.bounds.connections.unwrap_or(100_000) / worker.shared.counters.len()).max(1);
+    let crowd = &worker.shared.crowd;
+    let door = Door::new(worker.shared.counters.len());
+    let mut full = false;
     let closing = async {
         here.shutdown.requested().await;
         tokio::time::sleep(here.routed.linger.duration()).await;
     };
     let mut closing = std::pin::pin!(closing);
     loop {
-        if worker.seated() >= most {
+        if !crowd.has_room() {
+            if !std::mem::replace(&mut full, true) {
+                worker.counters().limited(Limit::Connections);
+            }
+            worker.each_seat(Seat::make_room);
             tokio::select! {
                 () = &mut closing => return,
                 () = tokio::time::sleep(ROOM_EVERY) => continue,
             }
         }
+        full = false;
         tokio::select! {
             () = &mut closing => return,
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     // Fails only for a connection that is already gone, which the first read will tell.
                     let _ = stream.set_nodelay(true);
-                    let place = worker.sit();
-                    spawn_local(connection::serve(worker.clone(), here.clone(), stream, peer, place));
+                    match crowd.enter(peer.ip()) {
+                        Ok(counted) => {
+                            let place = worker.sit(counted);
+                            spawn_local(connection::serve(worker.clone(), here.clone(), stream, peer, place));
+                        }
+                        Err(TooMany) => door.turn_away(&worker, stream),
+                    }
                 }
                 Err(error) => rest(&error, &here).await,
             },

@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::BUFFER_BYTES;
-use super::seat::{Seat, Verdict};
+use super::seat::{Fault, Seat, Verdict};
 use crate::body::Carried;
 
 /// See the module.
@@ -39,7 +39,7 @@ pub(crate) enum Broken {
     Lost,
     /// No answer in time.
     Overdue,
-    /// The client did not send the body it had announced.
+    /// The client did not send the body it had announced, or not so that it is taken: the seat knows what is wrong with it.
     Body,
     /// What came back is not HTTP, or has too large a head.
     Malformed(String),
@@ -86,8 +86,8 @@ impl Upstream {
                 return Poll::Ready(Err(Broken::Lost));
             }
             begun = true;
-            if seat.verdict() == Verdict::Overdue {
-                return Poll::Ready(Err(Broken::Overdue));
+            if let Some(late) = late(seat) {
+                return Poll::Ready(Err(late));
             }
             let ended = Pin::new(&mut *connection).poll(cx).is_ready();
             match answer.as_mut().poll(cx) {
@@ -103,6 +103,14 @@ impl Upstream {
         })
         .await
     }
+}
+
+/// Whether the warden has given up on what the instance, or the client, is to send.
+pub(super) fn late(seat: &Seat) -> Option<Broken> {
+    if seat.verdict() == Verdict::Overdue {
+        return Some(Broken::Overdue);
+    }
+    (seat.body_fault() == Some(Fault::TooSlow)).then_some(Broken::Body)
 }
 
 fn sort(error: &hyper::Error, seat: &Seat) -> Broken {

@@ -29,7 +29,11 @@ pub(crate) async fn watch(worker: Rc<Worker>) {
             () = clock::sleep_until(until), if until < Moment::MAX => {}
             _ = ticking.tick(), if worker.seated() > 0 || worker.sets.iter().any(SetHere::has_idle) => {
                 worker.tick.set(worker.tick.get().wrapping_add(1));
-                worker.each_seat(|seat| seat.inspect_time(&limits));
+                worker.each_seat(|seat| {
+                    if let Some(limit) = seat.inspect_time(&limits) {
+                        worker.counters().limited(limit);
+                    }
+                });
                 worker.sets.iter().for_each(|set| set.sweep(worker.tick.get(), longest_idle));
                 continue;
             }

@@ -25,6 +25,17 @@ pub use orphans::{become_subreaper, reap_orphans};
 pub use run::{Ran, RunError, run};
 pub use stale::{BadGroupId, GroupId, StaleError, end_stale};
 
+/// Raises the number of files this process may have open as far as it may (a server needs more than the custom, which is
+/// low for the sake of programs that use select(2)), and says how many those are. Programs started from then on still get
+/// the number that this process was started with.
+///
+/// # Errors
+///
+/// Where the kernel refuses.
+pub fn raise_open_files() -> io::Result<u64> {
+    crate::sys::raise_open_files()
+}
+
 /// Where a program's output goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Output {

@@ -215,8 +215,24 @@ pub struct GatewayView {
     pub listeners: Vec<String>,
     /// The sets its routes lead to.
     pub sets: Vec<GatewaySetView>,
+    /// Client connections, and how many there may be.
+    #[serde(default)]
+    pub connections: GatewayConnectionsView,
     /// What it counted since its start.
     pub totals: GatewayTotals,
+}
+
+/// Client connections of a gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayConnectionsView {
+    /// Open now.
+    pub now: u64,
+    /// As many as there may be: further ones wait.
+    pub most: u64,
+    /// As many as one source address may have: further ones are refused.
+    pub most_per_source: u64,
+    /// Source addresses that have some.
+    pub sources: u64,
 }
 
 /// What a gateway sees of one set.
@@ -287,6 +303,9 @@ pub struct GatewayTotals {
     /// WebSocket connections carried.
     #[serde(default)]
     pub tunnels: u64,
+    /// How often peers ran into each limit, by its key in `[limits]`.
+    #[serde(default)]
+    pub limited: BTreeMap<String, u64>,
     /// Clients of sticky sets, and what became of them.
     #[serde(default)]
     pub clients: GatewayClientTotals,

@@ -15,7 +15,9 @@ use tokio::task::JoinHandle;
 pub(super) use crate::admin::GatewayLook;
 use crate::admin::Service;
 use crate::admin::http::Admin;
-use crate::admin::view::{GatewayClientTotals, GatewayClientsView, GatewaySetView, GatewayTotals, GatewayView};
+use crate::admin::view::{
+    GatewayClientTotals, GatewayClientsView, GatewayConnectionsView, GatewaySetView, GatewayTotals, GatewayView,
+};
 use crate::exit::{Exit, Failure};
 
 /// An address for the API, held, and the token.
@@ -101,6 +103,7 @@ pub(super) fn look(gateway: &Gateway) -> GatewayLook {
     let listeners: Vec<String> = gateway.addresses().iter().map(SocketAddr::to_string).collect();
     Box::new(move || {
         let totals = status.totals();
+        let connections = status.connections();
         let of_set = |set: steadfast_gateway::SetStatus| GatewaySetView {
             set: Text(set.set),
             epoch: set.target.as_ref().and_then(|target| target.epoch).map(|epoch| epoch.0),
@@ -120,6 +123,12 @@ pub(super) fn look(gateway: &Gateway) -> GatewayLook {
         GatewayView {
             listeners: listeners.clone(),
             sets: status.sets().into_iter().map(of_set).collect(),
+            connections: GatewayConnectionsView {
+                now: connections.now as u64,
+                most: connections.most as u64,
+                most_per_source: connections.most_per_source as u64,
+                sources: connections.sources as u64,
+            },
             totals: GatewayTotals {
                 connections: totals.connections,
                 requests: totals.requests,
@@ -134,6 +143,7 @@ pub(super) fn look(gateway: &Gateway) -> GatewayLook {
                 timeouts: totals.timeouts,
                 cut: totals.cut,
                 tunnels: totals.tunnels,
+                limited: totals.limited.iter().map(|(key, count)| ((*key).to_owned(), *count)).collect(),
                 clients: GatewayClientTotals {
                     redirected: totals.redirected,
                     assigned: totals.assigned,

@@ -98,7 +98,26 @@ fn of_gateway(page: &mut Page, service: &Service) {
     for set in &gateway.sets {
         page.value("steadfast_gateway_forwards", &[("set", &set.set.0)], u8::from(set.instance.is_some()));
     }
+    let connections = &gateway.connections;
+    for (name, help, value) in [
+        ("steadfast_gateway_connections", "Client connections open now.", connections.now),
+        ("steadfast_gateway_connections_max", "Client connections there may be; further ones wait.", connections.most),
+        (
+            "steadfast_gateway_connections_per_source_max",
+            "Client connections one source address may have; further ones are refused.",
+            connections.most_per_source,
+        ),
+        ("steadfast_gateway_sources", "Source addresses that have connections now.", connections.sources),
+    ] {
+        page.family(name, "gauge", help);
+        page.value(name, &[], value);
+    }
     let totals = &gateway.totals;
+    let name = "steadfast_gateway_limited_total";
+    page.family(name, "counter", "How often clients ran into a limit, by its key in [limits].");
+    for (limit, count) in &totals.limited {
+        page.value(name, &[("limit", limit)], count);
+    }
     for (name, help, value) in [
         ("steadfast_gateway_connections_total", "Client connections accepted.", totals.connections),
         ("steadfast_gateway_requests_total", "Requests whose head was read.", totals.requests),

@@ -276,6 +276,7 @@ fn the_status_has_its_form() {
                     silent_ms: Some(150),
                 }),
             }],
+            connections: GatewayConnectionsView { now: 5, most: 100, most_per_source: 25, sources: 2 },
             totals: GatewayTotals { requests: 10, answered: 9, failed: 1, ..GatewayTotals::default() },
         }),
         warnings: vec![Warning {
@@ -296,9 +297,10 @@ fn the_status_has_its_form() {
                 "sets": [{"set": "web", "instance": null, "epoch": null, "left_ms": null, "handing_over": false,
                           "running": 0, "waiting": 3,
                           "clients": {"remembered": 2, "bytes": 128, "evicted": 0, "carried": 1, "silent_ms": 150}}],
+                "connections": {"now": 5, "most": 100, "most_per_source": 25, "sources": 2},
                 "totals": {"connections": 0, "requests": 10, "answered": 9, "failed": 1, "retried": 0, "waited": 0,
                            "leader_lost": 0, "home_broke": 0, "no_leader": 0, "overloaded": 0, "timeouts": 0, "cut": 0,
-                           "tunnels": 0, "clients": {"redirected": 0, "assigned": 0, "known": 0, "asked_for": 0, "placed": 0,
+                           "tunnels": 0, "limited": {}, "clients": {"redirected": 0, "assigned": 0, "known": 0, "asked_for": 0, "placed": 0,
                                        "returned": 0, "moved": 0, "served_away": 0, "refused": {}}}
             },
             "warnings": [{"reason": "no-leader", "set": "web", "detail": "web has no leader", "advice": "wait"}]
