@@ -29,6 +29,7 @@ const TOOLS: &[Tool] = &[
     Tool { program: "ip", package: "iproute2", needed_by: &["blackbox"] },
     Tool { program: "pkill", package: "procps", needed_by: &["blackbox"] },
     Tool { program: "systemd-analyze", package: "systemd", needed_by: &["blackbox"] },
+    Tool { program: "groff", package: "groff-base", needed_by: &["blackbox"] },
     Tool { program: "haproxy", package: "haproxy", needed_by: &["blackbox", "bench"] },
     Tool { program: "nginx", package: "nginx", needed_by: &["blackbox", "bench"] },
     Tool { program: "varnishtest", package: "varnish", needed_by: &["blackbox"] },

@@ -53,6 +53,7 @@ const RULES: &[Rule] = &[
     Rule { name: "lints", why: "every crate keeps the workspace's lints", check: crates::lints },
     Rule { name: "map", why: "ARCHITECTURE.md names every crate", check: crates::map },
     Rule { name: "links", why: "a link leads somewhere", check: docs::links },
+    Rule { name: "proofs", why: "a test that a document names is there", check: docs::proofs },
 ];
 
 /// Checks the work tree and prints what it finds; true if that is nothing.

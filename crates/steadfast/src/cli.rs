@@ -183,6 +183,10 @@ pub enum Command {
     Apply(Apply),
     /// Check a configuration file and say what is wrong with it.
     Check(Check),
+    /// Print what lets a shell complete commands and flags.
+    Completions(Completions),
+    /// Print the manual page steadfast(1), or write the pages of all commands into a directory.
+    Man(Man),
     /// The application of the demo.
     #[command(hide = true)]
     DemoApp(DemoApp),
@@ -525,6 +529,29 @@ pub struct Check {
     /// How to print.
     #[command(flatten)]
     pub output: Output,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  source <(steadfast completions bash)
+  steadfast completions bash > /etc/bash_completion.d/steadfast
+  steadfast completions fish > ~/.config/fish/completions/steadfast.fish
+  steadfast completions zsh > /usr/local/share/zsh/site-functions/_steadfast")]
+pub struct Completions {
+    /// Which shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  steadfast man | man -l -
+  steadfast man /usr/local/share/man/man1 && man steadfast-agent")]
+pub struct Man {
+    /// Where to write steadfast.1, steadfast-agent.1 and so on; the directory is made if it is not there
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
 }
 
 /// The demo's application.

@@ -22,6 +22,15 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// What each code means, for the manual.
+    pub const MEANINGS: [(Exit, &'static str); 5] = [
+        (Exit::Yes, "Yes, or done."),
+        (Exit::No, "No, or it failed."),
+        (Exit::Usage, "The command line or the configuration is wrong."),
+        (Exit::Unreachable, "Whoever was to be asked does not answer."),
+        (Exit::Refused, "Whoever was asked refuses, with a reason."),
+    ];
+
     /// The process' exit code.
     pub fn code(self) -> u8 {
         match self {

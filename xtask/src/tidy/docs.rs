@@ -23,6 +23,30 @@ pub(super) fn links(tree: &Tree, findings: &mut Findings) {
     }
 }
 
+/// Tests that Markdown files name: a link whose text is a name in code, to a Rust file, is a function of that file.
+pub(super) fn proofs(tree: &Tree, findings: &mut Findings) {
+    for file in tree.files().iter().filter(|file| file.path.ends_with(".md")) {
+        for (line, text) in prose(&file.text) {
+            for (name, target) in named_links(text) {
+                let proof = resolve(&file.path, target).and_then(|path| tree.file(&path));
+                if proof.is_some_and(|proof| !proof.text.contains(&format!("fn {name}("))) {
+                    findings.add(&file.path, line, format!("`{target}` has no test `{name}`"));
+                }
+            }
+        }
+    }
+}
+
+/// The names and targets of [`name`](path.rs) in a line, where the name is that of a function.
+fn named_links(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    let links = line.split("[`").skip(1).filter_map(|rest| {
+        let (name, after) = rest.split_once("`](")?;
+        Some((name, after.split_once(')')?.0))
+    });
+    let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    links.filter(move |(name, target)| target.ends_with(".rs") && is_name(name))
+}
+
 /// The targets of `[text](target)` outside of code, with their lines.
 fn links_of(markdown: &str) -> Vec<(usize, &str)> {
     let mut found = Vec::new();

@@ -169,6 +169,18 @@ const EXAMPLES: &[Example] = &[
     ),
     example("links", &[("a.md", "[b](b.md#no)\n"), ("b.md", "# Yes\n")], "a.md:1: `b.md` has no heading", &[]),
     example("links", &[("a.md", "[b](../outside.md)\n")], "a.md:1:", &[]),
+    example(
+        "proofs",
+        &[
+            ("docs/a.md", "It holds: [`it_holds`](../b.rs), [`so_does_this`](../b.rs)\n"),
+            ("b.rs", "fn it_holds() {}\n"),
+        ],
+        "docs/a.md:1: `../b.rs` has no test `so_does_this`",
+        &[
+            ("docs/a.md", "[`it_holds`](../b.rs), [the file](../b.rs), [`b.rs`](../b.rs)\n"),
+            ("b.rs", "async fn it_holds() {}\n"),
+        ],
+    ),
 ];
 
 fn rule(name: &str) -> &'static Rule {

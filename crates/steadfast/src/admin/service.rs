@@ -252,8 +252,9 @@ fn store_unavailable(why: &str) -> Problem {
 #[async_trait]
 impl Api for Service {
     async fn status(&self) -> Result<StatusView, Problem> {
-        let description = self.registry.store().describe();
         let (sets, of_sets) = self.sets_with_warnings().await?;
+        // After a first call: a store of http:// says what it is when it is asked something.
+        let description = self.registry.store().describe();
         let mut warnings = of_sets;
         warnings.extend(self.file_warnings());
         warnings.extend(findings::of_store(&description));

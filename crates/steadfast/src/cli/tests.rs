@@ -61,3 +61,42 @@ fn every_command_teaches_by_example() {
         assert!(examples >= 2, "{} has {examples} examples", command.get_name());
     });
 }
+
+/// Splits a line as a shell does: at spaces outside of quotes.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for c in line.chars() {
+        match (c, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            (c, Some(_)) => word.push(c),
+            ('\'' | '"', None) => quote = Some(c),
+            (' ', None) => words.extend((!word.is_empty()).then(|| std::mem::take(&mut word))),
+            (c, None) => word.push(c),
+        }
+    }
+    words.extend((!word.is_empty()).then_some(word));
+    words
+}
+
+#[test]
+fn every_example_is_understood() {
+    let mut understood = 0;
+    each_command(&Cli::command(), &mut |command| {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default().replace("\\\n", " ");
+        for line in help.lines().filter(|line| line.starts_with("  ") && line.contains("steadfast ")) {
+            let example = line.trim_start().trim_start_matches("STEADFAST_LOG=debug ");
+            // What is no beginning of a command is a sentence, and what a shell makes of an answer is the shell's.
+            let Some(example) = example.strip_prefix("steadfast ") else { continue };
+            let words = words(&format!("steadfast {example}"));
+            // What follows after two spaces says what the example is for.
+            let ends = |word: &&String| !matches!(word.as_str(), "|" | "&&" | ">");
+            let told = example.split("   ").next().map_or(0, |command| self::words(command).len() + 1);
+            let words: Vec<&String> = words.iter().take(told).take_while(ends).collect();
+            if let Err(error) = Cli::command().try_get_matches_from(&words) {
+                panic!("{}: {line}\n{error}", command.get_name());
+            }
+            understood += 1;
+        }
+    });
+    assert!(understood > 40, "only {understood} examples were found");
+}

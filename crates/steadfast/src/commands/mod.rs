@@ -5,6 +5,7 @@ mod drain;
 mod events;
 mod explain;
 mod files;
+mod manual;
 mod orders;
 pub(crate) mod print;
 pub(crate) mod reach;
@@ -42,6 +43,8 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Watch(flags) => watch::run(&flags).await,
         Command::Init(flags) => files::init(&flags),
         Command::Check(flags) => files::check(&flags),
+        Command::Completions(flags) => manual::completions(&flags),
+        Command::Man(flags) => manual::man(&flags),
         Command::Status(flags) => status::run(&flags).await,
         Command::Instances(flags) => sets::instances(&flags).await,
         Command::Leader(flags) => sets::leader(&flags).await,

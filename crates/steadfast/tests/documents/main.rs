@@ -33,19 +33,36 @@ use support::Sandbox;
 /// For how long what a command prints may be another thing than what is shown: for a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The documents that have a test of their own, so that they are run side by side.
-const OWN_TEST: &[&str] = &["README.md"];
+/// The documents with commands: each has a test of its own, so that they are run side by side.
+macro_rules! documents {
+    ($($test:ident: $path:literal,)*) => {
+        const WITH_COMMANDS: &[&str] = &[$($path),*];
+        $(#[test]
+        fn $test() {
+            let ran = read($path);
+            assert!(ran > 0, "{} has no command that is run", $path);
+        })*
+    };
+}
 
-#[test]
-fn the_readme() {
-    assert!(read("README.md") > 0);
+documents! {
+    the_readme: "README.md",
+    the_agents_api: "docs/agent-api.md",
+    the_guide_to_one_active_instance: "docs/guide/single.md",
+    the_guide_to_cameras: "docs/guide/cameras.md",
+    the_guide_to_game_servers: "docs/guide/games.md",
+    the_guide_to_a_legacy_application: "docs/guide/legacy.md",
+    the_drill: "docs/guide/drill.md",
+    the_list_of_documents: "docs/README.md",
 }
 
 #[test]
-fn every_other_document() {
-    for path in documents().iter().filter(|path| !OWN_TEST.contains(&path.as_str())) {
-        read(path);
+fn in_every_other_document_there_is_nothing_to_run() {
+    for path in documents().iter().filter(|path| !WITH_COMMANDS.contains(&path.as_str())) {
+        assert_eq!(read(path), 0, "{path} has commands: name it above, so that it has a test of its own");
     }
+    let all = documents();
+    assert!(WITH_COMMANDS.iter().all(|path| all.iter().any(|found| found == path)));
 }
 
 #[test]
@@ -54,7 +71,7 @@ fn no_command_in_a_sentence_is_misspelt() {
     for path in documents() {
         for (line, command) in markdown::commands(&text_of(&path)) {
             // `steadfast agent …` is the beginning of a command, and `steadfast a && b` two of them.
-            let ends = |word: &&str| *word != "…" && *word != "&&" && *word != "|";
+            let ends = |word: &&str| !matches!(*word, "…" | "&&" | "|" | ">");
             let words = command.split_whitespace().take_while(ends);
             if let Err(error) = steadfast::cli::Cli::command().try_get_matches_from(words) {
                 use ErrorKind::{

@@ -67,6 +67,8 @@ impl Shell {
         };
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}:{path}:/usr/sbin:/sbin", sandbox.path("bin").display()));
+        // A check or two that take long on a loaded machine are no sick application.
+        command.env("STEADFAST_CHECK_FALL", "10");
         command.env("HOME", sandbox.dir()).current_dir(sandbox.path("work")).stdin(Stdio::piped());
         let mut process = sandbox.spawn("shell", &mut command);
         process.type_in(FIRST);
@@ -76,7 +78,8 @@ impl Shell {
     /// `text` with this reader's places for those of the document.
     pub(crate) fn here(&self, text: &str) -> String {
         let place = |name: &str| self.sandbox.path(name).to_string_lossy().into_owned();
-        text.replace(PROGRAM, &place("bin/steadfast")).replace(DIRECTORY, &place("work"))
+        // In this order: the reader's own places begin like that of the documents.
+        text.replace(DIRECTORY, &place("work")).replace(PROGRAM, &place("bin/steadfast"))
     }
 
     /// Runs `text` as if it had been typed, and waits for its end.
