@@ -1,11 +1,15 @@
-//! `cargo xtask bench`: Steadfast beside nginx and HAProxy, in one run on one machine. What it measures, and how, is
+//! `cargo xtask bench`: Steadfast beside nginx, HAProxy and Envoy, in one run on one machine. What it measures, and how, is
 //! in `bench/README.md`; the servers' configurations lie there too.
 
+mod about;
 mod client;
 mod failover;
+mod front;
+mod peers;
 mod place;
 mod proxy;
 mod redirect;
+mod report;
 mod server;
 mod sticky;
 mod wrk;
@@ -18,6 +22,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::{Usage, install, process};
+use peers::Peers;
 
 /// A part of the bench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,8 @@ struct Options {
     /// How many clients of a sticky set are known.
     clients: usize,
     json: bool,
+    /// Whether the page of figures is written.
+    write: bool,
 }
 
 impl Options {
@@ -57,6 +64,8 @@ impl Options {
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<bool> {
     let options = parse(args)?;
     install::programs(&["bench"])?;
+    install::python::packages(root, &["bench"])?;
+    let peers = Peers::of(root);
     let cores = std::thread::available_parallelism().context("count the cores")?;
     if cores.get() < 2 {
         bail!("the bench needs two cores: one for the server measured, one for the load and the back end");
@@ -64,7 +73,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<bool> {
     let steadfast = build(root, &["-p", "steadfast"])?;
     let mut results = json!({});
     if options.has(Part::Proxy) {
-        let measured = proxy::run(&steadfast, options.runs, options.time)?;
+        let measured = proxy::run(&steadfast, &peers, options.runs, options.time)?;
         results["proxy"] = measured.json();
         print_unless(options.json, &measured.table());
     }
@@ -75,21 +84,27 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<bool> {
     }
     if options.has(Part::Redirect) || options.has(Part::Place) {
         let fill = build(root, &["-p", "steadfast-registry", "--example", "fill"])?;
-        measure_sticky(&steadfast, &fill, &options, &mut results)?;
+        measure_sticky(&steadfast, &fill, &peers, &options, &mut results)?;
     }
     if options.json {
         println!("{results}");
+    }
+    if options.write {
+        let page = report::page(&results, &about::look(root, &peers, args)?).context("make the page of figures")?;
+        let place = root.join(report::PAGE);
+        std::fs::write(&place, page).with_context(|| format!("write {}", place.display()))?;
+        eprintln!("written: {}", report::PAGE);
     }
     Ok(true)
 }
 
 /// The parts about sticky sets, on one set of books: a million clients take their time to be made.
-fn measure_sticky(steadfast: &Path, fill: &Path, options: &Options, results: &mut Value) -> Result<()> {
+fn measure_sticky(steadfast: &Path, fill: &Path, peers: &Peers, options: &Options, results: &mut Value) -> Result<()> {
     let mut scene = sticky::Scene::new(steadfast, fill, options.clients)?;
     results["books"] = scene.json();
     print_unless(options.json, &scene.table());
     if options.has(Part::Redirect) {
-        let measured = redirect::run(&mut scene, options.runs, options.time)?;
+        let measured = redirect::run(&mut scene, peers, options.runs, options.time)?;
         results["redirect"] = measured.json();
         print_unless(options.json, &measured.table());
     }
@@ -109,11 +124,13 @@ fn parse(args: &[String]) -> Result<Options> {
         events: 20,
         clients: 1_000_000,
         json: false,
+        write: false,
     };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--json" => options.json = true,
+            "--write" => options.write = true,
             "--runs" => options.runs = number(arg, args.next(), 1, 1_000)?,
             "--events" => options.events = number(arg, args.next(), 1, 1_000)?,
             "--clients" => options.clients = number(arg, args.next(), 1_000, 100_000_000)?,
@@ -123,6 +140,9 @@ fn parse(args: &[String]) -> Result<Options> {
                 None => bail!(Usage(format!("`{other}` is neither a part nor an option of bench"))),
             },
         }
+    }
+    if options.write && !options.parts.is_empty() {
+        bail!(Usage("--write needs every part: the page is one run's".to_owned()));
     }
     Ok(options)
 }

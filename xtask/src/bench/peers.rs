@@ -1,0 +1,64 @@
+//! The programs Steadfast is measured beside: how each is started with a file, and which version it is.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::install;
+use crate::process::{capture, find};
+
+/// nginx, HAProxy and Envoy, all with one worker each by their files or flags.
+pub(super) struct Peers {
+    envoy: PathBuf,
+}
+
+impl Peers {
+    /// As they were installed for this work tree.
+    pub(super) fn of(root: &Path) -> Peers {
+        Peers { envoy: install::python::envoy(root) }
+    }
+
+    /// The command that starts nginx with the file that follows.
+    pub(super) fn nginx(&self) -> [&str; 4] {
+        ["nginx", "-e", "/dev/null", "-c"]
+    }
+
+    /// The same of HAProxy.
+    pub(super) fn haproxy(&self) -> [&str; 2] {
+        ["haproxy", "-f"]
+    }
+
+    /// The same of Envoy.
+    pub(super) fn envoy(&self) -> [&str; 7] {
+        let program = self.envoy.to_str().unwrap_or("envoy");
+        [program, "--concurrency", "1", "-l", "critical", "--use-dynamic-base-id", "-c"]
+    }
+
+    /// How a file for this program must end: Envoy tells the language by it.
+    pub(super) fn ending(&self, name: &str) -> &'static str {
+        if name == "envoy" { "yaml" } else { "conf" }
+    }
+
+    /// What each says of its version.
+    pub(super) fn versions(&self) -> Vec<(&'static str, String)> {
+        let said = |program: &Path, flag: &str| {
+            let said =
+                find(&program.display().to_string()).and_then(|program| capture(Command::new(program).arg(flag)).ok());
+            said.and_then(|(_, text)| number(&text)).unwrap_or_else(|| "?".to_owned())
+        };
+        vec![
+            ("nginx", said(Path::new("nginx"), "-v")),
+            ("HAProxy", said(Path::new("haproxy"), "-v")),
+            ("Envoy", said(&self.envoy, "--version")),
+            ("wrk", said(Path::new("wrk"), "-v")),
+        ]
+    }
+}
+
+/// The first thing in a text that looks like a version: numbers with dots between them.
+pub(super) fn number(text: &str) -> Option<String> {
+    let numbers = |part: &&str| {
+        part.contains('.') && part.split('.').all(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let apart = |c: char| c.is_whitespace() || matches!(c, '/' | '-' | '+');
+    text.split(apart).find(numbers).map(str::to_owned)
+}
