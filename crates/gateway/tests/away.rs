@@ -6,13 +6,15 @@ mod support;
 
 use std::time::Duration;
 
+use steadfast_core::Span;
 use steadfast_core::client::Labels;
 use steadfast_core::placement::{LedgerState, Wish};
 use steadfast_core::settings::{HomeFull, OnHomeLost, Presence, Sticky};
 use steadfast_gateway::{Answer, GatewayConfig};
+use steadfast_registry::{EventKind, ProbeReason};
 use steadfast_store::faulty::Fault;
 use support::sticky::{Member, Running, Town};
-use support::until;
+use support::{App, Instance, World, until};
 
 /// The ways a store is away: it says so at once, or it says nothing.
 const WAYS: [Fault; 2] = [Fault::Refuse, Fault::Hang];
@@ -94,6 +96,67 @@ fn a_charged_client_whose_home_is_lost_is_not_moved() {
         assert_eq!(town.client("cam-1").unwrap().record.home, one.id, "{how:?}");
         town.set_state(&one, LedgerState::Open);
         until("it is back", || gateway.get("/?client=cam-1").field("steadfast-instance").as_deref() == Some("web-1"));
+    }
+}
+
+#[test]
+fn a_charged_client_whose_home_does_not_answer_is_told_to_come_again_and_is_not_moved() {
+    for how in WAYS {
+        let (one, two) = (Member::named("web-1"), Member::named("web-2"));
+        let town = Town::new(|_| (), &[(&one, 10)]);
+        let gateway = gateway(&town, Answer::Proxy);
+        place(&gateway, "cam-1");
+        town.register(&two, 10);
+        town.lose_store(how);
+        one.app.kill();
+        one.probe.fall_silent();
+        let got = gateway.get("/?client=cam-1");
+        assert!(got.status >= 500 && got.field("retry-after").is_some(), "{how:?}: {got:?}");
+        town.store.heal();
+        assert_eq!(town.client("cam-1").unwrap().record.home, one.id, "{how:?}");
+        assert!(town.verify().faults.is_empty());
+    }
+}
+
+#[test]
+fn an_idle_client_may_be_charged_above_the_capacity_when_the_store_is_back_and_an_event_says_so() {
+    let one = Member::named("web-1");
+    let town = Town::new(|_| (), &[(&one, 1)]);
+    let gateway = gateway(&town, Answer::Redirect);
+    // What was charged for it is somebody else's by then.
+    idle(&town, &gateway, "cam-1");
+    assert_eq!(town.charged(&one), 1);
+    town.lose_store(Fault::Refuse);
+    assert_eq!(gateway.get("/?client=cam-1").field("steadfast-instance").as_deref(), Some("web-1"));
+    town.store.heal();
+    until("it is charged", || town.charged(&one) == 2);
+    assert!(town.verify().faults.is_empty(), "that is no fault");
+    let overflowed = |kind: &EventKind| matches!(kind, EventKind::ClientOverflow { client, .. } if client.0 == "cam-1".parse().unwrap());
+    until("an event says so", || {
+        let events = town.runtime.block_on(town.registry.events(&support::set(), 0)).unwrap();
+        events.iter().any(|(_, event)| overflowed(&event.kind))
+    });
+}
+
+#[test]
+fn the_leader_of_a_single_set_is_followed_as_long_as_it_vouches_then_requests_wait_and_are_refused() {
+    for how in WAYS {
+        let one = Instance::new("web-1", App::named("one"));
+        let world = World::parking_for(Span::from_millis(500), |_| ()).and_led_by(&one);
+        world.store.always(how);
+        world.store.cut_watches();
+        for _ in 0..5 {
+            assert_eq!(world.get("/").text(), "one", "{how:?}: it vouches for itself");
+        }
+        // As an agent without a store does at its deadline.
+        one.probe.stand_by(ProbeReason::LeaseLost);
+        until("requests wait", || world.get("/").status == 503 && world.totals().parked > 0);
+        let got = world.get("/");
+        assert_eq!((got.status, got.field("retry-after").is_some()), (503, true), "{how:?}: {got:?}");
+        assert!(one.app.requests() >= 5);
+        world.store.heal();
+        world.lead(&one, 2);
+        until("it is answered again", || world.get("/").status == 200);
     }
 }
 

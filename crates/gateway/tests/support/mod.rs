@@ -25,6 +25,7 @@ use steadfast_gateway::{Answer, Bounds, Gateway, GatewayConfig, ListenerConfig, 
 use steadfast_host::shutdown::Shutdown;
 use steadfast_registry::{InstanceRecord, Leases, Registration, Registry};
 use steadfast_store::Memory;
+use steadfast_store::faulty::{Control, Faulty};
 use tokio::runtime::Runtime;
 
 pub use app::{App, Reply};
@@ -80,6 +81,8 @@ pub struct World {
     pub runtime: Runtime,
     pub registry: Registry,
     leases: Leases,
+    /// What becomes of calls to the store.
+    pub store: Control,
     pub shutdown: Shutdown,
     gateway: Option<Gateway>,
     pub address: SocketAddr,
@@ -97,8 +100,9 @@ impl World {
 
     pub fn parking_for(park_for: Span, change: impl FnOnce(&mut GatewayConfig)) -> World {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let registry = Registry::new(Arc::new(Memory::new()));
-
+        let faulty = Faulty::new(Arc::new(Memory::new()));
+        let store = faulty.control();
+        let registry = Registry::new(Arc::new(faulty));
         let settings =
             SetSettings::Single(SingleSettings::new(Span::from_millis(3_000), 100, Span::ZERO, park_for).unwrap());
         runtime.block_on(registry.introduce_set(&set(), &settings)).unwrap();
@@ -111,7 +115,7 @@ impl World {
         };
         let address = gateway.addresses()[0];
         let leases = Leases::new(registry.clone(), set());
-        World { runtime, registry, leases, shutdown, gateway: Some(gateway), address }
+        World { runtime, registry, leases, store, shutdown, gateway: Some(gateway), address }
     }
 
     pub fn gateway(&self) -> &Gateway {

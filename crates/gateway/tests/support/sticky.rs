@@ -157,10 +157,23 @@ impl Town {
 
     /// A gateway that has only just started.
     pub fn start(&self, change: impl FnOnce(&mut GatewayConfig)) -> Running {
+        self.start_over(self.registry.clone(), change)
+    }
+
+    /// A gateway with a store of its own over the same records, which can fail it alone.
+    pub fn gateway_apart(&self, change: impl FnOnce(&mut GatewayConfig)) -> (Running, Control) {
+        let faulty = Faulty::new(self.registry.store().clone());
+        let control = faulty.control();
+        let gateway = self.start_over(Registry::new(Arc::new(faulty)), change);
+        gateway.follows();
+        (gateway, control)
+    }
+
+    fn start_over(&self, books: Registry, change: impl FnOnce(&mut GatewayConfig)) -> Running {
         let mut config = config();
         change(&mut config);
         let shutdown = Shutdown::new();
-        let gateway = steadfast_gateway::start(config, Some(self.registry.clone()), &shutdown).unwrap();
+        let gateway = steadfast_gateway::start(config, Some(books), &shutdown).unwrap();
         let address = gateway.addresses()[0];
         Running { gateway: Some(gateway), shutdown, address }
     }
