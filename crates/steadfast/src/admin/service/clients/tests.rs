@@ -6,6 +6,11 @@ use steadfast_core::settings::{Sticky, StickySettings};
 use steadfast_core::{Endpoint, Host, Incarnation, InstanceId, Weight};
 use steadfast_registry::{InstanceRecord, LedgerState, Registration, Registry};
 
+use std::sync::Arc;
+
+use steadfast_store::faulty::{Fault, Faulty};
+use steadfast_store::{Memory, Store};
+
 use super::*;
 use crate::admin::view::{Amount, DrainOrder, ExplainQuery};
 use crate::admin::{Api, Local};
@@ -18,7 +23,11 @@ struct Books {
 
 impl Books {
     async fn new(values: Sticky) -> Books {
-        let registry = Registry::new(steadfast_store::open("memory:", None).unwrap());
+        Books::over(steadfast_store::open("memory:", None).unwrap(), values).await
+    }
+
+    async fn over(store: Arc<dyn Store>, values: Sticky) -> Books {
+        let registry = Registry::new(store);
         let set: SetName = "recorder".parse().unwrap();
         let settings = StickySettings::new(values).unwrap();
         registry.introduce_set(&set, &SetSettings::Sticky(Box::new(settings))).await.unwrap();
@@ -206,4 +215,50 @@ async fn what_is_wrong_with_homes_is_told() {
     books.wait_for_warning("home-lost").await;
     books.service.drain(&books.set, &id("rec-2"), &DrainOrder::default()).await.unwrap();
     books.wait_for_warning("no-open-instance").await;
+}
+
+#[tokio::test]
+async fn with_the_store_away_no_order_is_accepted_and_none_half_done() {
+    let store = Faulty::new(Arc::new(Memory::new()));
+    let away = store.control();
+    let books = Books::over(Arc::new(store), sticky(Presence::Request)).await;
+    books.place("cam-7", 8, "rec-2").await;
+    let (service, set) = (&books.service, &books.set);
+    let (order, at) = (PlaceOrder::default(), id("rec-2"));
+    away.always(Fault::Refuse);
+    away.cut_watches();
+    let (web, (cam_7, cam_8)) = ("web".parse().unwrap(), (key("cam-7"), key("cam-8")));
+    let (anywhere, drain) = (MoveOrder::default(), DrainOrder::default());
+    let (placed, moved, forgotten, drained, undrained, switched, verified) = tokio::join!(
+        service.place(set, &cam_8, &order),
+        service.move_client(set, &cam_7, &anywhere),
+        service.forget(set, &cam_7),
+        service.drain(set, &at, &drain),
+        service.undrain(set, &at),
+        service.switchover(&web, None),
+        service.verify(set),
+    );
+    let refused = [
+        placed.map(drop),
+        moved.map(drop),
+        forgotten.map(drop),
+        drained.map(drop),
+        undrained.map(drop),
+        switched.map(drop),
+        verified.map(drop),
+    ];
+    for problem in refused.map(Result::unwrap_err) {
+        assert!(problem.retry_after.is_some(), "{problem:?}");
+        assert_eq!(told(problem), (503, "store-unavailable".to_owned()));
+    }
+    away.heal();
+    let found = service.client(set, &key("cam-7")).await.unwrap();
+    assert_eq!((found.instance.0.as_str(), found.owner_epoch), ("rec-2", 1));
+    assert_eq!(told(service.client(set, &key("cam-8")).await.unwrap_err()).0, 404);
+    let ledger = service.registry.instance(set, &at).await.unwrap().ledger.unwrap().record;
+    assert_eq!(ledger.state, LedgerState::Open);
+    assert!(service.verify(set).await.unwrap().ok);
+    // It heals by itself.
+    assert!(service.place(set, &key("cam-8"), &order).await.unwrap().changed);
+    assert_eq!(service.drain(set, &at, &DrainOrder::default()).await.unwrap().now, LedgerState::Draining);
 }
