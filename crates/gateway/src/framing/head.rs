@@ -1,7 +1,7 @@
 //! A request's head, line by line (RFC 9112 §§ 2 to 5), each line looked at once however the bytes come.
 
 use http::{StatusCode, Uri};
-use memchr::{memchr, memrchr};
+use memchr::memchr;
 
 use super::{Announced, Limits, Refused, is_control, is_token};
 use crate::limit::Limit;
@@ -137,7 +137,7 @@ impl Head {
     fn field(&mut self, line: &[u8]) -> Result<(), Refused> {
         let (name, value) = memchr(b':', line).map(|colon| (&line[..colon], &line[colon + 1..])).ok_or(FIELD)?;
         // A line that begins with a space (a folded one) and a space before the colon are no names either.
-        if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+        if name.is_empty() || !is_name(name) {
             return Err(FIELD);
         }
         if has_control(value) {
@@ -194,20 +194,20 @@ fn has_control(bytes: &[u8]) -> bool {
 
 /// Reads the first line; true: HTTP/1.1.
 fn request_line(line: &[u8]) -> Result<bool, Refused> {
-    let (Some(first), Some(last)) = (memchr(b' ', line), memrchr(b' ', line)) else { return Err(NOT_HTTP) };
-    let (method, version) = (&line[..first], &line[last + 1..]);
-    if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) {
+    let (rest, version_11) = match (line.strip_suffix(b" HTTP/1.1"), line.strip_suffix(b" HTTP/1.0")) {
+        (Some(rest), _) => (rest, true),
+        (None, Some(rest)) => (rest, false),
+        (None, None) => return Err(if is_of_other_version(line) { OTHER_VERSION } else { NOT_HTTP }),
+    };
+    let space = memchr(b' ', rest).ok_or(NOT_HTTP)?;
+    if space == 0 || !is_name(&rest[..space]) {
         return Err(NOT_HTTP);
     }
-    let version_11 = match version {
-        b"HTTP/1.1" => true,
-        b"HTTP/1.0" => false,
-        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => return Err(OTHER_VERSION),
-        _ => return Err(NOT_HTTP),
-    };
-    // Two spaces, and nothing between them: then they are one.
-    let target = line.get(first + 1..last).unwrap_or_default();
-    if is_target(target) { Ok(version_11) } else { Err(TARGET) }
+    if is_target(&rest[space + 1..]) { Ok(version_11) } else { Err(TARGET) }
+}
+
+fn is_of_other_version(line: &[u8]) -> bool {
+    matches!(line, [b'A'..=b'Z', .., b' ', b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'])
 }
 
 /// Whether hyper can read a target. What it is to be besides, the screen says.
@@ -216,24 +216,34 @@ fn is_target(target: &[u8]) -> bool {
         Some(mark) => (&target[..mark], &target[mark + 1..]),
         None => (target, &[][..]),
     };
-    let fits = |bytes: &[u8], class: u8| {
-        bytes.iter().fold(true, |fits, byte| fits & (CLASSES[usize::from(*byte)] & class != 0))
-    };
-    let reads = fits(path, IN_PATH) && fits(query, IN_QUERY) && (target.is_ascii() || str::from_utf8(target).is_ok());
-    reads && (path.first() == Some(&b'/') || Uri::try_from(target).is_ok())
+    let reads = are_all(path, IN_PATH) && are_all(query, IN_QUERY);
+    reads
+        && (target.is_ascii() || str::from_utf8(target).is_ok())
+        && (path.first() == Some(&b'/') || Uri::try_from(target).is_ok())
 }
 
-const IN_PATH: u8 = 1;
-const IN_QUERY: u8 = 2;
+fn is_name(bytes: &[u8]) -> bool {
+    are_all(bytes, IN_NAME)
+}
 
-/// Which bytes may stand where in a target: what browsers send unescaped, and bytes beyond ASCII, as they do in UTF-8.
-const CLASSES: [u8; 256] = {
+fn are_all(bytes: &[u8], class: u8) -> bool {
+    bytes.iter().fold(class, |common, byte| common & CLASSES[usize::from(*byte)]) == class
+}
+
+const IN_NAME: u8 = 1;
+const IN_PATH: u8 = 2;
+const IN_QUERY: u8 = 4;
+
+/// Which bytes may stand where. In a target: what browsers send unescaped, and bytes beyond ASCII, as they do in UTF-8.
+static CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
     let mut byte = b'!';
     loop {
+        let name = is_token(byte);
         let path = !matches!(byte, b'#' | b'<' | b'>' | b'`' | 0x7f);
         let query = !matches!(byte, b'"' | b'#' | b'<' | b'>' | 0x7f);
-        classes[byte as usize] = if path { IN_PATH } else { 0 } | if query { IN_QUERY } else { 0 };
+        classes[byte as usize] =
+            if name { IN_NAME } else { 0 } | if path { IN_PATH } else { 0 } | if query { IN_QUERY } else { 0 };
         if byte == u8::MAX {
             break classes;
         }

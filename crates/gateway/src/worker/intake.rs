@@ -175,3 +175,6 @@ impl Intake {
         pass
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,6 +64,13 @@ fn record(town: &Town, key: &[u8]) -> Placement {
     found.unwrap_or_else(|| panic!("no client {key}")).record
 }
 
+/// Every key in the books, in their order.
+fn listed(town: &Town) -> Vec<Vec<u8>> {
+    let page = town.runtime.block_on(town.registry.clients(&"web".parse().unwrap(), None, 1_000)).unwrap();
+    assert!(page.next.is_none() && page.unreadable.is_empty());
+    page.clients.iter().map(|(key, _)| key.as_bytes().to_vec()).collect()
+}
+
 /// What is told of a client by each way: its home, and its key where that is told too.
 fn check_told(way: &str, got: &super::support::Got, key: &[u8], home: &str) {
     assert_eq!(got.field("steadfast-instance").as_deref(), Some(home), "{way}: {got:?}");
@@ -103,6 +110,8 @@ fn each_byte_is_itself_from_every_place() {
         }
     }
     assert_eq!(town.verify().clients, 256 + 1, "each is one client, and the cookie's k another");
+    let expected = [vec![b'k']].into_iter().chain((0..=u8::MAX).map(|byte| vec![b'k', byte, b'k']));
+    assert_eq!(listed(&town), expected.collect::<Vec<_>>(), "as the books list them");
     assert_eq!(one.app.requests() + two.app.requests(), forwarded);
 }
 

@@ -1,0 +1,140 @@
+use super::*;
+
+const LIMITS: Limits = Limits { line: 200, head: 1_000, fields: 10 };
+const FIRST: &str = "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+const SECOND: &str = "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
+const BAD: &str = "GET /3 HTTP/1.1\nHost: a\n\n";
+
+/// A connection whose socket has had these pieces so far.
+struct Reader {
+    intake: Intake,
+    socket: Vec<Vec<u8>>,
+    /// Bytes that hyper has room for at a time.
+    room: usize,
+}
+
+impl Reader {
+    fn new(room: usize) -> Reader {
+        Reader { intake: Intake::new(LIMITS), socket: Vec::new(), room }
+    }
+
+    fn comes(&mut self, bytes: &str) -> &mut Reader {
+        self.socket.push(bytes.as_bytes().to_vec());
+        self
+    }
+
+    /// What hyper gets, until there is nothing to be had for it.
+    fn reads(&mut self) -> Result<String, String> {
+        let mut got = Vec::new();
+        loop {
+            let mut room = vec![0; self.room];
+            let mut buf = ReadBuf::new(&mut room);
+            match self.intake.hand_on(&mut buf).map_err(|error| error.to_string())? {
+                Next::Taken => {}
+                Next::Wait => break,
+                Next::Read if self.socket.is_empty() => break,
+                Next::Read => {
+                    let piece = &mut self.socket[0];
+                    let count = piece.len().min(self.room);
+                    buf.put_slice(&piece[..count]);
+                    piece.drain(..count);
+                    if piece.is_empty() {
+                        self.socket.remove(0);
+                    }
+                    assert_eq!(self.intake.take_in(&mut buf, 0), !buf.filled().is_empty());
+                }
+            }
+            got.extend_from_slice(buf.filled());
+        }
+        Ok(String::from_utf8(got).unwrap())
+    }
+
+    /// What hyper gets after it has answered.
+    fn answers_and_reads(&mut self) -> String {
+        self.intake.end_turn();
+        self.reads().unwrap()
+    }
+}
+
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn the_next_request_is_shown_when_the_one_before_it_is_answered() {
+    for room in [1, 7, 30, 4_096] {
+        let mut reader = Reader::new(room);
+        let got = reader.comes(&format!("{FIRST}{SECOND}{SECOND}")).reads();
+        assert_eq!(got.as_deref(), Ok(FIRST), "room for {room}");
+        assert!(reader.intake.is_complete());
+        assert_eq!(reader.reads().as_deref(), Ok(""), "before the answer there is nothing more");
+        assert_eq!(reader.answers_and_reads(), SECOND);
+        assert_eq!(reader.answers_and_reads(), SECOND);
+        assert_eq!(reader.answers_and_reads(), "");
+        assert!(!reader.intake.is_left_over());
+    }
+}
+
+#[test]
+fn the_end_of_a_turn_says_whether_something_waits() {
+    let mut reader = Reader::new(4_096);
+    assert_eq!(reader.comes(SECOND).reads().as_deref(), Ok(SECOND));
+    assert!(!reader.intake.end_turn());
+    assert_eq!(reader.comes(&format!("{SECOND}G")).reads().as_deref(), Ok(SECOND));
+    assert!(reader.intake.end_turn());
+    assert_eq!(reader.comes(&SECOND[1..]).reads().as_deref(), Ok(SECOND), "its beginning was kept");
+}
+
+#[test]
+fn a_head_is_shown_when_it_is_whole() {
+    let mut reader = Reader::new(4_096);
+    let (beginning, end) = FIRST.split_at(30);
+    assert_eq!(reader.comes(beginning).reads().as_deref(), Ok(""));
+    assert_eq!(reader.comes(end).reads().as_deref(), Ok(FIRST));
+}
+
+#[test]
+fn a_refusal_is_shown_in_the_place_of_a_bad_head_and_nothing_behind_it() {
+    let refusal = shown(REFUSAL);
+    for room in [1, 10, 4_096] {
+        let mut reader = Reader::new(room);
+        assert_eq!(reader.comes(BAD).comes(SECOND).reads(), Ok(refusal.clone()));
+        assert_eq!(reader.intake.refused().map(|refused| refused.reason), Some("bad-line"));
+        assert_eq!(reader.answers_and_reads(), "");
+        assert!(reader.intake.is_left_over());
+        let mut reader = Reader::new(room);
+        assert_eq!(reader.comes(&format!("{FIRST}{BAD}{SECOND}")).reads().as_deref(), Ok(FIRST));
+        assert_eq!(reader.intake.refused(), None, "in its turn");
+        assert_eq!(reader.answers_and_reads(), refusal);
+        assert_eq!(reader.answers_and_reads(), "");
+    }
+}
+
+#[test]
+fn a_bad_body_is_an_error_behind_a_good_head() {
+    let head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut reader = Reader::new(4_096);
+    // Not a word of a piece that is wrong.
+    assert!(reader.comes(&format!("{head}5\r\nhello\r\nx")).reads().unwrap_err().contains("chunk"));
+    assert!(!reader.intake.is_complete() && reader.intake.is_left_over());
+    reader.intake.end_turn();
+    assert!(reader.reads().is_err(), "nothing more is read of it");
+}
+
+#[test]
+fn the_rest_of_a_body_follows_an_early_answer() {
+    let mut reader = Reader::new(4_096);
+    let (begun, rest) = FIRST.split_at(FIRST.len() - 2);
+    assert_eq!(reader.comes(begun).reads().as_deref(), Ok(begun));
+    assert!(!reader.intake.is_complete());
+    assert_eq!(reader.answers_and_reads(), "");
+    assert_eq!(reader.comes(&format!("{rest}{SECOND}")).reads(), Ok(format!("{rest}{SECOND}")));
+}
+
+#[test]
+fn what_comes_behind_an_upgrade_is_kept_for_the_tunnel() {
+    let mut reader = Reader::new(4_096);
+    let upgrade = "GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    assert_eq!(reader.comes(&format!("{upgrade}\0early")).comes(" too").reads().as_deref(), Ok(upgrade));
+    assert_eq!(reader.intake.take_held(), b"\0early");
+}
