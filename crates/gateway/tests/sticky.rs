@@ -317,6 +317,22 @@ fn new_clients_of_one_source_are_limited_and_known_ones_are_not() {
 }
 
 #[test]
+fn who_is_not_trusted_does_not_become_many_sources_by_saying_so() {
+    let one = Member::named("web-1");
+    let town = Town::new(|set| set.new_per_source = 2, &[(&one, 10_000)]);
+    let gateway = town.gateway(Answer::Redirect);
+    let refused = (0..10_000).find_map(|n| {
+        let said = format!("10.{}.{}.{}", n % 7, n % 199, n % 251);
+        let fields = format!("X-Forwarded-For: {said}\r\nForwarded: for={said}\r\nX-Real-IP: {said}\r\n");
+        let got = gateway.send(&format!("GET /?client=new-{n} HTTP/1.1\r\nHost: a\r\n{fields}"));
+        (got.status != 307).then_some(got)
+    });
+    let refused = refused.expect("whoever says another address each time is refused as well");
+    assert_eq!((refused.status, refused.reason().as_str()), (429, "too-many-new-clients"));
+    assert!(refused.field("retry-after").is_some());
+}
+
+#[test]
 fn a_key_may_be_the_address_behind_trusted_proxies() {
     let one = Member::named("web-1");
     let source = |set: &mut steadfast_core::settings::Sticky| {
