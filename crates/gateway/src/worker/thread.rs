@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use steadfast_core::Moment;
 use steadfast_host::clock;
 use steadfast_host::shutdown::Shutdown;
 use tokio::net;
@@ -23,6 +24,8 @@ const ROOM_EVERY: Duration = Duration::from_millis(20);
 const DRAIN_EVERY: Duration = Duration::from_millis(10);
 /// How long accepting rests when the process has no descriptors left.
 const REST_WHEN_EXHAUSTED: Duration = Duration::from_millis(100);
+/// How often that is told at most.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// What one worker is given.
 #[derive(Debug)]
@@ -61,6 +64,7 @@ async fn accept(worker: Rc<Worker>, listener: net::TcpListener, here: Rc<Listene
     let crowd = &worker.shared.crowd;
     let door = Door::new(worker.shared.counters.len());
     let mut full = false;
+    let mut told = None;
     let closing = async {
         here.shutdown.requested().await;
         tokio::time::sleep(here.routed.linger.duration()).await;
@@ -92,16 +96,20 @@ async fn accept(worker: Rc<Worker>, listener: net::TcpListener, here: Rc<Listene
                         Err(TooMany) => door.turn_away(&worker, stream),
                     }
                 }
-                Err(error) => rest(&error, &here).await,
+                Err(error) => rest(&error, &here, &mut told).await,
             },
         }
     }
 }
 
-async fn rest(error: &std::io::Error, here: &ListenerHere) {
+async fn rest(error: &std::io::Error, here: &ListenerHere, told: &mut Option<Moment>) {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     if !matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
-        tracing::warn!(%error, listener = %here.routed.address, "cannot accept a connection; resting");
+        let now = clock::now();
+        if told.is_none_or(|at| now.since(at) >= TELL_EVERY) {
+            *told = Some(now);
+            tracing::warn!(%error, listener = %here.routed.address, "cannot accept connections; trying again and again");
+        }
         tokio::time::sleep(REST_WHEN_EXHAUSTED).await;
     }
 }
