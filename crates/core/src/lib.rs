@@ -17,6 +17,7 @@ mod time;
 mod weight;
 
 pub mod client;
+pub mod conceal;
 pub mod health;
 pub mod lease;
 pub mod placement;

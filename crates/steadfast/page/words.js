@@ -14,10 +14,14 @@ const REASONS = {
   "reported": "its home said it was there",
 };
 
-/** A client's key as people know it. The API tells it percent-encoded; one that is no text stays so. */
+/** What is not seen and changes how the text around it is read: control characters, and those that turn its direction. */
+const UNSEEN = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/u;
+
+/** A client's key as people know it. The API tells it percent-encoded; one that is no text, or not all seen, stays so. */
 export function named(key) {
   try {
-    return decodeURIComponent(key);
+    const text = decodeURIComponent(key);
+    return UNSEEN.test(text) ? key : text;
   } catch {
     return key;
   }

@@ -61,7 +61,7 @@ impl Cli {
     /// # Errors
     /// As clap says it, or that both an API and a store were named.
     pub fn read_from(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-        let matches = Cli::command().try_get_matches_from(arguments)?;
+        let matches = without_values(Cli::command()).try_get_matches_from(arguments)?;
         let mut cli = Cli::from_arg_matches(&matches)?;
         if let (Some(reach), Some((_, below))) = (cli.command.reach(), matches.subcommand()) {
             let said = |flag| below.value_source(flag) == Some(ValueSource::CommandLine);
@@ -69,6 +69,11 @@ impl Cli {
         }
         Ok(cli)
     }
+}
+
+/// The same, whose help names the variables of the environment and not what they are set to: that may be a secret.
+fn without_values(command: clap::Command) -> clap::Command {
+    command.mut_args(|argument| argument.hide_env_values(true)).mut_subcommands(without_values)
 }
 
 impl Command {

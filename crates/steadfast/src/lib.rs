@@ -11,4 +11,5 @@ mod demo;
 pub mod exit;
 mod logging;
 mod stores;
+mod token;
 mod watch;

@@ -11,7 +11,7 @@ use steadfast::admin::view::{DrainOrder, EventCursor};
 use steadfast::admin::{Api, Local, Remote, Service};
 use steadfast_core::settings::{SetSettings, SingleSettings};
 use steadfast_core::{Endpoint, Host, Incarnation, InstanceId, SetName};
-use steadfast_host::http::{Call, Client, HeaderName, HeaderValue, Limits, Method, Reply, Target, serve};
+use steadfast_host::http::{Call, Client, HeaderName, HeaderValue, Method, Reply, Target, serve};
 use steadfast_host::net::Listener;
 use steadfast_host::problem::Problem;
 use steadfast_host::shutdown::Shutdown;
@@ -53,7 +53,7 @@ impl Served {
         let store = Arc::new(steadfast_store::http::Service(registry.store().clone()));
         let admin = Arc::new(Admin::new(service.clone(), address, TOKEN.to_owned()).with_store(store));
         let end = Shutdown::new();
-        tokio::spawn(serve(listener, admin.clone(), Limits::default(), end.clone()));
+        tokio::spawn(serve(listener, admin.clone(), admin.limits(), end.clone()));
         Served { address, service, set, instance, admin, end }
     }
 

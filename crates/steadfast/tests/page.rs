@@ -119,6 +119,7 @@ fn the_page_shows_homes_and_its_buttons_work() {
     the_keyboard_is_enough(&show);
     a_client_is_found_and_explained(&show);
     a_key_of_any_letters_is_shown_and_found(&show);
+    a_key_that_means_harm_is_a_text_like_any_other(&show);
     it_looks_right_by_day_and_by_night_and_narrow(&show);
     without_a_token_it_asks_for_one(&show);
     assert_eq!(show.browser.complaints(), Vec::<String>::new());
@@ -228,6 +229,29 @@ fn a_key_of_any_letters_is_shown_and_found(show: &Show) {
     show.browser.write("#client", text);
     show.browser.press(Key::Enter);
     wait_until("it found by its name", SOON, found);
+}
+
+/// Markup in a key is text, and what would turn the direction of the text around it is shown encoded.
+fn a_key_that_means_harm_is_a_text_like_any_other(show: &Show) {
+    let log = show.demo.log();
+    let gateway = log.lines().find_map(|line| line.trim().strip_prefix("gateway ")).expect("its address").trim();
+    let title = show.browser.script("return document.title", &[]);
+    let markup = "<img src=x onerror=\"document.title='hurt'\">";
+    for (key, shown) in [
+        ("%3Cimg%20src%3Dx%20onerror%3D%22document.title%3D%27hurt%27%22%3E", markup),
+        ("txt%E2%80%AEexe%1B%5B2J", "txt%E2%80%AEexe%1B%5B2J"),
+    ] {
+        let sent = get(&format!("{gateway}ingest/stream?camera={key}&mbps=1")).expect("an answer");
+        assert_eq!(sent.status, 307, "{sent:?}");
+        let chip = format!("[data-client='{key}'] button");
+        wait_until("it on the screen, letter for letter", SOON, || show.browser.text(&chip).as_deref() == Some(shown));
+        let found =
+            || show.browser.text("#found h2").is_some_and(|told| told.starts_with(&format!("{shown} is at home at ")));
+        show.click(&chip, "it found by a click", found);
+        show.close_found();
+    }
+    assert_eq!(show.browser.script("return document.querySelectorAll('img[src=x]').length", &[]), json!(0));
+    assert_eq!(show.browser.script("return document.title", &[]), title, "nothing of it was run");
 }
 
 fn it_looks_right_by_day_and_by_night_and_narrow(show: &Show) {

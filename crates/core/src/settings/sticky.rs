@@ -9,7 +9,7 @@ use core::ops::Deref;
 use crate::client::{BadRequest, LabelName, Labels, RequestView, Sources};
 use crate::id::words;
 use crate::placement::TICK;
-use crate::{Endpoint, Span, Weight};
+use crate::{Endpoint, Span, Weight, conceal};
 
 mod keys;
 
@@ -347,6 +347,9 @@ impl Sticky {
                 format!("is to be an http:// URL with {{client}} in its path or query, such as {example}"),
             );
         }
+        if conceal::is_concealed(evict) {
+            return bad("evict", "has stars where a value is, as it is shown: write the value itself");
+        }
         Ok(())
     }
 }
@@ -360,6 +363,15 @@ fn check_places(key: &'static str, sources: &Sources) -> Result<(), BadSticky> {
 
 fn bad(key: &'static str, problem: impl Into<String>) -> Result<(), BadSticky> {
     Err(BadSticky::Value { key, problem: problem.into() })
+}
+
+impl StickySettings {
+    /// The same, as it may be shown to whoever reads: without what may be a secret. It is not to be written.
+    #[must_use]
+    pub fn concealed(&self) -> StickySettings {
+        let evict = self.evict.as_deref().map(conceal::urls);
+        StickySettings(Sticky { evict, ..self.0.clone() })
+    }
 }
 
 impl Deref for StickySettings {

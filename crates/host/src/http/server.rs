@@ -31,8 +31,8 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// How long a peer that was refused in the middle of its sending is listened to and ignored. Closed at once, the kernel
 /// would reset the connection, and the refusal might be lost on its way.
 const LINGER: Duration = Duration::from_secs(1);
-/// Bytes that are read at once from a peer that is ignored.
-const IGNORED_BYTES: usize = 16 * 1024;
+/// Bytes that a peer may send meanwhile: beyond, the connection is reset.
+const LINGER_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What one server allows.
 #[derive(Clone, Debug)]
@@ -216,9 +216,7 @@ impl Server {
         let farewell = async {
             stream.write_all(&last_words).await?;
             stream.shutdown().await?;
-            let mut ignored = vec![0; IGNORED_BYTES];
-            while stream.read(&mut ignored).await? > 0 {}
-            Ok::<_, std::io::Error>(())
+            tokio::io::copy(&mut (&mut stream).take(LINGER_BYTES), &mut tokio::io::sink()).await
         };
         tokio::select! {
             // That the peer is gone before it is over is its own choice.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use steadfast_core::Endpoint;
 use steadfast_core::client::ClientKey;
+use steadfast_core::{Endpoint, conceal};
 use steadfast_host::http::{Call, Client, ClientLimits, Target};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -77,11 +77,12 @@ pub(super) async fn send_away(http: &Client, url: &str, client: &ClientKey) {
 /// Calls `url` (a POST, with `{client}` replaced by the key): any answer below 300 means that the client leaves.
 async fn evict(http: &Client, url: &str, client: &ClientKey) -> Result<(), String> {
     let url = url.replace("{client}", &client.to_string());
-    let (target, path) = parse(&url).ok_or_else(|| format!("{url} is not an http:// URL"))?;
+    let shown = || conceal::urls(&url);
+    let (target, path) = parse(&url).ok_or_else(|| format!("{} is not an http:// URL", shown()))?;
     let reply = http.call(&target, Call::new(Method::POST, path), WITHIN).await;
     match reply {
         Ok(reply) if reply.status.as_u16() < 300 => Ok(()),
-        Ok(reply) => Err(format!("{url} answered {}", reply.status)),
+        Ok(reply) => Err(format!("{} answered {}", shown(), reply.status)),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -192,7 +192,7 @@ impl Service {
         };
         SetView {
             set: Text(snapshot.set.clone()),
-            settings: snapshot.settings.as_ref().map(SettingsView::new),
+            settings: snapshot.settings.as_ref().map(SettingsView::shown),
             leader,
             totals: sticky.then(|| totals(snapshot)),
             instances: snapshot.instances.iter().map(|(id, one)| instance_view(id, one, live.get(id))).collect(),
@@ -391,8 +391,8 @@ impl Api for Service {
         match self.registry.change_set(set, settings, &self.local.operator).await {
             Ok(before) => Ok(SettingsChange {
                 set: Text(set.clone()),
-                before: before.as_ref().map(SettingsView::new),
-                now: SettingsView::new(settings),
+                before: before.as_ref().map(SettingsView::shown),
+                now: SettingsView::shown(settings),
             }),
             Err(error) => Err(self.problem(error).await),
         }

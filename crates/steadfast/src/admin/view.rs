@@ -439,7 +439,15 @@ impl SettingsView {
         }
     }
 
-    /// These settings as the API shows them.
+    /// These settings as the API shows them to whoever may read: without what may be a secret.
+    pub fn shown(settings: &SetSettings) -> SettingsView {
+        match settings {
+            SetSettings::Single(_) => SettingsView::new(settings),
+            SetSettings::Sticky(sticky) => SettingsView::new(&SetSettings::Sticky(Box::new(sticky.concealed()))),
+        }
+    }
+
+    /// These settings as the API takes them.
     pub fn new(settings: &SetSettings) -> SettingsView {
         match settings {
             SetSettings::Single(single) => {

@@ -8,7 +8,7 @@ use steadfast_gateway::Gateway;
 use steadfast_host::http::{Handler, serve};
 use steadfast_host::net::Listener;
 use steadfast_host::shutdown::Shutdown;
-use steadfast_host::state::{StateDir, StateError};
+use steadfast_host::state::StateDir;
 use steadfast_registry::{Registry, Text};
 use tokio::task::JoinHandle;
 
@@ -19,6 +19,7 @@ use crate::admin::view::{
     GatewayClientTotals, GatewayClientsView, GatewayConnectionsView, GatewaySetView, GatewayTotals, GatewayView,
 };
 use crate::exit::{Exit, Failure};
+use crate::token;
 
 /// An address for the API, held, and the token.
 pub(super) struct Serving {
@@ -38,7 +39,7 @@ pub(super) struct Served {
 impl Serving {
     /// Listens on `listen` and reads the token, which is made if there is none.
     pub(super) fn bind(listen: SocketAddr, token_file: &Path, state: &StateDir) -> Result<Serving, Failure> {
-        let token = token(token_file, state).map_err(|error| Failure::new(Exit::Usage, error))?;
+        let token = token::own(token_file, state)?;
         let listener = Listener::tcp(listen).map_err(|error| {
             let advice = "the API needs an address of its own: change listen in [admin], or --admin";
             Failure::new(Exit::Usage, anyhow::anyhow!("{error}; {advice}"))
@@ -79,22 +80,6 @@ impl Served {
             tracing::error!(%error, "the API ended badly");
         }
     }
-}
-
-/// The token in `file`, made if there is none. A relative path is one in the state directory.
-fn token(file: &Path, state: &StateDir) -> Result<String, anyhow::Error> {
-    let path = state.file("").join(file);
-    if path.exists() {
-        let text = std::fs::read_to_string(&path);
-        let text = text.map_err(|error| anyhow::anyhow!("read the token in {}: {error}", path.display()))?;
-        let token = text.trim();
-        anyhow::ensure!(!token.is_empty(), "the token file {} is empty: remove it, and one is made", path.display());
-        return Ok(token.to_owned());
-    }
-    let named = path.parent().zip(path.file_name().and_then(|name| name.to_str()));
-    let (parent, name) = named.ok_or_else(|| anyhow::anyhow!("token_file {} is no file's name", path.display()))?;
-    let made: Result<String, StateError> = StateDir::open(parent).and_then(|dir| dir.secret(name));
-    Ok(made?)
 }
 
 /// A look at `gateway`, for as long as anybody wants.

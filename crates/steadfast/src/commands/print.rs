@@ -1,4 +1,7 @@
 //! What commands print: tables, colours where a person looks on, JSON for programs.
+//!
+//! Much of it was said by others: keys, names, the words of a server. A terminal obeys what it is shown, so whatever is
+//! printed passes one [`guard`], which leaves our own colours and shows everything else that a terminal would obey.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -53,27 +56,73 @@ impl Paint {
 /// Takes back the line that the cursor stands in.
 pub(crate) const CLEAR_LINE: &str = "\r\u{1b}[K";
 
-/// A value as one line of JSON.
+/// The sequences that [`Paint`] makes, behind their escape.
+const COLOURS: [&str; 6] = ["[0m", "[1m", "[2m", "[31m", "[32m", "[33m"];
+
+/// `text` without anything that a terminal would obey, or that changes the order in which it is read; such a character
+/// is shown as `\u{1b}`. Our own colours stay, ends of lines, and [`CLEAR_LINE`] at the beginning.
+pub(crate) fn guard(text: &str) -> String {
+    let (mut done, mut rest) = match text.strip_prefix(CLEAR_LINE) {
+        Some(rest) => (CLEAR_LINE.to_owned(), rest),
+        None => (String::new(), text),
+    };
+    while let Some(at) = rest.find(|c: char| c != '\n' && is_obeyed(c)) {
+        done.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let colour = COLOURS.iter().find(|colour| rest.strip_prefix('\u{1b}').is_some_and(|r| r.starts_with(**colour)));
+        let (taken, tail) =
+            rest.split_at(colour.map_or_else(|| rest.chars().next().map_or(0, char::len_utf8), |c| c.len() + 1));
+        match colour {
+            Some(_) => done.push_str(taken),
+            None => done.extend(taken.chars().flat_map(char::escape_unicode)),
+        }
+        rest = tail;
+    }
+    done.push_str(rest);
+    done
+}
+
+/// Control characters, and those by which text runs from right to left or ends a line unseen (Unicode's "Trojan Source").
+fn is_obeyed(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A value as one line of JSON. What a terminal would obey stands in it as `\u001b`.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let line = serde_json::to_string(value).map_err(|error| Failure::new(crate::exit::Exit::No, error))?;
-    Ok(out(line)?)
+    Ok(writeln!(io::stdout().lock(), "{}", guard_json(&line))?)
+}
+
+/// JSON in which everything a terminal would obey is escaped: it means the same. Outside its texts there is no such
+/// character.
+fn guard_json(line: &str) -> String {
+    let mut done = String::with_capacity(line.len());
+    for c in line.chars() {
+        if is_obeyed(c) {
+            done.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            done.push(c);
+        }
+    }
+    done
 }
 
 /// A line on standard output. A reader that went away (`| head`) is an error like any other, not a panic.
 pub(crate) fn out(line: impl fmt::Display) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{line}")
+    writeln!(io::stdout().lock(), "{}", guard(&line.to_string()))
 }
 
 /// Text on standard output as it is, shown at once.
 pub(crate) fn out_text(text: impl fmt::Display) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    write!(stdout, "{text}")?;
+    write!(stdout, "{}", guard(&text.to_string()))?;
     stdout.flush()
 }
 
 /// A line on standard error. That nobody reads it is nobody's problem.
 pub(crate) fn err(line: impl fmt::Display) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{}", guard(&line.to_string()));
 }
 
 /// How something that takes a while is going: one line on standard error that is rewritten where a person looks on, and
@@ -96,7 +145,7 @@ impl Live {
         }
         line.clone_into(&mut self.shown);
         if self.terminal {
-            let _ = write!(io::stderr().lock(), "{CLEAR_LINE}{line}");
+            let _ = write!(io::stderr().lock(), "{CLEAR_LINE}{}", guard(line));
         } else {
             err(line);
         }
@@ -170,23 +219,28 @@ enum Look {
 
 impl Cell {
     pub(crate) fn plain(text: impl Into<String>) -> Cell {
-        Cell { text: text.into(), look: Look::Plain }
+        Cell::new(text, Look::Plain)
     }
 
     pub(crate) fn dim(text: impl Into<String>) -> Cell {
-        Cell { text: text.into(), look: Look::Dim }
+        Cell::new(text, Look::Dim)
     }
 
     pub(crate) fn good(text: impl Into<String>) -> Cell {
-        Cell { text: text.into(), look: Look::Good }
+        Cell::new(text, Look::Good)
     }
 
     pub(crate) fn bad(text: impl Into<String>) -> Cell {
-        Cell { text: text.into(), look: Look::Bad }
+        Cell::new(text, Look::Bad)
     }
 
     pub(crate) fn unsure(text: impl Into<String>) -> Cell {
-        Cell { text: text.into(), look: Look::Unsure }
+        Cell::new(text, Look::Unsure)
+    }
+
+    fn new(text: impl Into<String>, look: Look) -> Cell {
+        // The end of a line in a cell would begin a row that nobody wrote.
+        Cell { text: guard(&text.into()).replace('\n', "\\n"), look }
     }
 
     fn painted(&self, paint: Paint) -> String {

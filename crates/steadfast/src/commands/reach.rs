@@ -8,7 +8,8 @@ use steadfast_registry::Registry;
 use crate::admin::{Api, Local, Remote, Service};
 use crate::cli::{DEFAULT_ADMIN_URL, Reach};
 use crate::config::DEFAULT_TOKEN_FILE;
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
+use crate::token;
 
 /// Whoever is to be asked.
 pub(super) fn api(reach: &Reach) -> Result<Box<dyn Api>, Failure> {
@@ -33,14 +34,7 @@ fn operator() -> String {
 /// The token in `named`, or else in the first state directory that has one this user may read.
 pub(crate) fn find_token(named: Option<&Path>) -> Result<Option<String>, Failure> {
     if let Some(file) = named {
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            Failure::new(Exit::Usage, anyhow::anyhow!("read the token in {}: {error}", file.display()))
-        })?;
-        let token = text.trim();
-        if token.is_empty() {
-            return Err(Failure::usage(format!("the token file {} is empty", file.display())));
-        }
-        return Ok(Some(token.to_owned()));
+        return token::read(file).map(Some);
     }
     let places: Vec<PathBuf> = StateDir::default_places();
     let texts = places.iter().filter_map(|place| std::fs::read_to_string(place.join(DEFAULT_TOKEN_FILE)).ok());

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use steadfast_core::conceal;
+
 /// So many problems are shown; a file with more has one cause.
 const SHOWN_PROBLEMS: usize = 20;
 /// A key is taken for a slip of the pen if so many letters or fewer differ.
@@ -88,11 +90,12 @@ impl Problem {
         let length = text[start..end.min(line_end)].chars().count();
         // A tab is as wide as the terminal likes: shown as one space, so that the mark stands below its place.
         let line = text[line_start..line_end].trim_end().replace('\t', " ");
+        // The line that is wrong may be the one with the password.
         Problem {
             place: format!("{file}:{line_number}:{}", before + 1),
-            shown: Some((line, before, length)),
+            shown: Some((conceal::urls(&line), before, length)),
             offset: start,
-            what,
+            what: conceal::urls(&what),
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Source<'s> {
     name: &'s str,
     text: &'s str,
     environment: Environment<'s>,
+    /// The variables that were put in, with their values: what is told of the file names them instead.
+    put_in: RefCell<Vec<(String, String)>>,
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
 }
@@ -47,7 +49,8 @@ pub(super) struct Table<'s> {
 
 impl<'s> Source<'s> {
     pub(super) fn new(name: &'s str, text: &'s str, environment: Environment<'s>) -> Source<'s> {
-        Source { name, text, environment, problems: RefCell::default(), warnings: RefCell::default() }
+        let (problems, warnings, put_in) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Source { name, text, environment, put_in, problems, warnings }
     }
 
     /// Parses `text`; what is not TOML at all ends the reading here.
@@ -60,12 +63,14 @@ impl<'s> Source<'s> {
 
     /// Notes that what stands at `span` is wrong.
     pub(super) fn wrong(&self, span: &Range<usize>, what: impl Into<String>) {
-        self.problems.borrow_mut().push(Problem::at(self.name, self.text, span.clone(), what.into()));
+        let what = by_name(what.into(), &self.put_in.borrow());
+        self.problems.borrow_mut().push(Problem::at(self.name, self.text, span.clone(), what));
     }
 
     /// Notes that what stands at `span` may not be what is meant.
     pub(super) fn doubt(&self, span: &Range<usize>, what: impl Into<String>) {
-        self.warnings.borrow_mut().push(Problem::at(self.name, self.text, span.clone(), what.into()));
+        let what = by_name(what.into(), &self.put_in.borrow());
+        self.warnings.borrow_mut().push(Problem::at(self.name, self.text, span.clone(), what));
     }
 
     /// What was noted of things that may not be meant, in the order of the file.
@@ -104,7 +109,10 @@ impl<'s> Source<'s> {
             };
             let name = &from[2..end];
             match (self.environment)(name) {
-                Some(value) => done.push_str(&value),
+                Some(value) => {
+                    done.push_str(&value);
+                    self.put_in.borrow_mut().push((name.to_owned(), value));
+                }
                 None => {
                     self.wrong(
                         span,
@@ -120,6 +128,36 @@ impl<'s> Source<'s> {
         done.push_str(rest);
         Some(done)
     }
+}
+
+/// `what`, with every value that came from the environment told by its variable's name: it may be a secret, which is
+/// why it stands there.
+fn by_name(mut what: String, put_in: &[(String, String)]) -> String {
+    /// A value as short as this is no secret, and its letters are in every sentence.
+    const SHORT_BYTES: usize = 3;
+    for (name, value) in put_in.iter().filter(|(_, value)| value.len() > SHORT_BYTES) {
+        let variable = format!("${{{name}}}");
+        for form in [value.clone(), value.escape_debug().to_string()] {
+            what = without_cut(&what.replace(&form, &variable), &form, &variable);
+        }
+    }
+    what
+}
+
+/// `what`, which may quote a text that was cut in the middle of `value`: the beginning of it is there, and then a quote.
+fn without_cut(what: &str, value: &str, variable: &str) -> String {
+    /// Less of a value gives nothing away.
+    const TELLING_CHARS: usize = 4;
+    let beginning: String = value.chars().take(TELLING_CHARS).collect();
+    let (mut done, mut rest) = (String::new(), what);
+    while let Some(at) = rest.find(&beginning) {
+        let common = rest[at..].chars().zip(value.chars()).take_while(|(one, other)| one == other);
+        let end = at + common.map(|(c, _)| c.len_utf8()).sum::<usize>();
+        done.push_str(&rest[..at]);
+        done.push_str(if rest[end..].starts_with('"') { variable } else { &rest[at..end] });
+        rest = &rest[end..];
+    }
+    done + rest
 }
 
 impl<'s> Table<'s> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use steadfast_core::health::{BadPolicy, CheckPolicy};
 use steadfast_core::lease::{Timing, Unsafe};
 use steadfast_core::settings::{BadSettings, SetSettings, SingleSettings, StickySettings};
-use steadfast_core::{Endpoint, EndpointName, InstanceId, SetName, Span};
+use steadfast_core::{Endpoint, EndpointName, InstanceId, SetName, Span, conceal};
 use steadfast_gateway::{FixedCheck, FixedInstance};
 
 use super::gateway::{DEFAULT_ENDPOINT, absolute_path};
@@ -195,7 +195,7 @@ pub(crate) fn lines(settings: &SetSettings) -> Vec<(&'static str, String)> {
 /// A key, what it was and what it is; `None` where it says nothing.
 pub(crate) type ChangedLine = (&'static str, Option<String>, Option<String>);
 
-/// The lines that differ, in the order of a file.
+/// The lines that differ, in the order of a file, as they may be shown.
 pub(crate) fn changed_lines(before: &SetSettings, now: &SetSettings) -> Vec<ChangedLine> {
     let (before, now) = (lines(before), lines(now));
     let value = |lines: &[(&str, String)], key: &str| {
@@ -204,5 +204,6 @@ pub(crate) fn changed_lines(before: &SetSettings, now: &SetSettings) -> Vec<Chan
     let gone = before.iter().filter(|(key, _)| value(&now, key).is_none());
     let keys = now.iter().chain(gone).map(|(key, _)| *key);
     let pairs = keys.map(|key| (key, value(&before, key), value(&now, key)));
-    pairs.filter(|(_, before, now)| before != now).collect()
+    let shown = |value: Option<String>| value.map(|text| conceal::urls(&text));
+    pairs.filter(|(_, before, now)| before != now).map(|(key, before, now)| (key, shown(before), shown(now))).collect()
 }

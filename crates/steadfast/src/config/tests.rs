@@ -290,6 +290,27 @@ fn secrets_come_from_the_environment() {
 }
 
 #[test]
+fn what_is_wrong_is_told_without_the_secret_in_it() {
+    let sticky = "[sets.recorder]\nkind = \"sticky\"\nclient = \"query:camera\"\n";
+    for (text, shown) in [
+        ("[admin]\nlisten = \"${SECRET}\"\n".to_owned(), "${SECRET}"),
+        ("[sets.web]\nkind = \"${SECRET}\"\n".to_owned(), "${SECRET}"),
+        ("[sets.web]\nkind = \"single\"\nlease_ttl = \"${SECRET}\"\n".to_owned(), "${SECRET}"),
+        // Cut in the middle by the error that quotes it.
+        (format!("[sets.web]\nkind = \"single\"\nlease_ttl = \"{}${{SECRET}}\"\n", "x".repeat(75)), "${SECRET}"),
+        (format!("{sticky}evict = \"http://h/leave?key=${{SECRET}}\"\n"), "evict"),
+        (format!("{sticky}evict = \"http://h/leave?key=hunter2\"\n"), "?key=*******"),
+        (format!("{sticky}evict = \"http://me:hunter2@h/leave\"\n"), "http://**********@h/leave"),
+        ("stroe = \"redis://:hunter2@h\"\n".to_owned(), "unknown key \"stroe\""),
+        ("[store]\nurl = \"redis://:hunter2@h\"\n".to_owned(), "store"),
+    ] {
+        let found = problems(&text);
+        assert!(found.contains(shown), "{shown} is not in:\n{found}");
+        assert!(!found.contains("hunt"), "told a secret:\n{found}");
+    }
+}
+
+#[test]
 fn part_of_a_file_is_a_file() {
     for text in [
         "",

@@ -125,6 +125,18 @@ fn evict_is_a_url_that_names_the_client() {
 }
 
 #[test]
+fn evict_is_shown_without_what_may_be_secret() {
+    let told = "http://h/leave?client={client}&key=s3cret";
+    let settings = StickySettings::new(Sticky { evict: Some(told.into()), ..cameras() }).unwrap();
+    let shown = settings.concealed();
+    assert_eq!(shown.evict.as_deref(), Some("http://h/leave?client={client}&key=******"));
+    refused(
+        |s| s.evict = Some("http://h/leave?client={client}&key=******".into()),
+        "evict has stars where a value is, as it is shown: write the value itself",
+    );
+}
+
+#[test]
 fn presence_decides_when_a_client_is_idle() {
     assert_eq!(Sticky::with_presence(Presence::Request), Sticky::default());
     for presence in [Presence::Connection, Presence::Report] {

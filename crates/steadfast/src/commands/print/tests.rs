@@ -24,3 +24,31 @@ fn a_bar_is_as_long_as_something_is_full() {
     let plain = [0.0, 0.001, 0.45, 1.0].map(|part| Bar::Plain.of(part));
     assert_eq!(plain, ["..........", "#.........", "#####.....", "##########"]);
 }
+
+#[test]
+fn a_terminal_obeys_us_alone() {
+    let paint = Paint(true);
+    for ours in [paint.bold("a"), paint.dim("ü"), paint.good("b"), paint.bad("c"), paint.unsure("d"), "x\ny".to_owned()]
+    {
+        assert_eq!(guard(&ours), ours);
+    }
+    assert_eq!(guard(&format!("{CLEAR_LINE}a")), format!("{CLEAR_LINE}a"));
+    for (foreign, shown) in [
+        ("a\u{1b}[2Jb", "a\\u{1b}[2Jb"),
+        ("a\u{1b}[31;1mb", "a\\u{1b}[31;1mb"),
+        ("\u{1b}]0;title\u{7}", "\\u{1b}]0;title\\u{7}"),
+        ("a\r\u{1b}[Kb", "a\\u{d}\\u{1b}[Kb"),
+        ("\u{9b}2J", "\\u{9b}2J"),
+        ("user\u{202e}txt.exe", "user\\u{202e}txt.exe"),
+        ("\u{7f}\u{8}\0\t", "\\u{7f}\\u{8}\\u{0}\\u{9}"),
+        ("\u{1b}", "\\u{1b}"),
+    ] {
+        assert_eq!(guard(foreign), shown);
+    }
+    let cell = table(Paint(false), "", &["A"], &[vec![Cell::plain("one\ntwo\u{1b}c")]]);
+    assert_eq!(cell, "A\none\\ntwo\\u{1b}c\n");
+    let line = serde_json::to_string("a\u{1b}\u{9b}\u{202e}b").expect("JSON");
+    assert_eq!(guard_json(&line), r#""a\u001b\u009b\u202eb""#);
+    let same: String = serde_json::from_str(&guard_json(&line)).expect("it is JSON still");
+    assert_eq!(same, "a\u{1b}\u{9b}\u{202e}b");
+}

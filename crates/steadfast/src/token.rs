@@ -1,0 +1,64 @@
+//! Token files: the secret that changes, and the store, need.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use steadfast_host::state::{StateDir, StateError};
+
+use crate::exit::{Exit, Failure};
+
+/// A longer file has no token in it: one must fit into a request's head.
+const FILE_BYTES: u64 = 4 * 1024;
+/// The bits of a mode by which others than the owner may read or write.
+const OF_OTHERS: u32 = 0o066;
+
+/// The token in `path`, without white space around it. What is wrong with the file is said without a word of it.
+pub(crate) fn read(path: &Path) -> Result<String, Failure> {
+    let wrong = |why: &dyn std::fmt::Display| Failure::usage(format!("the token file {}: {why}", path.display()));
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| wrong(&error))?;
+    file.take(FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| wrong(&error))?;
+    if bytes.len() as u64 > FILE_BYTES {
+        return Err(wrong(&format_args!("more than {FILE_BYTES} bytes are no token: is it the right file?")));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| wrong(&"it is not UTF-8: is it the right file?"))?;
+    let token = text.trim();
+    if token.is_empty() {
+        return Err(wrong(&"it is empty"));
+    }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(wrong(&"a token is one line of letters, digits and marks, without spaces: is it the right file?"));
+    }
+    Ok(token.to_owned())
+}
+
+/// The token of this process' own API, in `file`, which is made if there is none. A relative path is one in the state
+/// directory.
+pub(crate) fn own(file: &Path, state: &StateDir) -> Result<String, Failure> {
+    let path = state.file("").join(file);
+    if path.exists() {
+        let token = read(&path)?;
+        warn_if_open(&path);
+        return Ok(token);
+    }
+    let named = path.parent().zip(path.file_name().and_then(|name| name.to_str()));
+    let Some((parent, name)) = named else {
+        return Err(Failure::usage(format!("token_file {} is no file's name", path.display())));
+    };
+    let made: Result<String, StateError> = StateDir::open(parent).and_then(|dir| dir.secret(name));
+    made.map_err(|error| Failure::new(Exit::Usage, error))
+}
+
+/// Others may have to read it, in a container's mounts for one: so it is said, and not refused.
+fn warn_if_open(path: &Path) {
+    let Ok(found) = fs::metadata(path) else { return };
+    let mode = found.permissions().mode();
+    if mode & OF_OTHERS != 0 {
+        let (mode, path) = (mode & 0o777, path.display());
+        tracing::warn!(
+            "the token file {path} has mode {mode:o}, by which others may read or change it: chmod 600 {path}"
+        );
+    }
+}
