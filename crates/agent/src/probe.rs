@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use steadfast_core::Moment;
 use steadfast_host::clock;
-use steadfast_host::http::{self, HeaderName, HeaderValue, Limits, Method, Request, Response, StatusCode, header};
+use steadfast_host::http::{
+    self, HeaderName, HeaderValue, Limits, Method, Request, Response, StatusCode, Tally, header,
+};
 use steadfast_host::net::{self, Listener, Sharing};
 use steadfast_host::problem::Problem;
 use steadfast_registry::{EPOCH_HEADER, GATEWAY_HEADER, IN_FLIGHT_HEADER, Role};
@@ -25,6 +27,8 @@ const CONNECTIONS: usize = 4096;
 pub(crate) struct Probe {
     pub(crate) speaker: Speaker,
     pub(crate) gateways: Gateways,
+    /// Whom its server turned away.
+    pub(crate) tally: Arc<Tally>,
 }
 
 /// Listens for the probe, not answering yet.
@@ -44,6 +48,7 @@ impl Probe {
             idle: Duration::from_secs(60),
             body_bytes: 4 * 1024,
             drain: Duration::from_secs(1),
+            tally: Arc::clone(&self.tally),
             ..Limits::default()
         };
         let probe = Arc::new(self);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use steadfast_core::settings::SetSettings;
 use steadfast_core::{Endpoint, EndpointName};
+use steadfast_host::http::Tally;
 use steadfast_host::process;
 use steadfast_host::shutdown::Shutdown;
 use steadfast_registry::{InstanceRecord, Mirror, Registry, Text};
@@ -117,13 +118,15 @@ async fn ready(config: AgentConfig, registry: Registry, controls: Controls) -> R
         incarnation: life.incarnation(),
         cell: cell.clone(),
     };
-    let api = Api::bind(&config, &life, speaker.clone(), load.clone())?;
+    let probe_tally = Arc::new(Tally::default());
+    let api = Api::bind(&config, &life, speaker.clone(), load.clone(), Arc::clone(&probe_tally))?;
     let api_url = api.as_ref().map(Api::url);
     let supervisor = Supervisor::new(&config, &endpoints, &life, api_url, controls.at_once.clone())?;
     let (listener, probe_address) = probe::bind(config.probe)?;
     let bound = Bound::all(&config)?;
     let record = describe(&config, &life, &endpoints, &bound, probe_address)?;
-    let front = Front::open(&config, speaker, listener, bound, &endpoints)?;
+    let probe = Probe { speaker, gateways: Gateways::default(), tally: probe_tally };
+    let front = Front::open(&config, probe, listener, bound, &endpoints)?;
 
     let settings = register::settings(&registry, &config).await?;
     let entry = Entry::of(&config, &settings, api.as_ref())?;
@@ -161,15 +164,15 @@ async fn ready(config: AgentConfig, registry: Registry, controls: Controls) -> R
 impl Front {
     fn open(
         config: &AgentConfig,
-        speaker: Speaker,
-        probe: TcpListener,
+        probe: Probe,
+        listener: TcpListener,
         bound: Vec<Bound>,
         endpoints: &Endpoints,
     ) -> Result<Front, Error> {
-        let gateways = Gateways::default();
+        let gateways = probe.gateways.clone();
         let cover_all = !config.gates.is_empty() && config.gates.len() == config.endpoints.len();
-        let gates = Gates::new(speaker.cell.clone(), cover_all);
-        let mut lanes = vec![Probe { speaker, gateways: gateways.clone() }.start(probe)?];
+        let gates = Gates::new(probe.speaker.cell.clone(), cover_all);
+        let mut lanes = vec![probe.start(listener)?];
         lanes.extend(gates.open(bound, &endpoints.direct)?);
         Ok(Front { gates, gateways, lanes })
     }

@@ -12,6 +12,8 @@ use crate::{Error, EventKind, EventRecord, Registry, keys};
 
 /// So many events of a set are kept; the oldest goes when a new one comes.
 const EVENTS_KEPT: u64 = 1000;
+/// So many events are read one by one; of more, the whole log.
+const FEW_EVENTS: u64 = 8;
 /// How often a note is tried again when others write at the same moment.
 const TRIES: u32 = 16;
 /// For how long [`Registry::note`] tries again while the store is away: others wait for it. A store that is handed over
@@ -120,9 +122,22 @@ impl Registry {
         Ok(found.map(|record| Change { name: key.name, expect: Expect::Version(record.version), write: Write::Delete }))
     }
 
-    /// The events from number `since` on, oldest first, each with its number.
+    /// The events from number `since` on, oldest first, each with its number. Who has heard most of them costs the store
+    /// little: the head of the log, and what is new.
     pub async fn events(&self, set: &SetName, since: u64) -> Result<Vec<(u64, EventRecord)>, Error> {
-        let found = self.all::<EventRecord>(&keys::space(set), keys::EVENTS.as_bytes()).await?;
+        let space = keys::space(set);
+        if since > 0
+            && let Some(head) = self.get::<Head>(&Key::new(space.clone(), keys::EVENT_HEAD)).await?
+            && head.record.next.saturating_sub(since) <= FEW_EVENTS
+        {
+            let mut found = Vec::new();
+            for number in since..head.record.next {
+                let event = self.get::<EventRecord>(&Key::new(space.clone(), keys::event(number))).await?;
+                found.extend(event.map(|stored| (number, stored.record)));
+            }
+            return Ok(found);
+        }
+        let found = self.all::<EventRecord>(&space, keys::EVENTS.as_bytes()).await?;
         let numbered = found.into_iter().filter_map(|(number, stored)| Some((number.parse().ok()?, stored.record)));
         Ok(numbered.filter(|(number, _)| *number >= since).collect())
     }

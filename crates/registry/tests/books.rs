@@ -330,6 +330,10 @@ async fn the_event_log_keeps_its_order_among_many_writers_and_its_bound() {
     let numbers: Vec<u64> = events.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, (200..1200).collect::<Vec<_>>(), "the last thousand of 1 200, without a gap");
     assert_eq!(registry.events(&web(), 1195).await.unwrap().len(), 5);
+    for since in [1, 250, 1191, 1192, 1193, 1199, 1200, 5000] {
+        let later: Vec<_> = events.iter().filter(|(number, _)| *number >= since).cloned().collect();
+        assert_eq!(registry.events(&web(), since).await.unwrap(), later, "since {since}, read whole or one by one");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use steadfast_core::Moment;
-use steadfast_host::http::{Response, StatusCode};
+use steadfast_host::http::{Reached, Response, StatusCode};
 use steadfast_registry::Role;
 
 use super::Desk;
@@ -27,6 +27,15 @@ pub(super) fn page(desk: &Desk, now: Moment) -> Response {
         if let Some(milli) = desk.load.at(now) {
             let used = format!("{}.{:03}", milli / 1000, milli % 1000);
             gauge("steadfast_agent_load", "The load the application reported.", used);
+        }
+    }
+    let name = "steadfast_agent_refused_total";
+    let _ = write!(page, "# HELP {name} Who was turned away for a limit, by server.\n# TYPE {name} counter\n");
+    for (server, tally) in [("probe", &desk.probe), ("api", &desk.own)] {
+        for limit in Reached::ALL {
+            let labels = format!("set=\"{}\",instance=\"{}\"", answer.set, answer.instance);
+            let (reason, count) = (limit.as_str(), tally.of(limit));
+            let _ = writeln!(page, "{name}{{{labels},server=\"{server}\",reason=\"{reason}\"}} {count}");
         }
     }
     Response::full(StatusCode::OK, MEDIA_TYPE, page)

@@ -24,7 +24,7 @@ use serde::Deserialize;
 use steadfast_core::Weight;
 use steadfast_core::client::ClientKey;
 use steadfast_host::clock;
-use steadfast_host::http::{self, Answering, Handler, Limits, Method, Request, Response, StatusCode};
+use steadfast_host::http::{self, Answering, Handler, Limits, Method, Request, Response, StatusCode, Tally};
 use steadfast_host::net::{BindError, Listener, Peer};
 use steadfast_host::problem::Problem;
 use steadfast_host::shutdown::Shutdown;
@@ -48,6 +48,7 @@ pub(crate) struct Api {
     url: String,
     speaker: Speaker,
     load: Load,
+    probe: Arc<Tally>,
 }
 
 /// The API at work.
@@ -63,11 +64,22 @@ struct Desk {
     load: Load,
     /// None in a single set.
     clients: Option<Clients>,
+    /// Whom the probe's server turned away.
+    probe: Arc<Tally>,
+    /// Whom this one did.
+    own: Arc<Tally>,
 }
 
 impl Api {
     /// Listens where `config` says. `None` where nothing is said and the usual place cannot be had.
-    pub(crate) fn bind(config: &AgentConfig, life: &Life, speaker: Speaker, load: Load) -> Result<Option<Api>, Error> {
+    /// `probe` counts whom the probe turned away, to be told with the other numbers.
+    pub(crate) fn bind(
+        config: &AgentConfig,
+        life: &Life,
+        speaker: Speaker,
+        load: Load,
+        probe: Arc<Tally>,
+    ) -> Result<Option<Api>, Error> {
         let failed = |cause| Error::Listen { what: "the application's API".to_owned(), cause };
         let bound = match &config.api {
             Some(ApiAddress::Unix(path)) => unix(path),
@@ -84,7 +96,7 @@ impl Api {
             },
         };
         let (listener, url) = bound.map_err(failed)?;
-        Ok(Some(Api { listener, url, speaker, load }))
+        Ok(Some(Api { listener, url, speaker, load, probe }))
     }
 
     /// What the application is told: `unix:/path`, or `http://address:port`.
@@ -100,7 +112,8 @@ impl Api {
             drain: Duration::from_secs(1),
             ..Limits::default()
         };
-        let desk = Arc::new(Desk { speaker: self.speaker, load: self.load, clients });
+        let own = Arc::clone(&limits.tally);
+        let desk = Arc::new(Desk { speaker: self.speaker, load: self.load, clients, probe: self.probe, own });
         let shutdown = Shutdown::new();
         let server = tokio::spawn(http::serve(self.listener, desk, limits, shutdown.clone()));
         Served { shutdown, server }

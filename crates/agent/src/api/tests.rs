@@ -14,7 +14,7 @@ fn desk() -> Desk {
     cell.post(Posted { serving: Serving::Leased { standing, carry_until: serve_until }, reason: ProbeReason::Standby });
     let (set, instance) = ("web".parse().unwrap(), "web-1".parse().unwrap());
     let speaker = Speaker { set, instance, incarnation: Incarnation(0xa1), cell };
-    Desk { speaker, load: Load::default(), clients: None }
+    Desk { speaker, load: Load::default(), clients: None, probe: Arc::default(), own: Arc::default() }
 }
 
 async fn ask(desk: &Desk, method: Method, path: &str) -> Response {
@@ -36,6 +36,9 @@ async fn an_application_learns_its_epoch_and_how_long_it_is_vouched_for() {
     assert!(answer["valid_for_ms"].as_u64().unwrap() > 0);
     let page = body(&ask(&desk(), Method::GET, "/metrics").await);
     assert!(page.contains("\nsteadfast_agent_epoch{set=\"web\",instance=\"web-1\"} 7\n"), "{page}");
+    let refused =
+        "\nsteadfast_agent_refused_total{set=\"web\",instance=\"web-1\",server=\"probe\",reason=\"head-too-slow\"} 0\n";
+    assert!(page.contains(refused), "{page}");
     assert_eq!(ask(&desk(), Method::GET, "/healthz").await.status, StatusCode::OK);
 }
 

@@ -18,7 +18,7 @@ fn leading_until(serve_until: Moment) -> Probe {
     cell.post(Posted { serving, reason: ProbeReason::Standby });
     let (set, instance) = ("web".parse().unwrap(), "web-1".parse().unwrap());
     let speaker = Speaker { set, instance, incarnation: Incarnation(0xa1), cell };
-    Probe { speaker, gateways: Gateways::default() }
+    Probe { speaker, gateways: Gateways::default(), tally: Arc::default() }
 }
 
 fn request(method: Method, headers: &[(&'static str, &'static str)]) -> Request {
