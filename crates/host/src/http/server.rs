@@ -231,7 +231,11 @@ impl Server {
         let (head, body) = request.into_parts();
         let has_body = !body.is_end_stream();
         let mut request = Request::of(head, peer);
-        if let Err(refused) = request.check_host().map_err(Response::from).and_then(|()| self.handler.admit(&request)) {
+        let admitted = match request.check_host() {
+            Ok(()) => self.handler.admit(&request),
+            Err(problem) => Err(problem.into()),
+        };
+        if let Err(refused) = admitted {
             if !has_body {
                 return refused;
             }
