@@ -1,10 +1,11 @@
-//! The project's own tasks: `cargo xtask test`, `tidy` and `bench`.
+//! The project's own tasks: `cargo xtask test`, `tidy`, `bench` and `soak`.
 //!
 //! Depends on no crate of the workspace, so that it can say what is wrong with them when they do not build.
 
 mod bench;
 mod install;
 mod process;
+mod soak;
 mod test;
 mod tidy;
 
@@ -15,6 +16,7 @@ const USAGE: &str = "\
 usage: cargo xtask <task>
 
   test [STEP…] [--keep-going] [--list]   everything CI runs; with STEPs, only those (and what they need)
+  soak [--for 30m] [--seed N] [--json]   an installation under random faults, checked all the time
   tidy                                   the house rules, checked mechanically
   bench [PART…] [--json] [--write]       proxy, failover, redirect, place, beside nginx, HAProxy and Envoy;
                                          --runs N, --seconds S, --events N, --clients N;
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let done = match task {
         "test" => test::run(root(), rest),
         "bench" => bench::run(root(), rest),
+        "soak" => soak::run(root(), rest),
         "tidy" => tidy::run(root(), rest),
         "help" | "-h" | "--help" => {
             print!("{USAGE}");

@@ -36,6 +36,8 @@ pub struct Cluster {
     pub members: Vec<Member>,
     pub gateway: Process,
     gateway_port: u16,
+    /// Where the gateway's API is.
+    pub admin_port: u16,
     /// How agents and commands reach the store, as flags.
     reach: Vec<String>,
     pub sandbox: Sandbox,
@@ -50,23 +52,23 @@ impl Cluster {
 
     /// Likewise, in a sandbox where something has been prepared.
     pub fn start_in(sandbox: Sandbox) -> Cluster {
-        let (sandbox, port, _) = Cluster::prepare(sandbox);
+        let (sandbox, port, admin_port) = Cluster::prepare(sandbox);
         let reach = by_file(&sandbox);
         let gateway = Cluster::start_gateway(&sandbox, port);
         let members = MEMBERS.map(|name| member(&sandbox, &reach, name)).into();
-        Cluster { members, gateway, gateway_port: port, reach, sandbox }.ready()
+        Cluster { members, gateway, gateway_port: port, admin_port, reach, sandbox }.ready()
     }
 
     /// Likewise, with the first member's agent serving the store.
     pub fn start_agents_first(name: &str) -> Cluster {
-        let (sandbox, port, _) = Cluster::prepare(Sandbox::new(name));
+        let (sandbox, port, admin_port) = Cluster::prepare(Sandbox::new(name));
         let reach = by_file(&sandbox);
         let first = member(&sandbox, &reach, MEMBERS[0]);
         wait_until("the first agent's probe", SOON, || first.probe().is_some());
         let others = MEMBERS[1..].iter().map(|name| member(&sandbox, &reach, name));
         let members = std::iter::once(first).chain(others).collect();
         let gateway = Cluster::start_gateway(&sandbox, port);
-        Cluster { members, gateway, gateway_port: port, reach, sandbox }.ready()
+        Cluster { members, gateway, gateway_port: port, admin_port, reach, sandbox }.ready()
     }
 
     /// Likewise, with agents that reach the gateway's store over HTTP, as from other machines.
@@ -82,7 +84,7 @@ impl Cluster {
         let store = format!("http://127.0.0.1:{admin_port}");
         let reach = vec!["--store".to_owned(), store, "--token-file".to_owned(), token];
         let members = MEMBERS.map(|name| member(&sandbox, &reach, name)).into();
-        Cluster { members, gateway, gateway_port: port, reach, sandbox }.ready()
+        Cluster { members, gateway, gateway_port: port, admin_port, reach, sandbox }.ready()
     }
 
     /// A directory with the application and the gateway's file; the ports of the gateway and of its API.
