@@ -10,6 +10,7 @@ use std::time::Duration;
 use steadfast_core::{Endpoint, EndpointName, Moment};
 use steadfast_host::clock;
 use steadfast_host::net::{self, Listener, Sharing, Stream};
+use steadfast_host::process::open_files;
 use steadfast_host::relay::{self, Meter};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -19,8 +20,12 @@ use crate::lane::Lane;
 use crate::standing::Cell;
 use crate::{AgentConfig, Error};
 
-/// Connections a gate carries at once. Further ones wait in the kernel's backlog.
+/// Connections a gate carries at once; fewer where the process may not have so many files open. Further ones wait in the
+/// kernel's backlog.
 const CONNECTIONS: usize = 16 * 1024;
+/// What is reckoned for each connection of the files this process may have open: itself, one to the application, the
+/// pipes between them, and as much again as half of that for everything else.
+const FILES_EACH: usize = 9;
 /// How long the application may take to accept a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// A connection on which nothing passes for so long is reset.
@@ -158,7 +163,7 @@ impl Gates {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(gate = %gate.name, %error, "the gate cannot listen"),
         };
-        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        let room = Arc::new(Semaphore::new(CONNECTIONS.min(open_files() / FILES_EACH).max(1)));
         let to = Arc::new(to);
         let mut carrying = JoinSet::new();
         loop {

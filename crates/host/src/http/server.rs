@@ -24,6 +24,7 @@ use super::tally::{Reached, Tally};
 use super::{Handler, HeaderValue, Request, Response, header};
 use crate::net::{Listener, Peer, Stream};
 use crate::problem::Problem;
+use crate::process::open_files;
 use crate::shutdown::Shutdown;
 
 /// Bytes buffered a connection in each direction, where the head limit does not ask for more.
@@ -34,11 +35,17 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Bytes that a peer may send meanwhile: beyond, the connection is reset.
 const LINGER_BYTES: u64 = 64 * 1024 * 1024;
 
+/// Of the files this process may have open, the connections of one server take one in so many at most: peers, however
+/// many, leave something to the other servers, to the store and the checks, and to the state files. Without that nobody
+/// would be told to give way, for no connection could be accepted.
+const PARTS: usize = 4;
+
 /// What one server allows.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at once. For a further one, that which has carried no request for longest gives way; where each
-    /// carries one, it waits until one ends, and others behind it in the kernel's backlog.
+    /// Connections at once; fewer where that is more than a quarter of the files this process may have open. For a
+    /// further one, that which has carried no request for longest gives way; where each carries one, it waits until one
+    /// ends, and others behind it in the kernel's backlog.
     pub connections: usize,
     /// Bytes of a request's line and headers. More is answered with 414 or 431.
     pub head_bytes: usize,
@@ -77,7 +84,7 @@ impl Default for Limits {
 /// Answers requests on `listener` until `shutdown` begins. Then it accepts nothing more, closes idle connections,
 /// ends streams, waits [`Limits::drain`] for what is under way, and returns with nothing left running.
 pub async fn serve(listener: Listener, handler: Arc<dyn Handler>, limits: Limits, shutdown: Shutdown) {
-    let room = Arc::new(Semaphore::new(limits.connections));
+    let room = Arc::new(Semaphore::new(limits.connections.min(open_files() / PARTS).max(1)));
     let (alive, mut all_ended) = mpsc::channel(1);
     let (drain, abandon) = (limits.drain, Shutdown::new());
     let server = Server { handler, limits, shutdown, abandon: abandon.clone(), crowded: Notify::new(), _alive: alive };

@@ -15,6 +15,8 @@ mod verify;
 
 use std::io::ErrorKind;
 
+use steadfast_host::process::raise_open_files;
+
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure, Outcome, told_once};
 use crate::{app, demo, logging, watch};
@@ -26,6 +28,10 @@ use crate::{app, demo, logging, watch};
 pub fn run(cli: Cli) -> Outcome {
     let long_lived = matches!(cli.command, Command::Run(_) | Command::Agent(_));
     let _logging = logging::start(&cli.log, if long_lived { "info" } else { "warn" })?;
+    if long_lived {
+        // Before anybody reckons with it.
+        raise_open_files()?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(dispatch(cli));
     // What still runs in the background has nothing to say any more.
