@@ -1,8 +1,9 @@
-//! The project's own tasks: `cargo xtask test`, `tidy`, `bench` and `soak`.
+//! The project's own tasks: `cargo xtask test`, `tidy`, `bench`, `soak` and `fuzz`.
 //!
 //! Depends on no crate of the workspace, so that it can say what is wrong with them when they do not build.
 
 mod bench;
+mod fuzz;
 mod install;
 mod process;
 mod soak;
@@ -21,6 +22,7 @@ usage: cargo xtask <task>
   bench [PART…] [--json] [--write]       proxy, failover, redirect, place, beside nginx, HAProxy and Envoy;
                                          --runs N, --seconds S, --events N, --clients N;
                                          --write: all parts, and docs/performance.md made of them
+  fuzz [TARGET…] [--for 5m] [--json]     each reader of outside bytes under libfuzzer; --jobs N
 ";
 
 /// The exit code for a command line that cannot be understood, as in `steadfast` itself.
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         "test" => test::run(root(), rest),
         "bench" => bench::run(root(), rest),
         "soak" => soak::run(root(), rest),
+        "fuzz" => fuzz::run(root(), rest),
         "tidy" => tidy::run(root(), rest),
         "help" | "-h" | "--help" => {
             print!("{USAGE}");

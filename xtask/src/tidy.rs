@@ -5,6 +5,7 @@
 
 mod crates;
 mod docs;
+mod fuzz;
 mod rust;
 mod text;
 mod tree;
@@ -52,6 +53,7 @@ const RULES: &[Rule] = &[
     Rule { name: "arrows", why: "the crates know each other only as the map says", check: crates::arrows },
     Rule { name: "lints", why: "every crate keeps the workspace's lints", check: crates::lints },
     Rule { name: "map", why: "ARCHITECTURE.md names every crate", check: crates::map },
+    Rule { name: "fuzz", why: "what is fuzzed is replayed too, and the other way round", check: fuzz::targets },
     Rule { name: "links", why: "a link leads somewhere", check: docs::links },
     Rule { name: "proofs", why: "a test that a document names is there", check: docs::proofs },
 ];

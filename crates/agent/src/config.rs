@@ -232,8 +232,10 @@ impl FromStr for Check {
 
     fn from_str(text: &str) -> Result<Check, Error> {
         let template = Template::new(text);
-        // Whatever the ports will be: with any, it must be a check.
-        template.fill(|_| Some(1))?.parse::<CheckTarget>()?;
+        // Whatever the ports will be: it is a check with each that is one with the shortest and with the longest.
+        for port in [1, u16::MAX] {
+            template.fill(|_| Some(port))?.parse::<CheckTarget>()?;
+        }
         Ok(Check(template))
     }
 }
@@ -360,5 +362,7 @@ impl fmt::Display for Restart {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,8 @@ mod endpoints;
 mod epoch_file;
 mod error;
 mod event;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod gate;
 mod gateways;
 mod lane;

@@ -9,6 +9,8 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod endpoint;
 mod id;
@@ -18,6 +20,8 @@ mod weight;
 
 pub mod client;
 pub mod conceal;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod health;
 pub mod lease;
 pub mod placement;

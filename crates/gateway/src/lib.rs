@@ -27,6 +27,8 @@ mod counters;
 mod crowd;
 mod error;
 mod framing;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod gateway;
 mod headers;
 mod home;

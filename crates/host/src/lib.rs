@@ -16,6 +16,8 @@
 //! | [`shutdown`] | the wish to end, and the signals that carry it |
 
 pub mod clock;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod http;
 pub mod net;
 pub mod notify;

@@ -8,6 +8,8 @@ mod drain;
 mod error;
 mod events;
 mod follow;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod instances;
 mod keeper;
 mod keys;

@@ -9,6 +9,8 @@ pub mod commands;
 pub mod config;
 mod demo;
 pub mod exit;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod logging;
 mod stores;
 mod token;

@@ -7,6 +7,8 @@
 pub mod conformance;
 mod contract;
 pub mod faulty;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod history;
 pub mod http;
 mod memory;

@@ -20,16 +20,36 @@ pub const URLS: &str = "`memory:`, `sqlite:///absolute/path.db` or `http://host:
 /// [`Error::Config`] names the part of the URL that is wrong and what would be right, and quotes no secret;
 /// for `sqlite:` also those of [`Sqlite::open`].
 pub fn open(url: &str, token: Option<&str>) -> Result<Arc<dyn Store>, Error> {
+    Ok(match parse(url)? {
+        Named::Memory => Arc::new(Memory::new()),
+        Named::Sqlite(file) => Arc::new(Sqlite::open(file)?),
+        Named::Http(server) => Arc::new(Http::connect(server, token)?),
+    })
+}
+
+/// What a URL names.
+#[derive(Debug, PartialEq, Eq)]
+enum Named {
+    Memory,
+    Sqlite(PathBuf),
+    Http(Target),
+}
+
+fn parse(url: &str) -> Result<Named, Error> {
     let (scheme, rest) = url.split_once(':').ok_or_else(|| wrong("has no scheme"))?;
+    // First of all, for what stands before it may be a password, wherever else it has a mark that means something.
+    if scheme != "sqlite" && rest.contains('@') {
+        return Err(wrong("has an `@`: a token is given apart, by --token-file, never in the URL"));
+    }
     if let Some((_, options)) = rest.split_once('?') {
         let name = options.split(['=', '&']).next().unwrap_or_default();
         return Err(wrong(&format!("has the option `{}`, and no store takes one", shown(name))));
     }
     match scheme {
-        "memory" if rest.is_empty() => Ok(Arc::new(Memory::new())),
+        "memory" if rest.is_empty() => Ok(Named::Memory),
         "memory" => Err(wrong("has something after `memory:`, where nothing belongs")),
-        "sqlite" => Ok(Arc::new(Sqlite::open(file(rest)?)?)),
-        "http" => Ok(Arc::new(Http::connect(server(rest)?, token)?)),
+        "sqlite" => file(rest).map(Named::Sqlite),
+        "http" => server(rest).map(Named::Http),
         "https" => Err(wrong("has the scheme `https`, which this build does not speak yet")),
         _ => Err(wrong(&format!("has the unknown scheme `{}`", shown(scheme)))),
     }
@@ -47,9 +67,6 @@ fn file(rest: &str) -> Result<PathBuf, Error> {
 /// The server of `http://host:port`.
 fn server(rest: &str) -> Result<Target, Error> {
     let server = rest.strip_prefix("//").ok_or_else(|| wrong("has no `//` after `http:`"))?;
-    if server.contains('@') {
-        return Err(wrong("has an `@`: a token is given apart, by --token-file, never in the URL"));
-    }
     let address = server.strip_suffix('/').unwrap_or(server);
     if let Some((_, path)) = address.split_once('/') {
         return Err(wrong(&format!("has the path `/{}`, and a server's store has none", shown(path))));
@@ -74,5 +91,7 @@ fn shown(part: &str) -> String {
     part.chars().take(SHOWN_CHARACTERS).flat_map(char::escape_default).collect()
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,10 @@ const fn example(
 
 const AGENT: &str = "crates/agent/Cargo.toml";
 
+const FUZZING: &str = "crates/core/src/fuzzing.rs";
+const FUZZ_A: &str = "fuzz/fuzz_targets/a.rs";
+const FUZZ_BIN: &str = "path = \"fuzz_targets/a.rs\"\n";
+
 const EXAMPLES: &[Example] = &[
     example("whitespace", &[("a.md", "a \nb\n")], "a.md:1:", &[("a.md", "a\nb\n")]),
     example("whitespace", &[("a.rs", "fn a() {\n\tb();\n}\n")], "a.rs:2:", &[("a.conf", "a\tb\n")]),
@@ -180,6 +184,28 @@ const EXAMPLES: &[Example] = &[
             ("docs/a.md", "[`it_holds`](../b.rs), [the file](../b.rs), [`b.rs`](../b.rs)\n"),
             ("b.rs", "async fn it_holds() {}\n"),
         ],
+    ),
+    example(
+        "fuzz",
+        &[(FUZZING, "(\"a\", a)"), ("fuzz/Cargo.toml", FUZZ_BIN), (FUZZ_A, "x::fuzzing::a(data)")],
+        "crates/core/src/fuzzing.rs:1: `a` has no fuzz/fuzz_targets/a.rs that says `steadfast_core::fuzzing::a(data)`",
+        &[],
+    ),
+    example(
+        "fuzz",
+        &[("fuzz/Cargo.toml", FUZZ_BIN), (FUZZ_A, "steadfast_core::fuzzing::a(data)")],
+        "fuzz/fuzz_targets/a.rs:1: no crate lists `a`",
+        &[
+            (FUZZING, "&[(\"a\", a)]"),
+            ("fuzz/Cargo.toml", FUZZ_BIN),
+            (FUZZ_A, "fuzz_target!(|data: &[u8]| steadfast_core::fuzzing::a(data));"),
+        ],
+    ),
+    example(
+        "fuzz",
+        &[(FUZZING, "(\"a\", a)"), ("fuzz/Cargo.toml", ""), (FUZZ_A, "steadfast_core::fuzzing::a(data)")],
+        "fuzz/Cargo.toml:1: does not name fuzz/fuzz_targets/a.rs",
+        &[],
     ),
 ];
 

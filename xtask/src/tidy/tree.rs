@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 
 use super::rust::lex::{self, Parts};
 
-/// Directories that are nobody's source.
-const SKIPPED_DIRS: [&str; 4] = ["target", ".git", "notes", "node_modules"];
+/// Directories that are nobody's source; what fuzzers are fed with is to break rules.
+const SKIPPED_DIRS: [&str; 7] = ["target", ".git", "notes", "node_modules", "corpus", "regressions", "artifacts"];
 /// Extensions of the files a rule looks into; a file without an extension is text too (`LICENSE-MIT`, `run`).
 const TEXT: [&str; 15] =
     ["rs", "toml", "md", "sh", "py", "lua", "html", "css", "js", "json", "yml", "yaml", "cfg", "conf", "service"];

@@ -247,5 +247,7 @@ fn not_a_client(bad: &impl std::fmt::Display) -> Problem {
     Problem::bad_request("bad-client", format!("{bad}; in the path it is percent-encoded"))
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;

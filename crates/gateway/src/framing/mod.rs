@@ -10,6 +10,8 @@
 //! (RFC 9112), and [`Framing`] which of them is next.
 
 mod chunks;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod head;
 
 use http::StatusCode;

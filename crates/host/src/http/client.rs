@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -17,6 +17,7 @@ use steadfast_core::{Endpoint, Host, Moment};
 use tokio::net::UnixStream;
 use tokio::task::AbortHandle;
 
+use super::lines::{Lines, TooLong};
 use super::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use crate::clock;
 use crate::net::{self, Stream};
@@ -262,8 +263,7 @@ impl Client {
             status: head.status,
             headers: head.headers,
             body,
-            buffered: BytesMut::new(),
-            searched: 0,
+            lines: Lines::new(self.0.limits.line_bytes),
             line_bytes: self.0.limits.line_bytes,
             _connection: connection,
         })
@@ -432,10 +432,7 @@ pub struct ReplyStream {
     /// The headers.
     pub headers: HeaderMap,
     body: Incoming,
-    /// Bytes that arrived and were not given out.
-    buffered: BytesMut,
-    /// How many of them are known to hold no line's end.
-    searched: usize,
+    lines: Lines,
     line_bytes: usize,
     _connection: Connection,
 }
@@ -462,33 +459,20 @@ impl ReplyStream {
     ///
     /// [`StreamError`]; then the stream is of no more use.
     pub async fn next_line(&mut self) -> Result<Option<Bytes>, StreamError> {
-        let too_long = StreamError::LineTooLong { limit: self.line_bytes };
+        let limit = self.line_bytes;
+        let too_long = |TooLong| StreamError::LineTooLong { limit };
         loop {
-            if let Some(at) = self.buffered[self.searched..].iter().position(|byte| *byte == b'\n') {
-                let mut line = self.buffered.split_to(self.searched + at);
-                self.buffered.advance(1);
-                self.searched = 0;
-                if line.last() == Some(&b'\r') {
-                    line.truncate(line.len() - 1);
-                }
-                return if line.len() > self.line_bytes { Err(too_long) } else { Ok(Some(line.freeze())) };
-            }
-            self.searched = self.buffered.len();
-            if self.searched > self.line_bytes {
-                return Err(too_long);
+            if let Some(line) = self.lines.line().map_err(too_long)? {
+                return Ok(Some(line));
             }
             match self.body.frame().await {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
-                        self.buffered.extend_from_slice(&data);
+                        self.lines.arrived(&data);
                     }
                 }
                 Some(Err(error)) => return Err(StreamError::Broken(error)),
-                None if self.buffered.is_empty() => return Ok(None),
-                None => {
-                    self.searched = 0;
-                    return Ok(Some(self.buffered.split().freeze()));
-                }
+                None => return self.lines.last().map_err(too_long),
             }
         }
     }
@@ -501,12 +485,12 @@ impl ReplyStream {
     pub async fn rest(mut self) -> Result<Bytes, StreamError> {
         while let Some(frame) = self.body.frame().await {
             if let Ok(data) = frame.map_err(StreamError::Broken)?.into_data() {
-                self.buffered.extend_from_slice(&data);
+                self.lines.arrived(&data);
             }
-            if self.buffered.len() > self.line_bytes {
+            if self.lines.waiting() > self.line_bytes {
                 return Err(StreamError::LineTooLong { limit: self.line_bytes });
             }
         }
-        Ok(self.buffered.freeze())
+        Ok(self.lines.rest())
     }
 }

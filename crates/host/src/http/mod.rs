@@ -7,6 +7,7 @@
 mod body;
 mod client;
 mod guard;
+pub(crate) mod lines;
 mod refusal;
 mod server;
 mod site;

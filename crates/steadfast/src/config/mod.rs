@@ -4,6 +4,8 @@
 
 mod agents;
 mod fit;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gateway;
 mod limits;
 mod problem;

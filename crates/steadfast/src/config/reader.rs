@@ -91,7 +91,7 @@ impl<'s> Source<'s> {
     }
 
     /// `text` with each `${NAME}` replaced by the environment's value; `$${` stands for `${`.
-    fn substituted(&self, text: &str, span: &Range<usize>) -> Option<String> {
+    pub(super) fn substituted(&self, text: &str, span: &Range<usize>) -> Option<String> {
         let mut done = String::new();
         let mut rest = text;
         while let Some(start) = rest.find("${") {

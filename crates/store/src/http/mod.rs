@@ -6,6 +6,8 @@
 //! "may have happened". Who may call is the business of whoever mounts it.
 
 mod client;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod server;
 mod wire;
 

@@ -10,6 +10,8 @@ mod engine;
 mod failure;
 mod file;
 mod fold;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod handle;
 mod keeper;
 mod log;

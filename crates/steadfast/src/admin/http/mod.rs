@@ -3,6 +3,8 @@
 mod asked;
 mod clients;
 mod events;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod instances;
 mod metrics;
 mod orders;

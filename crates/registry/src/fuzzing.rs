@@ -1,0 +1,13 @@
+//! What the fuzzers run here, and what must hold: see the module of this name in `steadfast-core` for how and why.
+
+mod books;
+mod records;
+
+pub use books::books;
+pub use records::{probe, records};
+
+/// The targets of this crate, by name.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[("records", records), ("books", books), ("probe", probe)];
+
+#[cfg(test)]
+mod tests;

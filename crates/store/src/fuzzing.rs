@@ -1,0 +1,20 @@
+//! What the fuzzers run here, and what must hold: see the module of this name in `steadfast-core` for how and why.
+
+mod server;
+
+pub use crate::http::fuzzing::store_replies;
+pub use crate::sqlite::fuzzing::{sqlite_fold, sqlite_log};
+pub use crate::url::fuzzing::store_url;
+pub use server::store_server;
+
+/// The targets of this crate, by name.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("store_url", store_url),
+    ("store_server", store_server),
+    ("store_replies", store_replies),
+    ("sqlite_log", sqlite_log),
+    ("sqlite_fold", sqlite_fold),
+];
+
+#[cfg(test)]
+mod tests;
