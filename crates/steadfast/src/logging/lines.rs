@@ -51,10 +51,7 @@ impl Lines {
             let mut written = write(&mut out, &text);
             if written.is_ok() && dropped > 0 {
                 let told = format!("({dropped} lines of this log could not be written and are lost)\n");
-                written = write(&mut out, told.as_bytes()).map_err(|e| {
-                    self.waiting().dropped += dropped;
-                    e
-                });
+                written = write(&mut out, told.as_bytes()).inspect_err(|_| self.waiting().dropped += dropped);
             } else if written.is_err() {
                 self.waiting().dropped += lines + dropped;
             }
