@@ -390,3 +390,6 @@ impl Limits {
 pub(crate) fn ticks(span: Duration) -> Ticks {
     Ticks::try_from(span.as_millis().div_ceil(TICK.as_millis())).unwrap_or(Ticks::MAX)
 }
+
+#[cfg(test)]
+mod tests;

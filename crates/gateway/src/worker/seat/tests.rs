@@ -1,0 +1,84 @@
+use super::*;
+
+/// A connection whose request has a body, and the warden's clock.
+struct Watched {
+    tick: Rc<Cell<Ticks>>,
+    seat: Seat,
+    limits: Limits,
+}
+
+impl Watched {
+    /// Ten seconds may be waited for nothing; then 100 bytes must come in a second.
+    fn new() -> Watched {
+        let bounds = Bounds { body_stalled_for: Duration::from_secs(10), body_rate: 100, ..Bounds::default() };
+        let tick = Rc::<Cell<Ticks>>::default();
+        let seat = Seat::new(tick.clone(), Some(1_000_000));
+        seat.begin_request();
+        Watched { tick, seat, limits: Limits::new(&bounds) }
+    }
+
+    /// Lets a second pass at whose beginning so many bytes come and more would be taken: what the warden finds in it.
+    fn second(&self, bytes: usize) -> Option<Limit> {
+        if bytes > 0 {
+            self.seat.take_body(bytes).unwrap();
+        }
+        self.seat.starve();
+        self.pass(4)
+    }
+
+    fn pass(&self, ticks: u32) -> Option<Limit> {
+        (0..ticks).fold(None, |found, _| {
+            self.tick.set(self.tick.get().wrapping_add(1));
+            found.or(self.seat.inspect_time(&self.limits))
+        })
+    }
+}
+
+#[test]
+fn a_body_that_stops_coming_is_noticed_in_its_time() {
+    let watched = Watched::new();
+    for _ in 0..30 {
+        assert_eq!(watched.second(100_000 / 30), None);
+    }
+    let silent = (1..60).find(|_| watched.second(0).is_some());
+    assert_eq!(silent, Some(10), "what came before does not buy a longer silence");
+    assert_eq!(watched.seat.body_fault(), Some(Fault::TooSlow));
+}
+
+#[test]
+fn a_body_that_trickles_is_noticed_and_one_that_is_merely_long_is_not() {
+    let trickling = Watched::new();
+    let given_up = (1..1_000).find(|_| trickling.second(1) == Some(Limit::BodyRate));
+    assert_eq!(given_up, Some(11), "ten seconds for nothing, and a little for what came");
+    let half = Watched::new();
+    assert_eq!((1..1_000).find(|_| half.second(50) == Some(Limit::BodyRate)), Some(21));
+    let enough = Watched::new();
+    assert_eq!((1..10_000).find(|_| enough.second(100).is_some()), None);
+}
+
+#[test]
+fn the_time_in_which_nobody_takes_the_body_is_not_the_clients() {
+    let watched = Watched::new();
+    for _ in 0..5 {
+        assert_eq!(watched.second(1), None);
+    }
+    watched.seat.starve_no_more();
+    assert_eq!(watched.pass(100), None);
+    assert_eq!(watched.seat.body_fault(), None);
+}
+
+#[test]
+fn who_takes_nothing_is_cut_and_who_has_nothing_to_take_is_not() {
+    let watched = Watched::new();
+    let limit = watched.limits.reader;
+    watched.seat.enter(Phase::Answer);
+    assert_eq!(watched.pass(limit + 10), None);
+    watched.seat.held_up();
+    assert_eq!(watched.pass(limit), None);
+    watched.seat.written();
+    assert_eq!(watched.pass(limit), None, "it took something");
+    watched.seat.held_up();
+    assert_eq!(watched.pass(limit + 1), Some(Limit::ReaderStalled));
+    assert!(watched.seat.must_reset() && watched.seat.verdict() == Verdict::Close);
+    assert_eq!(watched.pass(100), None, "it is counted once");
+}
