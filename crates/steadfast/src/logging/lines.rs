@@ -48,14 +48,17 @@ impl Lines {
     fn write_on(&self, mut out: impl Write) {
         loop {
             let (text, lines, dropped) = self.take();
-            let mut written = write(&mut out, &text);
-            if written.is_ok() && dropped > 0 {
+            let mut lost = dropped;
+            if write(&mut out, &text).is_err() {
+                lost += lines;
+            } else if dropped > 0 {
                 let told = format!("({dropped} lines of this log could not be written and are lost)\n");
-                written = write(&mut out, told.as_bytes()).inspect_err(|_| self.waiting().dropped += dropped);
-            } else if written.is_err() {
-                self.waiting().dropped += lines + dropped;
+                if write(&mut out, told.as_bytes()).is_ok() {
+                    lost = 0;
+                }
             }
-            drop(written);
+            // Told with the next line that can be written.
+            self.waiting().dropped += lost;
         }
     }
 
