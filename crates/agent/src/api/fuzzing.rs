@@ -1,5 +1,6 @@
 //! The application's API: what it is asked, and what reports say.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use steadfast_core::{Epoch, Incarnation, Moment, lease};
@@ -72,7 +73,7 @@ fn desk() -> Desk {
     cell.post(Posted { serving: Serving::Leased { standing, carry_until: serve_until }, reason: ProbeReason::Standby });
     let (set, instance) = ("web".parse().expect("a name"), "web-1".parse().expect("an id"));
     let speaker = Speaker { set, instance, incarnation: Incarnation(0xa1), cell };
-    Desk { speaker, load: Load::default(), clients: None }
+    Desk { speaker, load: Load::default(), clients: None, probe: Arc::default(), own: Arc::default() }
 }
 
 fn at_once<T>(future: impl Future<Output = T>) -> T {
