@@ -212,9 +212,8 @@ fn pages_of_others(outside: &Outside) {
     let preflight = "OPTIONS /api/v1/sets/web HTTP/1.1\r\nHOST\r\nOrigin: http://evil.example\r\n\
                      Access-Control-Request-Method: PUT\r\nAccess-Control-Request-Headers: authorization\r\n\r\n";
     outside.refuses(preflight.as_bytes(), 403, "cross-site");
-    let ours = format!(
-        "GET /api/v1/sets HTTP/1.1\r\nHOST\r\nOrigin: http://127.0.0.1:PORT\r\nSec-Fetch-Site: same-origin\r\n\r\n"
-    );
+    let ours =
+        "GET /api/v1/sets HTTP/1.1\r\nHOST\r\nOrigin: http://127.0.0.1:PORT\r\nSec-Fetch-Site: same-origin\r\n\r\n";
     assert_eq!(outside.say(ours.as_bytes()).status, 200);
 }
 
