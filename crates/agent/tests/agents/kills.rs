@@ -21,16 +21,17 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet, LocalSet};
 
 use crate::sticky;
-use crate::support::{Agent, Cluster, SOON, kill};
+use crate::support::{Agent, Cluster, kill};
 
-/// Everything that can become of a commit. Whoever is killed between two might as well have been killed before the
-/// second.
-const FAULTS: [Fault; 5] =
-    [Fault::Refuse, Fault::LoseReply, Fault::HangLate(Duration::from_millis(500)), Fault::Die, Fault::DieDone];
-/// Cases beside each other.
-const AT_ONCE: usize = 70;
+/// What can become of a commit. Whoever is killed between two might as well have been killed before the second; what
+/// else a call can meet is in the registry's tests, where time costs nothing.
+const FAULTS: [Fault; 3] = [Fault::LoseReply, Fault::Die, Fault::DieDone];
+/// Cases beside each other: few enough to leave room for the tests beside these.
+const AT_ONCE: usize = 8;
 /// How often it is looked whether something has come about.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// What has not come about by then never does.
+const GIVE_UP: Duration = Duration::from_secs(180);
 
 /// When the fault is ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +45,7 @@ enum Phase {
 }
 
 /// So many commits of each phase are visited: those after these are renewals and beats like those before.
-const STEPS: [(Phase, u64); 3] = [(Phase::Start, 6), (Phase::Middle, 4), (Phase::Leave, 4)];
+const STEPS: [(Phase, u64); 3] = [(Phase::Start, 5), (Phase::Middle, 3), (Phase::Leave, 2)];
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -86,17 +87,17 @@ where
         assert!(met || case.step > 0, "{case:?}: nothing was met");
         *visited.entry(case.phase).or_default() += usize::from(met);
     }
-    assert!(visited[&Phase::Start] >= 4 * FAULTS.len(), "{visited:?}");
+    assert!(visited[&Phase::Start] >= 3 * FAULTS.len(), "{visited:?}");
 }
 
 /// Asks until the answer is there, more rarely than [`crate::support::eventually`]: many do so beside each other.
 async fn soon<T>(what: &str, mut asked: impl AsyncFnMut() -> Option<T>) -> T {
-    let give_up = clock::now() + SOON;
+    let give_up = clock::now() + GIVE_UP;
     loop {
         if let Some(answer) = asked().await {
             return answer;
         }
-        assert!(clock::now() < give_up, "{what}: not within {SOON:?}");
+        assert!(clock::now() < give_up, "{what}: not within {GIVE_UP:?}");
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
@@ -104,7 +105,11 @@ async fn soon<T>(what: &str, mut asked: impl AsyncFnMut() -> Option<T>) -> T {
 /// Whether something comes about before the agent is killed, or ends by itself since it cannot start without a store:
 /// whoever started it starts it again.
 async fn unless_ended<T>(agent: &Agent, control: &Control, what: impl Future<Output = T>) -> bool {
-    let over = soon("its end", async || agent.is_over().then_some(()));
+    let over = async {
+        while !agent.is_over() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
     tokio::select! {
         biased;
         () = control.died() => false,
