@@ -17,7 +17,7 @@ const ONE_FILE: &str = "STEADFAST_FUZZ_INPUT";
 const ONE_SEED: &str = "SEED";
 
 /// Replays every target.
-pub(crate) fn all(targets: &[(&str, fn(&[u8]))]) {
+pub(crate) fn all(targets: &[crate::fuzzing::Target]) {
     let only_seed: Option<u64> = std::env::var(ONE_SEED).ok().and_then(|seed| seed.parse().ok());
     for (name, body) in targets {
         if let Some(file) = std::env::var_os(ONE_FILE).map(PathBuf::from) {

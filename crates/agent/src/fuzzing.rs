@@ -3,8 +3,11 @@
 pub use crate::api::fuzzing::agent_api;
 pub use crate::config::fuzzing::agent_flags;
 
+/// A name, and what is run on any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// The targets of this crate, by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("agent_api", agent_api), ("agent_flags", agent_flags)];
+pub const TARGETS: &[Target] = &[("agent_api", agent_api), ("agent_flags", agent_flags)];
 
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,11 @@ mod placement;
 mod routes;
 mod scalars;
 
+/// A name, and what is run on any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// The targets of this crate, by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] =
+pub const TARGETS: &[Target] =
     &[("scalars", scalars), ("client", client), ("routes", routes), ("placement", placement)];
 
 pub use client::client;

@@ -7,8 +7,11 @@ pub use crate::framing::fuzzing::framing;
 pub use head::head;
 pub use origin::origin;
 
+/// A name, and what is run on any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// The targets of this crate, by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("framing", framing), ("head", head), ("origin", origin)];
+pub const TARGETS: &[Target] = &[("framing", framing), ("head", head), ("origin", origin)];
 
 /// The lines of a head as a parser of HTTP/1 gives them: names in lower case, values without control characters.
 fn fields(lines: &[u8]) -> http::HeaderMap {

@@ -6,9 +6,11 @@ use crate::http::lines::Lines;
 use crate::http::{HeaderMap, HeaderValue, Method, Peer, Request, StatusCode, header, percent_decode, percent_encode};
 use crate::problem::{MEDIA_TYPE, Problem};
 
+/// A name, and what is run on any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// The targets of this crate, by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] =
-    &[("http_request", http_request), ("http_lines", http_lines), ("problem", problem)];
+pub const TARGETS: &[Target] = &[("http_request", http_request), ("http_lines", http_lines), ("problem", problem)];
 
 /// A path and a query, decoded: as one who takes apart first and decodes each part then.
 pub fn http_request(data: &[u8]) {

@@ -6,8 +6,11 @@ mod records;
 pub use books::books;
 pub use records::{probe, records};
 
+/// A name, and what is run on any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// The targets of this crate, by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("records", records), ("books", books), ("probe", probe)];
+pub const TARGETS: &[Target] = &[("records", records), ("books", books), ("probe", probe)];
 
 #[cfg(test)]
 mod tests;

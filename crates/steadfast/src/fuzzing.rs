@@ -3,8 +3,11 @@
 pub use crate::admin::http::fuzzing::admin_request;
 pub use crate::config::fuzzing::config;
 
+/// A name, and what is run on any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// The targets of this crate, by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("config", config), ("admin_request", admin_request)];
+pub const TARGETS: &[Target] = &[("config", config), ("admin_request", admin_request)];
 
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,11 @@ pub use crate::sqlite::fuzzing::{sqlite_fold, sqlite_log};
 pub use crate::url::fuzzing::store_url;
 pub use server::store_server;
 
+/// A name, and what is run on any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// The targets of this crate, by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Target] = &[
     ("store_url", store_url),
     ("store_server", store_server),
     ("store_replies", store_replies),

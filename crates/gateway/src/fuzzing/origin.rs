@@ -54,7 +54,7 @@ fn node(member: &str) -> Option<&str> {
     let (_, value) = member
         .split(';')
         .filter_map(|pair| pair.split_once('='))
-        .find(|(name, _)| name.trim().to_ascii_lowercase() == "for")?;
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
     Some(value.trim().trim_matches('"'))
 }
 

@@ -13,6 +13,9 @@ use steadfast_host::problem::Problem;
 use crate::http::{PATH, serve};
 use crate::{Cursor, Key, Memory, Revision, Space, Store};
 
+/// The last record of each space and name, with its revision; `None`: deleted.
+type Committed = BTreeMap<(String, Vec<u8>), Option<(Revision, Vec<u8>)>>;
+
 /// So many calls of one input are made: more find nothing that fewer do not.
 const CALLS: usize = 16;
 
@@ -22,7 +25,7 @@ pub fn store_server(data: &[u8]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let _inside = runtime.enter();
     let store: Arc<dyn Store> = Arc::new(Memory::new());
-    let mut committed: BTreeMap<(String, Vec<u8>), Option<(Revision, Vec<u8>)>> = BTreeMap::new();
+    let mut committed = Committed::new();
     for line in data.split(|byte| *byte == b'\n').take(CALLS) {
         let end = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
         let (Ok(call), body) = (std::str::from_utf8(&line[..end]), line.get(end + 1..).unwrap_or_default()) else {
@@ -60,11 +63,7 @@ fn check_refusal(response: &Response) {
 }
 
 /// What a commit that happened says, read once more and in another way than the server does.
-fn remember(
-    committed: &mut BTreeMap<(String, Vec<u8>), Option<(Revision, Vec<u8>)>>,
-    response: &Response,
-    body: &[u8],
-) {
+fn remember(committed: &mut Committed, response: &Response, body: &[u8]) {
     let reply: Value = serde_json::from_slice(response.body().expect("a reply is whole")).expect("a reply is JSON");
     let cursor: Cursor = reply["cursor"].as_str().and_then(|text| text.parse().ok()).expect("a cursor");
     let asked: Value = serde_json::from_slice(body).expect("it was read once");
