@@ -21,7 +21,8 @@ pub(super) struct Failure {
 pub(super) enum Kind {
     /// The connection is as good as before: the file was only busy.
     Passing,
-    /// The disk is full, and will be for a while: the connection is given up, and writing rests.
+    /// The disk takes nothing more, since it is full or the file may not grow, and will not for a while: the connection
+    /// is given up, and writing rests. What was synced before is on the disk all the same.
     Full,
     /// The connection is given up.
     Lasting,
@@ -81,7 +82,7 @@ pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> Failure {
     let kind = match code {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Passing,
         Some(ErrorCode::DiskFull) => Kind::Full,
-        _ if is_full(error) => Kind::Full,
+        _ if is_full(error) || cannot_write(error) => Kind::Full,
         _ => Kind::Lasting,
     };
     Failure { error: sentence, kind }
@@ -90,6 +91,12 @@ pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> Failure {
 /// A file beside the database could not be made larger, which SQLite does not tell from other failures of a disk.
 fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_extended_error_code() == Some(ffi::SQLITE_IOERR_SHMSIZE)
+}
+
+/// A write that failed: SQLite says the same of a disk's failure and of a file that has reached the size it may have
+/// (EFBIG). Unlike a sync that failed it takes nothing back that was on the disk.
+fn cannot_write(error: &rusqlite::Error) -> bool {
+    error.sqlite_extended_error_code() == Some(ffi::SQLITE_IOERR_WRITE)
 }
 
 /// What the disk was to do, where SQLite says so.
