@@ -110,7 +110,8 @@ pub fn probe(data: &[u8]) {
     let Ok(answer) = serde_json::from_slice::<ProbeAnswer>(data) else { return };
     let again = serde_json::to_vec(&answer).expect("an answer is JSON");
     assert_eq!(serde_json::from_slice::<ProbeAnswer>(&again).expect("our own answer"), answer);
-    let document: Value = serde_json::from_slice(data).expect("it was read");
+    // Texts that nobody asks for are passed over, also where they are none.
+    let Ok(document) = serde_json::from_slice::<Value>(data) else { return };
     // Serde takes the fields as a list, too.
     let said = document.get("role").or_else(|| document.get(3)).is_some_and(|role| role == "leader");
     assert_eq!(answer.role == Role::Leader, said);
