@@ -135,7 +135,10 @@ impl Seat {
     /// Bytes went to the client.
     pub(crate) fn written(&self) {
         self.moved.set(self.tick.get());
-        self.blocked.set(None);
+        if self.blocked.take().is_some() && matches!(self.phase.get(), Phase::Idle | Phase::Head) {
+            // It was still taking the answer before: only now it rests, or can be heard.
+            self.since.set(self.tick.get());
+        }
     }
 
     /// There are bytes for the client, and it takes none.
@@ -237,9 +240,9 @@ impl Seat {
         self.reset.get()
     }
 
-    /// Forgets that an answer was overdue: the next one is another matter.
+    /// Forgets that an answer was overdue, or a head late: the next one is another matter.
     pub(crate) fn forgive(&self) {
-        if self.verdict.get() == Verdict::Overdue {
+        if matches!(self.verdict.get(), Verdict::Overdue | Verdict::Late) {
             self.verdict.set(Verdict::None);
         }
     }
@@ -296,6 +299,8 @@ impl Seat {
             return Some(Limit::ReaderStalled);
         }
         match self.phase.get() {
+            // It is still taking the answer before, and what it has sent behind that is not looked at yet.
+            Phase::Idle | Phase::Head if self.blocked.get().is_some() => None,
             Phase::Fresh if in_phase > limits.head => self.end(Limit::Idle),
             Phase::Idle if in_phase > limits.idle => self.end(Limit::Idle),
             // Who does not even let itself be told is closed.
@@ -345,7 +350,8 @@ impl Seat {
 
     /// There is no room for another connection, and this one does nothing.
     pub(crate) fn make_room(&self) {
-        if self.phase.get() == Phase::Idle && self.tick.get().wrapping_sub(self.since.get()) > IDLE_BEFORE_MAKING_ROOM {
+        let rests = self.phase.get() == Phase::Idle && self.blocked.get().is_none();
+        if rests && self.tick.get().wrapping_sub(self.since.get()) > IDLE_BEFORE_MAKING_ROOM {
             self.judge(Verdict::Close);
         }
     }

@@ -82,3 +82,56 @@ fn who_takes_nothing_is_cut_and_who_has_nothing_to_take_is_not() {
     assert!(watched.seat.must_reset() && watched.seat.verdict() == Verdict::Close);
     assert_eq!(watched.pass(100), None, "it is counted once");
 }
+
+/// An answer whose last bytes are on their way to a client that takes a little of them in each second.
+fn taken_slowly(watched: &Watched, seconds: u32) {
+    for second in 0..seconds {
+        watched.seat.held_up();
+        assert_eq!(watched.pass(4), None, "in second {second}");
+        watched.seat.make_room();
+        assert_eq!(watched.seat.verdict(), Verdict::None, "in second {second}");
+        watched.seat.written();
+    }
+}
+
+#[test]
+fn who_is_still_taking_an_answer_is_not_idle() {
+    let watched = Watched::new();
+    // hyper has all of it; the client has not.
+    watched.seat.enter(Phase::Idle);
+    taken_slowly(&watched, 200);
+    // From here on it rests.
+    assert_eq!(watched.pass(watched.limits.idle), None);
+    assert_eq!(watched.pass(1), Some(Limit::Idle));
+    let watched = Watched::new();
+    watched.seat.enter(Phase::Idle);
+    taken_slowly(&watched, 10);
+    watched.pass(IDLE_BEFORE_MAKING_ROOM + 1);
+    watched.seat.make_room();
+    assert_eq!(watched.seat.verdict(), Verdict::Close);
+}
+
+#[test]
+fn what_waits_behind_an_answer_that_is_being_taken_is_not_late() {
+    let watched = Watched::new();
+    watched.seat.enter(Phase::Idle);
+    watched.seat.read();
+    taken_slowly(&watched, 200);
+    assert_eq!(watched.pass(watched.limits.head), None);
+    assert_eq!(watched.seat.verdict(), Verdict::None);
+    watched.pass(1);
+    assert_eq!(watched.seat.verdict(), Verdict::Late);
+    watched.seat.begin_request();
+    assert_eq!(watched.seat.verdict(), Verdict::None, "it came in time after all");
+}
+
+#[test]
+fn who_takes_nothing_of_an_answer_that_is_at_its_end_is_cut_as_well() {
+    for phase in [Phase::Idle, Phase::Head] {
+        let watched = Watched::new();
+        watched.seat.enter(phase);
+        watched.seat.held_up();
+        assert_eq!(watched.pass(watched.limits.reader), None);
+        assert_eq!(watched.pass(1), Some(Limit::ReaderStalled));
+    }
+}
