@@ -12,6 +12,7 @@ mod thread;
 mod tunnel;
 mod upstream;
 mod warden;
+mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

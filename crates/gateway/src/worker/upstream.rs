@@ -18,12 +18,13 @@ use tokio::net::TcpStream;
 
 use super::BUFFER_BYTES;
 use super::seat::{Fault, Seat, Verdict};
+use super::wire::Wire;
 use crate::body::Carried;
 
 /// See the module.
 pub(crate) struct Upstream {
     sender: SendRequest<Carried>,
-    connection: Connection<TokioIo<TcpStream>, Carried>,
+    connection: Connection<TokioIo<Wire>, Carried>,
     /// It has carried a request before: it may have been closed at the other end without our seeing it.
     pub(crate) reused: bool,
 }
@@ -51,7 +52,7 @@ impl Upstream {
         stream.set_nodelay(true)?;
         let mut builder = Builder::new();
         builder.max_header_size(head_bytes).max_buf_size(head_bytes.max(BUFFER_BYTES));
-        let handshake = builder.handshake(TokioIo::new(stream));
+        let handshake = builder.handshake(TokioIo::new(Wire::new(stream)));
         let (sender, connection) = handshake.await.map_err(std::io::Error::other)?;
         Ok(Upstream { sender, connection, reused: false })
     }
@@ -70,7 +71,7 @@ impl Upstream {
     /// The connection itself, and what was read of it already: after an answer that ended HTTP on it.
     pub(crate) fn into_stream(self) -> (TcpStream, Bytes) {
         let parts = self.connection.into_parts();
-        (parts.io.into_inner(), parts.read_buf)
+        (parts.io.into_inner().into_stream(), parts.read_buf)
     }
 
     /// Sends a request and waits for the head of its answer, while `seat` has the right to.
