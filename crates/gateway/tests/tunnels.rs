@@ -148,6 +148,7 @@ fn a_tunnel_in_which_nothing_passes_is_closed() {
     let mut client = open(world.client(), "/chat");
     assert!(client.ends_with_reset());
     until("it is counted out", || world.target().unwrap().running == 0);
+    assert!(world.totals().limited.contains(&("tunnel_idle", 1)));
 }
 
 #[test]

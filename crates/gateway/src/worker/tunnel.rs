@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use super::here::Pass;
 use super::seat::{Phase, Verdict};
 use super::{Seat, Upstream, Worker};
+use crate::limit::Limit;
 
 /// What a connection turns into: its other side, and the right to forward.
 #[derive(Debug)]
@@ -57,6 +58,9 @@ pub(super) async fn run(worker: &Rc<Worker>, seat: &Rc<Seat>, mut client: TcpStr
             Ended::Failed(error)
         }
     };
+    if matches!(ended, Ended::Idle) {
+        worker.counters().limited(Limit::TunnelIdle);
+    }
     tracing::debug!(instance = %here.target.instance, ?ended, "a tunnel ended");
     seat.release();
 }
