@@ -30,21 +30,17 @@ fn cleaned(mut frame: Frame<Bytes>) -> Frame<Bytes> {
     frame
 }
 
-/// The body of a request on its way to an instance.
+/// The body of a request on its way to an instance, from its beginning.
 #[derive(Debug)]
 pub(crate) struct Carried {
-    kind: Kind,
+    /// Where it comes from; there may be none.
+    body: Option<Rc<RefCell<Kept>>>,
+    /// How many of the pieces that are kept were sent.
+    sent: usize,
     seat: Rc<Seat>,
 }
 
-#[derive(Debug)]
-enum Kind {
-    Empty,
-    Once(Incoming),
-    Again { kept: Rc<RefCell<Kept>>, sent: usize },
-}
-
-/// What was read of the body of a request that may have to be sent again.
+/// The body of a request, and what was read of it where it may have to be sent again.
 #[derive(Debug)]
 pub(crate) struct Kept {
     incoming: Incoming,
@@ -60,9 +56,19 @@ impl Kept {
         Kept { size: incoming.size_hint(), incoming, chunks: Vec::new(), room, whole: true }
     }
 
+    /// Goes through once.
+    pub(crate) fn once(incoming: Incoming) -> Kept {
+        Kept { whole: false, ..Kept::new(incoming, 0) }
+    }
+
     /// Whether everything read so far is still here.
     pub(crate) fn is_whole(&self) -> bool {
         self.whole
+    }
+
+    /// What was not read of it.
+    pub(crate) fn into_rest(self) -> Incoming {
+        self.incoming
     }
 
     fn poll_frame(
@@ -123,26 +129,8 @@ fn poll_client(incoming: &mut Incoming, seat: &Seat, cx: &mut Context<'_>) -> Po
 }
 
 impl Carried {
-    pub(crate) fn empty(seat: Rc<Seat>) -> Carried {
-        Carried { kind: Kind::Empty, seat }
-    }
-
-    /// To be sent once.
-    pub(crate) fn once(incoming: Incoming, seat: Rc<Seat>) -> Carried {
-        Carried { kind: Kind::Once(incoming), seat }
-    }
-
-    /// From its beginning, which may have been sent before.
-    pub(crate) fn again(kept: Rc<RefCell<Kept>>, seat: Rc<Seat>) -> Carried {
-        Carried { kind: Kind::Again { kept, sent: 0 }, seat }
-    }
-
-    /// A body that was not begun.
-    pub(crate) fn into_incoming(mut self) -> Option<Incoming> {
-        match std::mem::replace(&mut self.kind, Kind::Empty) {
-            Kind::Once(incoming) => Some(incoming),
-            Kind::Empty | Kind::Again { .. } => None,
-        }
+    pub(crate) fn new(body: Option<Rc<RefCell<Kept>>>, seat: Rc<Seat>) -> Carried {
+        Carried { body, sent: 0, seat }
     }
 }
 
@@ -158,12 +146,9 @@ impl Body for Carried {
     type Error = Cut;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        let Carried { kind, seat } = &mut *self;
-        let frame = match kind {
-            Kind::Empty => return Poll::Ready(None),
-            Kind::Once(incoming) => ready!(poll_client(incoming, seat, cx)),
-            Kind::Again { kept, sent } => ready!(kept.borrow_mut().poll_frame(sent, seat, cx)),
-        };
+        let Carried { body, sent, seat } = &mut *self;
+        let Some(body) = body else { return Poll::Ready(None) };
+        let frame = ready!(body.borrow_mut().poll_frame(sent, seat, cx));
         if !seat.may_forward() {
             return Poll::Ready(Some(Err(Cut::Lost)));
         }
@@ -171,23 +156,15 @@ impl Body for Carried {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            Kind::Empty => true,
-            Kind::Once(incoming) => incoming.is_end_stream(),
-            Kind::Again { kept, sent } => {
-                let kept = kept.borrow();
-                *sent == kept.chunks.len() && kept.incoming.is_end_stream()
-            }
-        }
+        self.body.as_ref().is_none_or(|body| {
+            let body = body.borrow();
+            self.sent == body.chunks.len() && body.incoming.is_end_stream()
+        })
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            Kind::Empty => SizeHint::with_exact(0),
-            Kind::Once(incoming) => incoming.size_hint(),
-            // Asked once, before the first byte.
-            Kind::Again { kept, .. } => kept.borrow().size,
-        }
+        // Asked once, before the first byte.
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), |body| body.borrow().size)
     }
 }
 

@@ -32,16 +32,18 @@ pub struct Bounds {
     /// From a request's first byte to the end of its head. Beyond: 408 `head-too-slow`. Also from the beginning of a
     /// connection to its first byte. Beyond: closed.
     pub head_within: Duration,
-    /// A request's body of which nothing comes although more would be taken. Beyond: 408 `body-too-slow`.
+    /// A request's body of which nothing comes although more would be taken, until its answer begins. Beyond: 408
+    /// `body-too-slow`.
     pub body_stalled_for: Duration,
     /// Bytes a second of a request's body, of the time in which more would have been taken, after `body_stalled_for` for
-    /// nothing; 0: as slow as it likes. Below: 408 `body-too-slow`.
+    /// nothing, until its answer begins; 0: as slow as it likes. Below: 408 `body-too-slow`.
     pub body_rate: u64,
     /// A connection between two requests. Beyond: closed.
     pub idle_for: Duration,
     /// A client that takes nothing of its answer. Beyond: cut.
     pub reader_stalled_for: Duration,
-    /// An answer under way whose bytes do not move. Beyond: cut.
+    /// An answer under way of which no byte moves, nor of a request's body that is still coming: from the answer's
+    /// beginning, the two are a conversation. Beyond: cut.
     pub stalled_for: Duration,
     /// A connection to an instance. Beyond: as if refused.
     pub connect_within: Duration,

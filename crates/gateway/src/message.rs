@@ -19,49 +19,30 @@ pub(crate) struct Message {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-    body: Held,
+    body: Option<Rc<RefCell<Kept>>>,
     upgrades: bool,
     seat: Rc<Seat>,
     sends: u32,
-}
-
-#[derive(Debug)]
-enum Held {
-    None,
-    /// Goes through once. None when it is gone.
-    Once(Option<Incoming>),
-    /// Kept while it goes through.
-    Kept(Rc<RefCell<Kept>>),
 }
 
 impl Message {
     /// A request whose body is kept, where repeating makes sense, up to `room` bytes.
     pub(crate) fn new(head: Parts, body: Incoming, room: usize, seat: &Rc<Seat>) -> Message {
         let mut headers = head.headers;
-        let held = if body.is_end_stream() {
-            Held::None
-        } else {
+        let body = (!body.is_end_stream()).then(|| {
             if body.size_hint().exact().is_none() {
                 headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
-            if head.method.is_idempotent() && body.size_hint().lower() <= room as u64 {
-                Held::Kept(Rc::new(RefCell::new(Kept::new(body, room))))
-            } else {
-                Held::Once(Some(body))
-            }
-        };
+            let fits = head.method.is_idempotent() && body.size_hint().lower() <= room as u64;
+            Rc::new(RefCell::new(if fits { Kept::new(body, room) } else { Kept::once(body) }))
+        });
         let upgrades = headers.contains_key(UPGRADE);
-        Message { method: head.method, uri: head.uri, headers, body: held, upgrades, seat: seat.clone(), sends: 0 }
+        Message { method: head.method, uri: head.uri, headers, body, upgrades, seat: seat.clone(), sends: 0 }
     }
 
     /// Whether it may be sent once more although it may have been carried out.
     pub(crate) fn is_repeatable(&self) -> bool {
-        self.method.is_idempotent()
-            && match &self.body {
-                Held::None => true,
-                Held::Once(_) => false,
-                Held::Kept(kept) => kept.borrow().is_whole(),
-            }
+        self.method.is_idempotent() && self.body.as_ref().is_none_or(|body| body.borrow().is_whole())
     }
 
     /// HTTP/1.1 needs a host, even for a client of HTTP/1.0 that names none.
@@ -92,15 +73,7 @@ impl Message {
     /// The request to be sent now.
     pub(crate) fn request(&mut self) -> Request<Carried> {
         self.sends += 1;
-        let body = match &mut self.body {
-            Held::None => Carried::empty(self.seat.clone()),
-            Held::Once(incoming) => match incoming.take() {
-                Some(incoming) => Carried::once(incoming, self.seat.clone()),
-                None => Carried::empty(self.seat.clone()),
-            },
-            Held::Kept(kept) => Carried::again(kept.clone(), self.seat.clone()),
-        };
-        let mut request = Request::new(body);
+        let mut request = Request::new(Carried::new(self.body.clone(), self.seat.clone()));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() =
@@ -111,10 +84,11 @@ impl Message {
     /// A request that was not sent after all.
     pub(crate) fn take_back(&mut self, request: Request<Carried>) {
         self.sends -= 1;
-        let (head, body) = request.into_parts();
-        self.headers = head.headers;
-        if let Held::Once(incoming) = &mut self.body {
-            *incoming = body.into_incoming();
-        }
+        self.headers = request.into_parts().0.headers;
+    }
+
+    /// What nobody has read of its body. None where it is still being sent.
+    pub(crate) fn into_unread(self) -> Option<Incoming> {
+        Rc::try_unwrap(self.body?).ok().map(|body| body.into_inner().into_rest())
     }
 }

@@ -65,7 +65,7 @@ async fn is_out_of_the_way(guest: &Guest, mut body: Incoming) -> bool {
     read
 }
 
-/// Takes the body where it is passed on.
+/// Leaves of the body what nobody has read.
 async fn answer(guest: &Rc<Guest>, mut head: request::Parts, body: &mut Option<Incoming>) -> Answered {
     if let Err(refused) = screen(&mut head) {
         return problem::refused(refused);
@@ -99,7 +99,11 @@ async fn answer(guest: &Rc<Guest>, mut head: request::Parts, body: &mut Option<I
 /// Only one instance of a single set may answer: it is no secret which, but nobody is sent there past the gateway.
 async fn single(guest: &Rc<Guest>, route: &Route, head: request::Parts, body: &mut Option<Incoming>) -> Answered {
     match (route.answer, body.take()) {
-        (Answer::Proxy, Some(body)) => proxy::answer(guest, route, head, body).await,
+        (Answer::Proxy, Some(taken)) => {
+            let (answer, unread) = proxy::answer(guest, route, head, taken).await;
+            *body = unread;
+            answer
+        }
         (_, unread) => {
             *body = unread;
             problem::not_sticky(&guest.worker.sets[route.set].shared)

@@ -22,6 +22,7 @@ use crate::worker::{Broken, Guest, Phase, SetHere};
 /// How long an instance that could not be reached gets no new clients from here.
 const SUSPENDED_FOR: Duration = Duration::from_secs(10);
 
+/// See the module. Besides the answer, what nobody has read of the body.
 pub(super) async fn answer(
     guest: &Rc<Guest>,
     set: &SetHere,
@@ -29,14 +30,19 @@ pub(super) async fn answer(
     client: Client,
     mut head: Parts,
     body: Incoming,
-) -> Answered {
+) -> (Answered, Option<Incoming>) {
+    headers::prepare(&mut head, &body, &mut guest.origin.borrow_mut());
+    headers::insert_owner_epoch(&mut head.headers, client.entry.epoch);
+    let mut message = Message::new(head, body, guest.worker.shared.bounds.kept_body_bytes, &guest.seat);
+    let answer = pass_on(guest, set, slot, client, &mut message).await;
+    (answer, message.into_unread())
+}
+
+async fn pass_on(guest: &Rc<Guest>, set: &SetHere, slot: usize, client: Client, message: &mut Message) -> Answered {
     let Client { asked, entry, homes } = client;
     let (view, shared) = (&homes.view, &set.shared);
     let Some(here) = set.at_home(&homes, entry.home) else { return refusal::no_home(shared) };
-    headers::prepare(&mut head, &body, &mut guest.origin.borrow_mut());
-    headers::insert_owner_epoch(&mut head.headers, entry.epoch);
     let bounds = &guest.worker.shared.bounds;
-    let mut message = Message::new(head, body, bounds.kept_body_bytes, &guest.seat);
     let stay = || view.clients.carry(asked.hash, &asked.key.to_key(), &entry);
     let unreachable = || match view.is_away(clock::now()) {
         true => refusal::stranded(shared, &here.target),
@@ -53,7 +59,7 @@ pub(super) async fn answer(
         let Some(pass) = here.enter(Some(stay), clock::now()) else { return unreachable() };
         guest.seat.hold(pass);
         let attempt = Attempt { guest, set, here: &here, slot };
-        let trouble = match attempt.make(&mut message).await {
+        let trouble = match attempt.make(message).await {
             Ok(answer) => return answer,
             Err(trouble) => trouble,
         };

@@ -89,7 +89,7 @@ pub(crate) fn no_endpoint(set: &SetShared, slot: usize, target: &Target) -> Answ
 }
 
 pub(crate) fn broken_body() -> Answered {
-    answer(Problem::bad_request("bad-request", "the request's body is not what its head announced"))
+    closing(Problem::bad_request("bad-request", "the request's body is not what its head announced"))
 }
 
 /// An answer after which the connection ends: what is still coming is not read.

@@ -18,17 +18,27 @@ use crate::parked::{Parked, news};
 use crate::route::Route;
 use crate::worker::{Failure, Guest, Phase, SetHere};
 
-/// See the module.
-pub(crate) async fn answer(guest: &Rc<Guest>, route: &Route, mut head: Parts, body: Incoming) -> Answered {
-    let set = &guest.worker.sets[route.set];
+/// See the module. Besides the answer, what nobody has read of the body.
+pub(crate) async fn answer(
+    guest: &Rc<Guest>,
+    route: &Route,
+    mut head: Parts,
+    body: Incoming,
+) -> (Answered, Option<Incoming>) {
     headers::prepare(&mut head, &body, &mut guest.origin.borrow_mut());
     let mut message = Message::new(head, body, guest.worker.shared.bounds.kept_body_bytes, &guest.seat);
+    let answer = pass_on(guest, route, &mut message).await;
+    (answer, message.into_unread())
+}
+
+async fn pass_on(guest: &Rc<Guest>, route: &Route, message: &mut Message) -> Answered {
+    let set = &guest.worker.sets[route.set];
     let mut waiting = Waiting::default();
     let mut failure = None;
     loop {
         let now = clock::now();
         let Some(pass) = set.admit(failure.as_ref(), now) else {
-            match waiting.wait(guest, set, &message, now).await {
+            match waiting.wait(guest, set, message, now).await {
                 Ok(()) => continue,
                 Err(refusal) => return refusal,
             }
@@ -37,13 +47,13 @@ pub(crate) async fn answer(guest: &Rc<Guest>, route: &Route, mut head: Parts, bo
         let here = pass.here();
         guest.seat.hold(pass);
         let attempt = Attempt { guest, set, here: &here, slot: route.slot };
-        let trouble = match attempt.make(&mut message).await {
+        let trouble = match attempt.make(message).await {
             Ok(answer) => return answer,
             Err(trouble) => trouble,
         };
         guest.seat.release();
         guest.seat.enter(Phase::Request { awaited: false });
-        match judge(&attempt, trouble, &message) {
+        match judge(&attempt, trouble, message) {
             Next::Again(failed) => failure = failed.map(|when| Failure { at: here, when }),
             Next::Answer(answer) => return answer,
         }

@@ -95,7 +95,7 @@ pub(crate) async fn find(guest: &Rc<Guest>, route: &Route, captures: &Captures<'
     }
 }
 
-/// Answers a request whose client's home is known. Takes the body where it is passed on.
+/// Answers a request whose client's home is known. Leaves of the body what nobody has read.
 pub(crate) async fn answer(
     guest: &Rc<Guest>,
     route: &Route,
@@ -122,7 +122,11 @@ pub(crate) async fn answer(
             answer
         }
         Answer::Proxy => match body.take() {
-            Some(body) => homeward::answer(guest, set, route.slot, client, head, body).await,
+            Some(taken) => {
+                let (answer, unread) = homeward::answer(guest, set, route.slot, client, head, taken).await;
+                *body = unread;
+                answer
+            }
             None => refusal::no_home(&set.shared),
         },
     }

@@ -14,7 +14,7 @@ use http::StatusCode;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::intake::{Intake, Next};
@@ -34,9 +34,13 @@ const HEAD_TOO_SLOW: Refused = Refused {
     limit: Some(Limit::HeadWithin),
 };
 /// How long what is still coming is read and forgotten, so that the answer before it arrives …
-const LINGER_FOR: Duration = Duration::from_secs(1);
-/// … and how much of it. Beyond: the connection is reset.
-const LINGER_BYTES: usize = 1 << 20;
+const LINGER_FOR: Duration = Duration::from_secs(30);
+/// … how long nothing of it may come …
+const LINGER_SILENT_FOR: Duration = Duration::from_secs(5);
+/// … and how much of it is read. Beyond any of these: the connection is closed as it is, and perhaps reset.
+const LINGER_BYTES: usize = 64 << 20;
+/// How much of that is read at a time.
+const LINGER_BUFFER_BYTES: usize = 16 << 10;
 
 /// A client connection, as its requests see it.
 #[derive(Debug)]
@@ -113,18 +117,21 @@ pub(crate) async fn serve(
             let early = [parts.read_buf, intake.borrow_mut().take_held().into()].concat();
             tunnel::run(&worker, &seat, stream, early.into(), tunnel).await;
         }
-        None if intake.borrow().is_left_over() => linger(stream).await,
+        None if intake.borrow().is_left_over() => linger(stream, LINGER_SILENT_FOR).await,
         None => {}
     }
 }
 
-/// Closes a connection whose client may still be sending, and whose other direction has been closed: with bytes unread,
-/// the kernel would reset it, and take the answer from a client that has not read it yet.
-pub(super) async fn linger(stream: TcpStream) {
+/// Closes a connection whose client may still be sending: with bytes unread, the kernel would reset it, and take the
+/// answer from a client that has not read it yet. Ends when nothing came for a while.
+pub(super) async fn linger(mut stream: TcpStream, silent_for: Duration) {
+    // It may have been done already; a client that is gone does not mind.
+    let _ = stream.shutdown().await;
     let swallow = async {
         let mut left = LINGER_BYTES;
-        let mut bytes = [0; 4 << 10];
-        while stream.readable().await.is_ok() {
+        // On the heap: every connection's task would be larger by it.
+        let mut bytes = vec![0; LINGER_BUFFER_BYTES];
+        while let Ok(Ok(())) = tokio::time::timeout(silent_for, stream.readable()).await {
             match stream.try_read(&mut bytes) {
                 Ok(1..) if left == 0 => return,
                 Ok(count @ 1..) => left = left.saturating_sub(count),

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::StatusCode;
 use steadfast_host::http::Response;
 use steadfast_host::problem::Problem;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 
@@ -19,6 +18,8 @@ use crate::limit::Limit;
 /// How many are waited for at once, by all workers, until they have read why. Beyond: closed, and perhaps reset before
 /// they have.
 const WAITED_FOR: usize = 128;
+/// How long nothing may come of one that is waited for. Beyond: closed.
+const SILENT_FOR: Duration = Duration::from_secs(1);
 /// How soon another connection may have ended.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -39,7 +40,7 @@ impl Door {
     }
 
     /// Says why, and closes.
-    pub(super) fn turn_away(&self, worker: &Worker, mut stream: TcpStream) {
+    pub(super) fn turn_away(&self, worker: &Worker, stream: TcpStream) {
         worker.counters().limited(Limit::ConnectionsPerSource);
         // A new connection takes this much at once; one that does not has not asked for an answer.
         let told = stream.try_write(&self.answer).is_ok_and(|written| written == self.answer.len());
@@ -49,9 +50,7 @@ impl Door {
         self.waited_for.set(self.waited_for.get() + 1);
         let waited_for = self.waited_for.clone();
         spawn_local(async move {
-            if stream.shutdown().await.is_ok() {
-                linger(stream).await;
-            }
+            linger(stream, SILENT_FOR).await;
             waited_for.set(waited_for.get().saturating_sub(1));
         });
     }

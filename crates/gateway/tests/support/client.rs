@@ -48,6 +48,29 @@ impl From<TcpStream> for Client {
     }
 }
 
+/// What was read with a head comes first.
+impl Read for Client {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        if self.buffer.is_empty() {
+            return self.stream.read(buf);
+        }
+        let count = self.buffer.len().min(buf.len());
+        buf[..count].copy_from_slice(&self.buffer[..count]);
+        self.buffer.drain(..count);
+        Ok(count)
+    }
+}
+
+impl Write for Client {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        self.stream.write(buf)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Client {
     pub fn connect(address: SocketAddr) -> Client {
         Client::from(TcpStream::connect(address).unwrap())
