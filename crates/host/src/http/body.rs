@@ -11,8 +11,9 @@ use tokio::sync::mpsc;
 
 use crate::shutdown::Shutdown;
 
-/// How many chunks wait between a producer and the socket. A producer that is ahead of its reader waits.
-const QUEUED_CHUNKS: usize = 16;
+/// How many chunks wait between a producer and the socket. A producer that is ahead of its reader waits. It runs whenever
+/// a chunk is taken, so more would gain nothing, and cost memory for each reader that does not read.
+const QUEUED_CHUNKS: usize = 1;
 
 /// The body of an answer, and what is kept as long as it is there.
 pub(crate) struct Answer(Kind, Option<Box<dyn std::any::Any + Send>>);

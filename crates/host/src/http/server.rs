@@ -21,7 +21,7 @@ use super::body::Answer;
 use super::guard::{Answered, Guard, Guarded, Overdue};
 use super::refusal::Refusal;
 use super::tally::{Reached, Tally};
-use super::{Handler, HeaderValue, Request, Response, header};
+use super::{Handler, HeaderValue, Method, Request, Response, header};
 use crate::net::{Listener, Peer, Stream};
 use crate::problem::Problem;
 use crate::process::open_files;
@@ -40,18 +40,22 @@ const LINGER_BYTES: u64 = 64 * 1024 * 1024;
 /// would be told to give way, for no connection could be accepted.
 const PARTS: usize = 4;
 
+/// Bytes that the body of a GET or HEAD may have: it means nothing (RFC 9110 §9.3.1), and yet some send one. More is
+/// answered with 413, as what is above [`Limits::body_bytes`] is.
+const IDLE_BODY_BYTES: usize = 4 * 1024;
+
 /// What one server allows.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at once; fewer where that is more than a quarter of the files this process may have open. For a
-    /// further one, that which has carried no request for longest gives way; where each carries one, it waits until one
-    /// ends, and others behind it in the kernel's backlog.
+    /// Connections at once, and answers still being made for those who hung up; fewer where that is more than a quarter
+    /// of the files this process may have open. For a further one, that which has carried no request for longest gives
+    /// way; where each carries one, it waits until one ends, and others behind it in the kernel's backlog.
     pub connections: usize,
     /// Bytes of a request's line and headers. More is answered with 414 or 431.
     pub head_bytes: usize,
     /// From the first byte of a request to the end of its headers. Then 408.
     pub head_within: Duration,
-    /// Bytes of a request's body. More is answered with 413.
+    /// Bytes of a request's body. More is answered with 413; so is what is more than 4 KiB of a GET or HEAD.
     pub body_bytes: usize,
     /// From the end of the headers to the end of the body. Then 408.
     pub body_within: Duration,
@@ -81,10 +85,17 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// How many connections are taken at once, on a machine that gives this process so many files.
+    pub fn seats(&self) -> usize {
+        self.connections.min(open_files() / PARTS).max(1)
+    }
+}
+
 /// Answers requests on `listener` until `shutdown` begins. Then it accepts nothing more, closes idle connections,
 /// ends streams, waits [`Limits::drain`] for what is under way, and returns with nothing left running.
 pub async fn serve(listener: Listener, handler: Arc<dyn Handler>, limits: Limits, shutdown: Shutdown) {
-    let room = Arc::new(Semaphore::new(limits.connections.min(open_files() / PARTS).max(1)));
+    let room = Arc::new(Semaphore::new(limits.seats()));
     let (alive, mut all_ended) = mpsc::channel(1);
     let (drain, abandon) = (limits.drain, Shutdown::new());
     let server = Server { handler, limits, shutdown, abandon: abandon.clone(), crowded: Notify::new(), _alive: alive };
@@ -150,7 +161,8 @@ impl Server {
         Arc::clone(room).acquire_owned().await.ok()
     }
 
-    async fn connection(self: Arc<Self>, stream: Stream, peer: Peer, _seat: OwnedSemaphorePermit) {
+    async fn connection(self: Arc<Self>, stream: Stream, peer: Peer, seat: OwnedSemaphorePermit) {
+        let seat = Arc::new(seat);
         let tally = Arc::clone(&self.limits.tally);
         let _counted = tally.connection();
         let guard = Guard::new();
@@ -158,8 +170,9 @@ impl Server {
             let (server, guard) = (Arc::clone(&self), guard.clone());
             service_fn(move |request| {
                 let (server, guard, answered) = (Arc::clone(&server), guard.clone(), guard.request());
+                let seat = Arc::clone(&seat);
                 Box::pin(async move {
-                    let response = Arc::clone(&server).answer(request, peer, &guard).await;
+                    let response = Arc::clone(&server).answer(request, peer, &guard, seat).await;
                     Ok::<_, Infallible>(server.finish(response, answered))
                 })
             })
@@ -173,6 +186,8 @@ impl Server {
         let mut ending = false;
         let end = loop {
             tokio::select! {
+                // In this order: what has arrived already is read before anybody asks whether this connection is idle.
+                biased;
                 ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended.map_or_else(End::Failed, |()| End::Done),
                 overdue = guard.overdue(&self.limits) => break End::Overdue(overdue),
                 () = guard.gives_way(&self.crowded) => break End::GaveWay,
@@ -233,8 +248,15 @@ impl Server {
     }
 
     /// Asks whether the request may go on, reads its body, then answers in a task of its own: a client that hangs up
-    /// ends the connection, not the work.
-    async fn answer(self: Arc<Self>, request: hyper::Request<Incoming>, peer: Peer, guard: &Guard) -> Response {
+    /// ends the connection, not the work, which keeps the seat until it is done: who hangs up and comes again, and again,
+    /// does not have more done at once than those who wait.
+    async fn answer(
+        self: Arc<Self>,
+        request: hyper::Request<Incoming>,
+        peer: Peer,
+        guard: &Guard,
+        seat: Arc<OwnedSemaphorePermit>,
+    ) -> Response {
         let (head, body) = request.into_parts();
         let has_body = !body.is_end_stream();
         let mut request = Request::of(head, peer);
@@ -250,7 +272,9 @@ impl Server {
             return refused.with(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if has_body {
-            match self.read(body).await {
+            let idle = matches!(request.method, Method::GET | Method::HEAD);
+            let most = if idle { self.limits.body_bytes.min(IDLE_BODY_BYTES) } else { self.limits.body_bytes };
+            match self.read(body, most).await {
                 Ok(body) => request.body = body,
                 Err(refusal) => {
                     self.limits.tally.add(refusal.reached);
@@ -262,6 +286,7 @@ impl Server {
         let place = format!("{} {}", request.method, request.path);
         let server = Arc::clone(&self);
         let work = tokio::spawn(async move {
+            let _seat = seat;
             tokio::select! {
                 biased;
                 answer = Arc::clone(&server.handler).answer(request) => answer,
@@ -274,8 +299,8 @@ impl Server {
         })
     }
 
-    async fn read(&self, body: Incoming) -> Result<Bytes, Refusal> {
-        let Limits { body_bytes, body_within, .. } = self.limits;
+    async fn read(&self, body: Incoming, body_bytes: usize) -> Result<Bytes, Refusal> {
+        let body_within = self.limits.body_within;
         // What announces itself as too large is not waited for.
         if body.size_hint().lower() > body_bytes as u64 {
             return Err(Refusal::body_too_large(body_bytes));

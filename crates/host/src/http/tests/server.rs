@@ -138,6 +138,44 @@ async fn a_stop_does_not_wait_for_ever() {
 }
 
 #[tokio::test]
+async fn who_hangs_up_keeps_his_place_until_his_work_is_done() {
+    let slow = Slow::new();
+    let running = slow.serve(Limits { connections: 2, ..Limits::default() });
+    for started in 1..=2 {
+        let client = running.send(GET).await;
+        slow.has_started(started).await;
+        drop(client);
+    }
+    until("both to be gone", || running.tally.connections() == 0).await;
+    let mut third = running.send(GET).await;
+    tokio::time::sleep(SHORT).await;
+    assert_eq!(slow.started.load(Ordering::SeqCst), 2, "nobody has more done at once than there are places");
+    slow.go.add_permits(3);
+    heard_until(&mut third, "done").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_crowd_that_comes_at_once_is_answered_one_by_one() {
+    const CROWD: usize = 200;
+    let running = Running::new(Limits { connections: 1, ..Limits::default() }, echo);
+    let address = running.address;
+    // Each has sent its request before its connection is accepted: none of them is idle.
+    let crowd: Vec<_> = (0..CROWD)
+        .map(|_| {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            std::io::Write::write_all(&mut stream, GET.as_bytes()).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            TcpStream::from_std(stream).unwrap()
+        })
+        .collect();
+    for mut stream in crowd {
+        heard_until(&mut stream, "GET / None 0").await;
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_connection_too_many_waits_for_room() {
     let slow = Slow::new();
     let running = slow.serve(Limits { connections: 2, ..Limits::default() });
@@ -158,6 +196,19 @@ async fn what_is_too_large_is_refused() {
     assert_eq!(running.call(Call { body: "0123456789".into(), ..Call::new(Method::PUT, "/") }).await.status, 200);
     let reply = running.call(Call { body: "0123456789A".into(), ..Call::new(Method::PUT, "/") }).await;
     assert_eq!(reply.problem().map(|problem| (problem.status, problem.reason)), Some((413, "body-too-large".into())));
+    // A body that means nothing has less room, however much one may have.
+    let roomy = Running::new(Limits::default(), echo);
+    for (bytes, status) in [(4096, 200), (4097, 413)] {
+        for method in [Method::GET, Method::HEAD] {
+            let reply = roomy.call(Call { body: vec![b'x'; bytes].into(), ..Call::new(method, "/") }).await;
+            assert_eq!(reply.status, status, "{bytes}");
+        }
+        let chunk = format!("{bytes:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(bytes));
+        let head = "GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let answer = heard_until(&mut roomy.send(&format!("{head}{chunk}")).await, "\r\n\r\n").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+    }
+    roomy.stop().await;
     let mut chunked = running
         .send("PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n01234567\r\n8\r\n01234567\r\n0\r\n\r\n")
         .await;
@@ -280,6 +331,24 @@ async fn a_reader_that_stalls_is_cut_off() {
     soon("the producer is dropped", told.recv()).await;
     drop(stream);
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_is_no_further_than_its_reader_needs() {
+    use http_body::Body as _;
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    let mut stream = Response::stream("text/event-stream", |sink| async move {
+        while sink.send("line\n").await.is_ok() {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    for taken in 1..10 {
+        let frame = std::future::poll_fn(|cx| std::pin::Pin::new(&mut stream.body).poll_frame(cx)).await;
+        assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "line\n");
+        let ahead = made.load(Ordering::SeqCst) - (taken - 1);
+        assert!(ahead <= 2, "{ahead} chunks wait for a reader who may never take them");
+    }
 }
 
 #[tokio::test]
