@@ -4,6 +4,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use steadfast_host::clock;
@@ -148,27 +149,37 @@ impl Http {
         if let Some(told) = self.told.get() {
             return Ok(told);
         }
-        let told: wire::Describe = match self.answer(self.call("describe", None::<&()>), within).await {
-            // Asking for this changes nothing: what was to come after it was not sent.
-            Err(Missed::Unanswered(why)) => return Err(Missed::NotSent(why)),
-            told => told?,
+        // Asking for this changes nothing: what was to come after it was not sent.
+        let nothing_sent = |missed| match missed {
+            Missed::Unanswered(why) => Missed::NotSent(why),
+            other => other,
         };
-        if told.protocol != PROTOCOL {
+        let said = self.asked(self.call("describe", None::<&()>), within).await.map_err(nothing_sent)?;
+        // Alone: all else that another protocol says may be of another form.
+        let wire::Speaks { protocol } = self.understood(&said).map_err(nothing_sent)?;
+        if protocol != PROTOCOL {
             return Err(Missed::Answered(Error::Config(format!(
-                "the store at {} speaks protocol {}, this Steadfast speaks {PROTOCOL}: run the same version on both",
-                self.target, told.protocol
+                "the store at {} speaks protocol {protocol}, this Steadfast speaks {PROTOCOL}: run the same version on both",
+                self.target
             ))));
         }
+        let told = self.understood(&said).map_err(nothing_sent)?;
         Ok(self.told.get_or_init(|| told))
     }
 
     async fn answer<T: DeserializeOwned>(&self, call: Call, within: Duration) -> Result<T, Missed> {
+        self.understood(&self.asked(call, within).await?)
+    }
+
+    /// The body of an answer that is no refusal.
+    async fn asked(&self, call: Call, within: Duration) -> Result<Bytes, Missed> {
         let reply = self.client().call(&self.target, call, within).await.map_err(missed)?;
-        if reply.status != StatusCode::OK {
-            return Err(self.refused(&reply));
-        }
+        if reply.status == StatusCode::OK { Ok(reply.body) } else { Err(self.refused(&reply)) }
+    }
+
+    fn understood<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, Missed> {
         let stranger = |e| Missed::Unanswered(format!("{} answers what no store of Steadfast does: {e}", self.target));
-        serde_json::from_slice(&reply.body).map_err(stranger)
+        serde_json::from_slice(body).map_err(stranger)
     }
 
     fn call(&self, what: &str, body: Option<&impl Serialize>) -> Call {

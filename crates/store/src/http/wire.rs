@@ -167,6 +167,12 @@ pub(super) struct Describe {
     pub(super) description: Description,
 }
 
+/// The one field of [`Describe`] that every protocol has.
+#[derive(Debug, Deserialize)]
+pub(super) struct Speaks {
+    pub(super) protocol: u32,
+}
+
 /// An error as a problem document.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Problem {
