@@ -16,8 +16,8 @@ use crate::api::Api;
 use crate::life::Life;
 use crate::{AgentConfig, Error};
 
-/// How long a store that is away is waited for at the start, before the agent gives up: long enough for one that
-/// starts beside it, short enough for a person who mistyped its address.
+/// How long a store that is away, or that does not know the set, is waited for at the start, before the agent gives up:
+/// long enough for a `steadfast run` that starts beside it, short enough for a person who mistyped an address or a name.
 const REACH_WITHIN: Duration = Duration::from_secs(10);
 /// Between two tries.
 const TRY_EVERY: Duration = Duration::from_millis(250);
@@ -92,21 +92,31 @@ impl Entry {
     }
 }
 
-/// The settings of the set, which is introduced to the store if need be and configured.
+/// The settings of the set, which is introduced to the store if need be and configured. Where somebody else is to
+/// introduce it (`steadfast run`, which starts beside this agent), that is waited for.
 pub(crate) async fn settings(registry: &Registry, config: &AgentConfig) -> Result<SetSettings, Error> {
+    let AgentConfig { set, introduce, .. } = config;
     let give_up = clock::now() + REACH_WITHIN;
-    let known = reached(give_up, || registry.set(&config.set)).await?;
-    Ok(match (known, &config.introduce) {
-        (Some(stored), _) => stored.record.settings(&config.set)?,
-        (None, None) => return Err(Error::NoSet(config.set.clone())),
-        (None, Some(brought)) => {
-            let standing = reached(give_up, || registry.introduce_set(&config.set, brought)).await?;
-            if standing == SetStanding::Created {
-                tracing::info!(set = %config.set, "introduced the set to the store");
-            }
-            standing.settings(brought.clone())
+    let mut told = false;
+    loop {
+        if let Some(stored) = reached(give_up, || registry.set(set)).await? {
+            return Ok(stored.record.settings(set)?);
         }
-    })
+        if let Some(brought) = introduce {
+            let standing = reached(give_up, || registry.introduce_set(set, brought)).await?;
+            if standing == SetStanding::Created {
+                tracing::info!(%set, "introduced the set to the store");
+            }
+            return Ok(standing.settings(brought.clone()));
+        }
+        if clock::now() >= give_up {
+            return Err(Error::NoSet(set.clone()));
+        }
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!(%set, "the store does not know the set yet; waiting for it for {REACH_WITHIN:?}");
+        }
+        tokio::time::sleep(TRY_EVERY).await;
+    }
 }
 
 /// Registers this life under its instance's name.

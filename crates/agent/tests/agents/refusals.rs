@@ -1,10 +1,14 @@
 //! What cannot work is said at the start: what, where, and what would be right.
 
+use std::time::Duration;
+
 use steadfast_agent::{AgentConfig, Class};
 use steadfast_host::net::Listener;
+use steadfast_registry::Role;
+use steadfast_store::faulty::{Call, Fault};
 use steadfast_store::{Batch, Change, Expect, Key, Space, Write};
 
-use crate::support::{Cluster, SOON};
+use crate::support::{Cluster, SOON, eventually};
 
 async fn refused(cluster: &Cluster, config: AgentConfig, class: Class, words: &[&str]) {
     let error = cluster.start(config).ended().await.unwrap_err();
@@ -21,6 +25,19 @@ async fn a_set_nobody_knows() {
     let mut config = cluster.config("web-1");
     config.introduce = None;
     refused(&cluster, config, Class::Configuration, &["web", "--kind single"]).await;
+}
+
+#[tokio::test]
+async fn a_set_that_is_made_known_a_little_later_is_waited_for() {
+    let cluster = Cluster::new();
+    let mut config = cluster.config("web-1");
+    config.introduce = None;
+    let (agent, store) =
+        cluster.start_apart(config, |store| store.at(Some(Call::Read), 1, Fault::Delay(Duration::ZERO)));
+    eventually("the agent to look for the set again", async || (!store.waits()).then_some(())).await;
+    cluster.registry.introduce_set(&cluster.set, &Cluster::settings()).await.unwrap();
+    agent.says("that it leads", |answer| answer.role == Role::Leader).await;
+    agent.left().await.unwrap();
 }
 
 #[tokio::test]
