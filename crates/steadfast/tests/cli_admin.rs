@@ -11,14 +11,18 @@ use steadfast::admin::view::{DrainOrder, EventCursor};
 use steadfast::admin::{Api, Local, Remote, Service};
 use steadfast_core::settings::{SetSettings, SingleSettings};
 use steadfast_core::{Endpoint, Host, Incarnation, InstanceId, SetName};
-use steadfast_host::http::{Call, Client, HeaderName, HeaderValue, Method, Reply, Target, serve};
+use steadfast_host::clock;
+use steadfast_host::http::{Call, Client, HeaderName, HeaderValue, Method, Reply, ReplyStream, Target, header, serve};
 use steadfast_host::net::Listener;
 use steadfast_host::problem::Problem;
 use steadfast_host::shutdown::Shutdown;
 use steadfast_registry::{InstanceRecord, LedgerState, Registration, Registry};
+use steadfast_store::Store;
+use steadfast_store::faulty::{Fault, Faulty};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const WITHIN: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 /// An API on a free port, over books in memory with one set of one instance.
 struct Served {
@@ -38,7 +42,11 @@ impl Drop for Served {
 
 impl Served {
     async fn start() -> Served {
-        let registry = Registry::new(steadfast_store::open("memory:", None).unwrap());
+        Served::start_over(steadfast_store::open("memory:", None).unwrap()).await
+    }
+
+    async fn start_over(store: Arc<dyn Store>) -> Served {
+        let registry = Registry::new(store);
         let (set, instance): (SetName, InstanceId) = ("web".parse().unwrap(), "web-1".parse().unwrap());
         registry.introduce_set(&set, &SetSettings::Single(SingleSettings::default())).await.unwrap();
         let nobody = Endpoint::new("http", Host::Ip([127, 0, 0, 1].into()), 1).unwrap();
@@ -242,10 +250,10 @@ async fn events_are_followed_and_resumed() {
 }
 
 /// The id and the data of the next event of a stream.
-async fn event(stream: &mut steadfast_host::http::ReplyStream) -> (String, String) {
+async fn event(stream: &mut ReplyStream) -> (String, String) {
     let mut id = String::new();
     loop {
-        let line = tokio::time::timeout(WITHIN, stream.next_line()).await.expect("an event in time");
+        let line = tokio::time::timeout(SOON, stream.next_line()).await.expect("an event in time");
         let line = String::from_utf8(line.unwrap().expect("the stream goes on").to_vec()).unwrap();
         if let Some(text) = line.strip_prefix("id: ") {
             id = text.to_owned();
@@ -253,5 +261,55 @@ async fn event(stream: &mut steadfast_host::http::ReplyStream) -> (String, Strin
         if let Some(data) = line.strip_prefix("data: ") {
             return (id, data.to_owned());
         }
+    }
+}
+
+#[tokio::test]
+async fn many_who_follow_cost_the_store_as_much_as_one_and_miss_nothing() {
+    const FOLLOWERS: u64 = 60;
+    /// Calls that one look for news takes at most, and how often there is one.
+    const CALLS: u64 = 4;
+    const LOOK_EVERY: Duration = Duration::from_millis(250);
+    let faulty = Faulty::new(steadfast_store::open("memory:", None).unwrap());
+    let store = faulty.control();
+    let served = Served::start_over(Arc::new(faulty)).await;
+    let drain = async |id: &InstanceId| served.service.drain(&served.set, id, &DrainOrder::default()).await.unwrap();
+    drain(&served.instance).await;
+    let mut followers = Vec::new();
+    for number in 0..FOLLOWERS {
+        let path = if number % 2 == 0 { "/api/v1/events" } else { "/api/v1/events?set=web" };
+        let call = Call::get(path).with(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+        let mut stream = Client::default().stream(&served.target(), call, WITHIN).await.unwrap();
+        assert!(event(&mut stream).await.1.contains("\"state\":\"draining\""));
+        followers.push(stream);
+    }
+
+    // Once each has heard that it has missed nothing, one looks for all.
+    let calm = async {
+        loop {
+            let (began, before) = (clock::now(), store.calls());
+            tokio::time::sleep(4 * LOOK_EVERY).await;
+            let looks = clock::now().since(began).as_millis() / LOOK_EVERY.as_millis() + 2;
+            if u128::from(store.calls() - before) <= looks * u128::from(CALLS) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(SOON, calm).await.expect("the store is left in peace");
+
+    served.service.undrain(&served.set, &served.instance).await.unwrap();
+    for stream in &mut followers {
+        assert!(event(stream).await.1.contains("\"state\":\"open\""));
+    }
+    // What happens while the store cannot be looked at is told later.
+    store.always(Fault::Refuse);
+    tokio::time::sleep(2 * LOOK_EVERY).await;
+    store.heal();
+    drain(&served.instance).await;
+    store.always(Fault::Refuse);
+    tokio::time::sleep(2 * LOOK_EVERY).await;
+    store.heal();
+    for stream in &mut followers {
+        assert!(event(stream).await.1.contains("\"state\":\"draining\""));
     }
 }

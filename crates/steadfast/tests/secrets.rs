@@ -269,8 +269,12 @@ fn what_processes_show(running: &Running, said: &mut Said) {
             // The check's address, with what this test put into it, is the one thing given on a command line.
             let shown = read("cmdline").replace(&format!("?key={WRITTEN}"), "");
             said.add(format!("the command line of {pid} under {name}"), shown);
-            // What the file names by a variable is in the environment, since that is where it was put.
-            said.add(format!("the environment of {pid} under {name}"), read("environ").replace(VARIABLE, ""));
+            // What the file names by a variable is in the environment, since that is where it was put. The application
+            // has it from there too: it is the one that the key is for.
+            let environment = read("environ");
+            let there = environment.lines().any(|line| line == format!("EVICT_KEY={VARIABLE}"));
+            assert_eq!(there, name == "gateway", "{pid} under {name}: {environment}");
+            said.add(format!("the environment of {pid} under {name}"), environment.replace(VARIABLE, ""));
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Events: what happened, and, for those who accept server-sent events, what happens from then on.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use steadfast_core::SetName;
 use steadfast_host::clock;
 use steadfast_host::http::{Request, Response, Sink};
 use steadfast_host::problem::Problem;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::asked::Query;
 use super::json;
@@ -19,7 +21,54 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A follower to whom nothing is said for so long is sent a comment, so that what stands between keeps the connection.
 const COMMENT_EVERY: Duration = Duration::from_secs(10);
 
-pub(super) async fn answer(service: &Arc<Service>, followers: &Places, request: &Request) -> Result<Response, Problem> {
+/// Looks at the log for all who follow it, so that hundreds of pages that show nothing new cost the store as much as one.
+#[derive(Default)]
+pub(super) struct News(OnceLock<LookingOut>);
+
+struct LookingOut {
+    /// Where the logs ended when they were looked at last.
+    ends: watch::Sender<EventCursor>,
+    task: JoinHandle<()>,
+}
+
+impl News {
+    /// Tells whenever there may be something new. The first who asks begins the looking.
+    fn subscribe(&self, service: &Arc<Service>) -> watch::Receiver<EventCursor> {
+        let begin = || {
+            let ends = watch::Sender::default();
+            let task = tokio::spawn(look_out(Arc::clone(service), ends.clone()));
+            LookingOut { ends, task }
+        };
+        self.0.get_or_init(begin).ends.subscribe()
+    }
+}
+
+impl Drop for LookingOut {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Looks for as long as it is let, but only while somebody wants to know.
+async fn look_out(service: Arc<Service>, ends: watch::Sender<EventCursor>) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let end = ends.borrow().clone();
+        if ends.receiver_count() > 0
+            && let Ok(found) = service.events(None, &end).await
+            && found.next.0 != end
+        {
+            ends.send_replace(found.next.0);
+        }
+    }
+}
+
+pub(super) async fn answer(
+    service: &Arc<Service>,
+    followers: &Places,
+    news: &News,
+    request: &Request,
+) -> Result<Response, Problem> {
     let mut query = Query::of(request)?;
     let set: Option<SetName> = query.value("set")?;
     let since: Option<EventCursor> = query.value("since")?;
@@ -35,10 +84,12 @@ pub(super) async fn answer(service: &Arc<Service>, followers: &Places, request: 
         return Ok(json(&service.events(set.as_ref(), &since).await?));
     }
     let place = followers.take()?;
+    // Before the first look: what happens after it is news.
+    let news = news.subscribe(service);
     let first = service.events(set.as_ref(), &since).await?;
     let service = Arc::clone(service);
     let stream = Response::stream("text/event-stream", move |sink| async move {
-        follow(&service, set.as_ref(), first, &sink).await;
+        follow(&service, set.as_ref(), first, news, &sink).await;
     });
     Ok(stream.keeping(place))
 }
@@ -50,7 +101,13 @@ fn follows(request: &Request) -> bool {
 }
 
 /// Sends events until nobody listens any more.
-async fn follow(service: &Service, set: Option<&SetName>, mut found: Events, sink: &Sink) {
+async fn follow(
+    service: &Service,
+    set: Option<&SetName>,
+    mut found: Events,
+    mut news: watch::Receiver<EventCursor>,
+    sink: &Sink,
+) {
     let mut said = clock::now();
     loop {
         if !found.events.is_empty() {
@@ -64,11 +121,20 @@ async fn follow(service: &Service, set: Option<&SetName>, mut found: Events, sin
             }
             said = clock::now();
         }
-        tokio::time::sleep(LOOK_EVERY).await;
-        // While the store is away nothing new is known; what happened meanwhile is told when it is back.
+        found.events.clear();
+        match clock::timeout_at(said + COMMENT_EVERY, news.changed()).await {
+            None => continue,
+            // Nobody looks any more: the API ends.
+            Some(Err(_)) => return,
+            Some(Ok(())) => {}
+        }
         match service.events(set, &found.next.0).await {
             Ok(more) => found = more,
-            Err(_) => found.events.clear(),
+            // While the store is away nothing new is known; what happened meanwhile is told when it is back.
+            Err(_) => {
+                news.mark_changed();
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ use steadfast_host::http::{
 };
 use steadfast_host::problem::Problem;
 
+use self::events::News;
 use self::places::Places;
 use self::rules::Rules;
 use self::turned::Turned;
@@ -31,9 +32,10 @@ use super::Service;
 
 /// Connections at once: those of all streams, and as many again for requests that are answered and done.
 const CONNECTIONS: usize = 2 * (FOLLOWERS + WATCHES);
-/// Streams of events at once: a page that is open has one. Beyond: 503 `too-many-streams`.
+/// Streams of events at once: a page that is open has one. Beyond: 503 `too-many-streams`. Where this process may have
+/// too few files for all [`CONNECTIONS`], there are fewer streams in the same measure.
 const FOLLOWERS: usize = 256;
-/// Watches of the store at once, for `http://` peers: one has one a set. Beyond: 503 `too-many-streams`.
+/// Watches of the store at once, for `http://` peers: one has a few a set. Beyond, and with few files: as [`FOLLOWERS`].
 const WATCHES: usize = 1024;
 
 /// Where `http://` peers watch.
@@ -56,20 +58,24 @@ pub struct Admin {
     ready: AtomicBool,
     followers: Places,
     watches: Places,
+    news: News,
     turned: Turned,
 }
 
 impl Admin {
     /// The API over `service`, listening on `listen`, for whoever has `token`.
     pub fn new(service: Arc<Service>, listen: SocketAddr, token: String) -> Admin {
+        let seats = Limits { connections: CONNECTIONS, ..Limits::default() }.seats();
+        let share = |most: usize| (most * seats / CONNECTIONS).max(1);
         Admin {
             service,
             rules: Rules::new(listen, token),
             store: None,
             demo: None,
             ready: AtomicBool::new(false),
-            followers: Places::new(FOLLOWERS, "follow the events"),
-            watches: Places::new(WATCHES, "watch the store"),
+            followers: Places::new(share(FOLLOWERS), "follow the events"),
+            watches: Places::new(share(WATCHES), "watch the store"),
+            news: News::default(),
             turned: Turned::default(),
         }
     }
@@ -131,7 +137,7 @@ impl Admin {
         match (verb(request), rest) {
             ("GET", ["status"]) => sets::status(service).await,
             ("GET", ["sets"]) => sets::list(service).await,
-            ("GET", ["events"]) => events::answer(service, &self.followers, request).await,
+            ("GET", ["events"]) => events::answer(service, &self.followers, &self.news, request).await,
             (_, ["status" | "sets" | "events"]) => Err(not_for(request, "GET, HEAD")),
             _ => Err(unknown(request)),
         }
@@ -193,7 +199,7 @@ impl Admin {
 
 impl Handler for Admin {
     fn admit(&self, head: &Request) -> Result<(), Response> {
-        if page::answer(head).is_some() {
+        if page::answer(head).is_some() && self.rules.admit_to_page(head) {
             return Ok(());
         }
         self.rules.admit(head).map_err(|problem| for_browsers(self.refuse(problem)))

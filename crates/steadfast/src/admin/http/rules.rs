@@ -52,6 +52,12 @@ impl Rules {
         Ok(())
     }
 
+    /// Whether the page may be loaded: by everybody who finds us by a name that could be ours. On loopback no other name
+    /// has a use for it, for the API would refuse all that it asks; off loopback we do not know our names.
+    pub(super) fn admit_to_page(&self, request: &Request) -> bool {
+        !self.local || self.check_host(request).is_ok()
+    }
+
     /// Whether the one `Authorization` there is has the token. Nowhere else is it looked for: an address with a token in
     /// it is in histories and logs.
     fn knows_token(&self, request: &Request) -> bool {
