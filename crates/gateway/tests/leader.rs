@@ -365,8 +365,7 @@ fn a_kept_body_arrives_whole_at_the_next_leader() {
     let body: String = (0..6_000).map(|n| format!("{n} ")).collect();
     let mut client = world.client();
     client.send(format!("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{}", body.len(), &body[..100]));
-    // tidy-allow(sleep): so that the body most likely arrives in two pieces; it may also come in one
-    std::thread::sleep(Duration::from_millis(5));
+    until("its beginning is on its way", || world.target().is_some_and(|target| target.running == 1));
     client.send(&body[100..]);
     until("it reached the first", || one.app.requests() > 0);
     one.probe.stand_by(ProbeReason::ApplicationDown);

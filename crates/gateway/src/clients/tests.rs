@@ -21,6 +21,15 @@ fn at(home: &str) -> Placement {
     }
 }
 
+/// A table that has heard of one client, by revision 1: it is at home at web-1.
+fn at_home() -> (Arc<Clients>, ClientKey, Hash) {
+    let clients = Arc::new(Clients::new(100));
+    let client = key("cam-1");
+    let hash = clients.hash(client.as_bytes());
+    clients.news(&client, 1, Some(&at("web-1")));
+    (clients, client, hash)
+}
+
 /// A table, one client, and the question a worker has asked for it.
 struct Story {
     clients: Arc<Clients>,
@@ -180,10 +189,7 @@ fn one_thing_at_a_time_is_asked_for_a_client() {
 
 #[test]
 fn who_is_carried_leaves_when_its_home_moves() {
-    let clients = Arc::new(Clients::new(100));
-    let client = key("cam-1");
-    let hash = clients.hash(client.as_bytes());
-    clients.news(&client, 1, Some(&at("web-1")));
+    let (clients, client, hash) = at_home();
     let carry = || clients.carry(hash, &client, &clients.look(hash).unwrap().entry).unwrap();
     let (one, two) = (carry(), carry());
     assert_eq!(clients.carried(), vec![(hash, client.clone())]);
@@ -202,10 +208,7 @@ fn who_is_carried_leaves_when_its_home_moves() {
 
 #[test]
 fn the_last_end_is_to_be_written_where_the_charge_does_not_reach() {
-    let clients = Arc::new(Clients::new(100));
-    let client = key("cam-1");
-    let hash = clients.hash(client.as_bytes());
-    clients.news(&client, 1, Some(&at("web-1")));
+    let (clients, client, hash) = at_home();
     let carry = || clients.carry(hash, &client, &clients.look(hash).unwrap().entry).unwrap();
     let (one, two) = (carry(), carry());
     clients.set_due(Tick(11));
@@ -225,10 +228,7 @@ fn moved(home: &str, epoch: u64) -> Placement {
 
 #[test]
 fn nobody_is_carried_to_a_home_it_has_left_since_it_was_found() {
-    let clients = Arc::new(Clients::new(100));
-    let client = key("cam-1");
-    let hash = clients.hash(client.as_bytes());
-    clients.news(&client, 1, Some(&at("web-1")));
+    let (clients, client, hash) = at_home();
     let stale = clients.look(hash).unwrap().entry;
     clients.news(&client, 2, Some(&moved("web-2", 2)));
     assert!(clients.carry(hash, &client, &stale).is_none(), "it was moved in between");
@@ -246,10 +246,7 @@ fn nobody_is_carried_to_a_home_it_has_left_since_it_was_found() {
 
 #[test]
 fn a_move_that_was_heard_without_notice_is_noticed_when_time_passes() {
-    let clients = Arc::new(Clients::new(100));
-    let client = key("cam-1");
-    let hash = clients.hash(client.as_bytes());
-    clients.news(&client, 1, Some(&at("web-1")));
+    let (clients, client, hash) = at_home();
     let held = clients.carry(hash, &client, &clients.look(hash).unwrap().entry).unwrap();
     assert!(!clients.keep_home(hash) && !clients.absent(hash) && !held.is_over());
     clients.begin();

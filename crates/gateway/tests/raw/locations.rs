@@ -1,5 +1,7 @@
 //! Where a redirect leads: to the home's own address, whatever a request or a record says.
 
+use std::time::Duration;
+
 use steadfast_gateway::Answer;
 use steadfast_store::{Batch, Change, Expect, Key, Space, Write};
 
@@ -125,7 +127,11 @@ fn a_record_with_something_else_than_an_address_leads_nowhere() {
     ] {
         write_endpoint(&town, &one, bad);
         // One that begins now has nothing but the record.
-        let gateway = town.start(|config| config.listeners[0].routes[0].answer = Answer::Redirect);
+        let gateway = town.start(|config| {
+            config.listeners[0].routes[0].answer = Answer::Redirect;
+            // So long does it wait to hear of the home.
+            config.bounds.connect_within = Duration::from_millis(50);
+        });
         let got = raw(&gateway, "/?client=a", "Host: a\r\n");
         let head = got.split_once("\r\n\r\n").unwrap().0.to_lowercase();
         assert!(head.starts_with("http/1.1 50"), "{bad:?}: {got}");

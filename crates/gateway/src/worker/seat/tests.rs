@@ -83,13 +83,13 @@ fn who_takes_nothing_is_cut_and_who_has_nothing_to_take_is_not() {
     assert_eq!(watched.pass(100), None, "it is counted once");
 }
 
-/// An answer whose last bytes are on their way to a client that takes a little of them in each second.
-fn taken_slowly(watched: &Watched, seconds: u32) {
-    for second in 0..seconds {
+/// An answer whose last bytes are on their way to a client that takes a few of them so often.
+fn taken_slowly(watched: &Watched, times: u32) {
+    for time in 0..times {
         watched.seat.held_up();
-        assert_eq!(watched.pass(4), None, "in second {second}");
+        assert_eq!(watched.pass(2 * IDLE_BEFORE_MAKING_ROOM), None, "time {time}");
         watched.seat.make_room();
-        assert_eq!(watched.seat.verdict(), Verdict::None, "in second {second}");
+        assert_eq!(watched.seat.verdict(), Verdict::None, "time {time}");
         watched.seat.written();
     }
 }
