@@ -130,9 +130,10 @@ impl Intake {
         pass > 0
     }
 
-    /// Whether what comes next is not to be looked at yet.
+    /// Whether what comes next is not to be looked at: not yet, or never again. The reader of a body that was found to be
+    /// wrong stands in the middle of it.
     fn waits(&self) -> bool {
-        self.refused.is_some() || (self.complete && !self.answered)
+        self.refused.is_some() || self.broken.is_some() || (self.complete && !self.answered)
     }
 
     fn keep(&mut self, held: Vec<u8>) {

@@ -29,7 +29,7 @@ impl Reader {
         loop {
             let mut room = vec![0; self.room];
             let mut buf = ReadBuf::new(&mut room);
-            match self.intake.hand_on(&mut buf).map_err(|error| error.to_string())? {
+            match self.intake.hand_on(&mut buf).map_err(|error| format!("{error}, behind {}", shown(&got)))? {
                 Next::Taken => {}
                 Next::Wait => break,
                 Next::Read if self.socket.is_empty() => break,
@@ -119,6 +119,17 @@ fn a_bad_body_is_an_error_behind_a_good_head() {
     assert!(!reader.intake.is_complete() && reader.intake.is_left_over());
     reader.intake.end_turn();
     assert!(reader.reads().is_err(), "nothing more is read of it");
+}
+
+/// A piece that was found to be wrong is not looked at again: from where its reader stopped, it may mean something else.
+#[test]
+fn a_bad_piece_does_not_become_a_good_one_by_being_read_twice() {
+    let mut reader = Reader::new(4_096);
+    let begun = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n";
+    // Three bytes, and a size with a space behind it; or, behind a size, data of 89 bytes.
+    let failed = reader.comes(begun).comes("9\r\n\r\n5 \r\nhello\r\n0\r\n\r\n").reads().unwrap_err();
+    assert!(failed.ends_with(&format!(", behind {begun}")), "{failed}");
+    assert!(!reader.intake.is_complete());
 }
 
 #[test]
