@@ -199,7 +199,7 @@ fn ends_well(mut client: Client, status: u16, reason: &str) {
     let writing = thread::spawn(move || (0..24).all(|_| hand.send(vec![b'x'; 1 << 20])));
     let got = client.read_answer();
     assert_eq!((got.status, got.whole), (status, true), "{got:?}");
-    if reason != "" {
+    if !reason.is_empty() {
         assert_eq!(got.reason(), reason);
     }
     assert_eq!(got.field("connection").as_deref(), Some("close"), "{got:?}");
