@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use steadfast_host::clock::{self, Moment};
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 
@@ -23,7 +24,13 @@ pub struct LogBound {
     pub commits: usize,
     /// Bytes of names and values, and a little for each entry.
     pub bytes: usize,
+    /// What is older is not kept either, beyond the last [`KEPT_AT_LEAST`]: what a quiet set needs does not grow until
+    /// it is as much as a busy one's.
+    pub age: Duration,
 }
+
+/// So many commits are kept however old they are.
+pub const KEPT_AT_LEAST: usize = 256;
 
 /// Keeps a watch's notices and the log's bounds; shared by the writer and the watches of a space.
 #[derive(Debug)]
@@ -37,7 +44,8 @@ pub(crate) struct History {
 #[derive(Debug)]
 struct Kept {
     head: Cursor,
-    entries: VecDeque<Arc<Committed>>,
+    /// When they were kept here, and what they say.
+    entries: VecDeque<(Moment, Arc<Committed>)>,
     bytes: usize,
     /// The last entry trimmed; 0: all of history is here.
     base: Revision,
@@ -50,7 +58,7 @@ const ENTRY_BYTES: usize = 128;
 
 impl Default for LogBound {
     fn default() -> LogBound {
-        LogBound { commits: 16_384, bytes: 32 << 20 }
+        LogBound { commits: 16_384, bytes: 32 << 20, age: Duration::from_secs(600) }
     }
 }
 
@@ -84,9 +92,10 @@ impl History {
         let mut kept = self.kept();
         kept.head = commit.cursor.clone();
         kept.bytes += entry_bytes(&commit);
-        kept.entries.push_back(Arc::new(commit));
-        while kept.entries.len() > self.bound.commits || kept.bytes > self.bound.bytes {
-            let Some(oldest) = kept.entries.pop_front() else { break };
+        let now = clock::now();
+        kept.entries.push_back((now, Arc::new(commit)));
+        while kept.is_beyond(self.bound, now) {
+            let Some((_, oldest)) = kept.entries.pop_front() else { break };
             kept.bytes -= entry_bytes(&oldest);
             kept.base = oldest.cursor.revision;
         }
@@ -132,6 +141,14 @@ impl History {
 }
 
 impl Kept {
+    fn is_beyond(&self, bound: LogBound, now: Moment) -> bool {
+        let old = |(since, _): &(Moment, _)| now.since(*since) > bound.age;
+        let (commits, bytes) = (self.entries.len(), self.bytes);
+        commits > bound.commits
+            || bytes > bound.bytes
+            || (commits > KEPT_AT_LEAST && self.entries.front().is_some_and(old))
+    }
+
     /// Whether history goes on from `from`: the newest entry up to it carries its mark.
     fn verify(&self, from: &Cursor) -> Result<(), Error> {
         if let Some(error) = &self.ended {
@@ -144,7 +161,7 @@ impl Kept {
                 self.head.revision
             ));
         }
-        match self.after(from.revision).checked_sub(1).map(|last| &self.entries[last].cursor) {
+        match self.after(from.revision).checked_sub(1).map(|last| &self.entries[last].1.cursor) {
             Some(entry) if entry.mark == from.mark => Ok(()),
             None if self.base.0 == 0 && from.mark.is_empty() => Ok(()),
             None if self.base.0 > 0 => gone(format!("what came up to revision {} was trimmed", self.base)),
@@ -155,7 +172,7 @@ impl Kept {
     /// The entry at `from` itself, if that is one; first of all whether history goes on from there.
     fn first(&self, from: &Cursor) -> Result<Option<Arc<Committed>>, Error> {
         self.verify(from)?;
-        let last = self.after(from.revision).checked_sub(1).map(|last| &self.entries[last]);
+        let last = self.after(from.revision).checked_sub(1).map(|last| &self.entries[last].1);
         Ok(last.filter(|entry| entry.cursor == *from).cloned())
     }
 
@@ -168,12 +185,12 @@ impl Kept {
             let why = format!("the watch fell behind: what came up to revision {} was trimmed", self.base);
             return Err(Error::Compacted(at, why));
         }
-        Ok((self.entries.get(self.after(at)).cloned(), self.head.clone()))
+        Ok((self.entries.get(self.after(at)).map(|(_, entry)| Arc::clone(entry)), self.head.clone()))
     }
 
     /// How many entries are at `revision` or before it.
     fn after(&self, revision: Revision) -> usize {
-        self.entries.partition_point(|entry| entry.cursor.revision <= revision)
+        self.entries.partition_point(|(_, entry)| entry.cursor.revision <= revision)
     }
 }
 
@@ -257,3 +274,6 @@ pub(crate) fn fresh_mark() -> Vec<u8> {
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ mod sqlite;
 mod url;
 
 pub use contract::*;
-pub use history::LogBound;
+pub use history::{KEPT_AT_LEAST, LogBound};
 pub use http::Http;
 pub use memory::Memory;
 pub use page::{PAGE_BYTES, PAGE_RECORDS};

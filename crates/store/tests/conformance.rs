@@ -12,7 +12,7 @@ use steadfast_store::http::{BODY_BYTES, Service};
 use steadfast_store::{FoldBound, Http, LogBound, Memory, Sqlite, Store};
 
 /// A log short enough to outgrow in a test.
-const SHORT_LOG: LogBound = LogBound { commits: 256, bytes: 64 << 20 };
+const SHORT_LOG: LogBound = LogBound { commits: 256, bytes: 64 << 20, age: Duration::from_secs(3_600) };
 
 /// Slow, refusing, losing replies, cutting watches.
 const FAULTS: Plan = Plan {

@@ -32,7 +32,7 @@ const TESTS: [(&str, fn()); 3] = [
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// The log of these tests holds all they write, so that the end can be compared with it.
-const LONG_LOG: LogBound = LogBound { commits: 1 << 20, bytes: 1 << 30 };
+const LONG_LOG: LogBound = LogBound { commits: 1 << 20, bytes: 1 << 30, age: Duration::from_secs(3_600) };
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

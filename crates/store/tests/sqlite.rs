@@ -115,7 +115,7 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
 #[tokio::test]
 async fn the_log_stays_bounded_across_restarts() {
     let place = Place::new();
-    let bound = LogBound { commits: 100, bytes: 1 << 20 };
+    let bound = LogBound { commits: 100, bytes: 1 << 20, ..LogBound::default() };
     let mut cursors = Vec::new();
     for _ in 0..3 {
         let store = Sqlite::with_log(place.file(), bound).expect("a store");
@@ -155,7 +155,9 @@ async fn what_is_in_the_log_alone_is_there_after_a_kill() {
     const COMMITS: usize = 200;
     let (place, copy) = (Place::new(), Place::new());
     // Watches may go back four commits; what is not folded is kept all the same.
-    let store = Sqlite::with_bounds(place.file(), LogBound { commits: 4, bytes: 1 << 20 }, NO_FOLD).expect("a store");
+    let store =
+        Sqlite::with_bounds(place.file(), LogBound { commits: 4, bytes: 1 << 20, ..LogBound::default() }, NO_FOLD)
+            .expect("a store");
     for n in 0..COMMITS {
         write(&store, &format!("n/{}", n % 50), &n.to_string()).await;
     }

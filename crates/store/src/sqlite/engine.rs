@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use steadfast_host::clock::{self, Moment};
 use tokio::sync::oneshot;
 
-use super::failure::{Failure, Kind};
+use super::failure::{Doubt, Failure, Kind};
 use super::file::File;
 use super::fold::FoldBound;
 use super::place::{Lock, Place};
@@ -117,7 +117,7 @@ impl Shared {
     /// has no room, and holds nothing whose sync failed, the file can be read all the same.
     fn open(&self, doubt: Doubt) -> Result<File, Error> {
         let mut file = File::open(&self.place.file, self.fold)?;
-        if let Err(failure) = file.settle()
+        if let Err(failure) = file.settle(doubt)
             && (doubt == Doubt::SyncFailed || failure.kind != Kind::Full)
         {
             return Err(failure.error);
@@ -151,14 +151,6 @@ impl Shared {
         self.queue.close(error.clone());
         locked(&self.histories).values().for_each(|history| history.end(error.clone()));
     }
-}
-
-/// Whether the journal may hold what is not on the disk though it was to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doubt {
-    None,
-    /// The disk failed to sync it. A later sync that succeeds says nothing of it.
-    SyncFailed,
 }
 
 /// The thread's own.

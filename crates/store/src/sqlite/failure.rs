@@ -28,6 +28,14 @@ pub(super) enum Kind {
     Lasting,
 }
 
+/// Whether the journal may hold what is not on the disk though it was to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    None,
+    /// The disk failed to sync it. A later sync that succeeds says nothing of it.
+    SyncFailed,
+}
+
 /// Why a file of the store could not be opened or made.
 pub(super) fn cannot_open(path: &Path, error: &io::Error) -> Error {
     let place = path.display();

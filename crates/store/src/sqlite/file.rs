@@ -9,6 +9,7 @@
 //! The view `readable` shows the records as text, for `sqlite3`; in a burst of writes it is behind until that is over.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::{File as Plain, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::failure::{Failure, cannot_open, explain};
+use super::failure::{Doubt, Failure, Kind, cannot_open, explain};
 use super::fold::{FoldBound, Now, Unfolded};
 use super::log;
 use crate::history::History;
@@ -151,13 +152,40 @@ impl File {
     /// Brings what was found in the journal to the disk: a former owner may have been killed, or have failed, between
     /// writing a commit and syncing it. It is copied into the file, since syncing the same pages once more says nothing
     /// after a sync that failed.
-    pub(super) fn settle(&mut self) -> Result<(), Failure> {
-        if !self.settled {
-            let copied = self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-            copied.map_err(|e| explain(&self.path, &e))?;
-            self.settled = true;
+    ///
+    /// Another program that is reading an older state keeps what is newer from being copied. Then the journal is synced,
+    /// and after a sync that failed nothing is answered before that program has ended.
+    pub(super) fn settle(&mut self, doubt: Doubt) -> Result<(), Failure> {
+        if self.settled {
+            return Ok(());
         }
+        let copied = self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+            Ok(row.get::<_, i64>(0)? == 0 && row.get::<_, i64>(1)? <= row.get::<_, i64>(2)?)
+        });
+        match (copied.map_err(|e| explain(&self.path, &e))?, doubt) {
+            (true, _) => {}
+            (false, Doubt::None) => self.sync_journal()?,
+            (false, Doubt::SyncFailed) => return Err(self.kept_from_settling()),
+        }
+        self.settled = true;
         Ok(())
+    }
+
+    fn sync_journal(&self) -> Result<(), Failure> {
+        let mut journal = OsString::from(&self.path);
+        journal.push("-wal");
+        let synced = Plain::open(&journal).and_then(|journal| journal.sync_all());
+        let failed = |e| Failure { error: cannot_open(Path::new(&journal), &e), kind: Kind::Lasting };
+        synced.map_err(failed)
+    }
+
+    fn kept_from_settling(&self) -> Failure {
+        let place = self.path.display();
+        let error = Error::Unavailable(format!(
+            "the disk of {place} failed, and another program that is reading it keeps what was written last from being \
+             written anew: end that program"
+        ));
+        Failure { error, kind: Kind::Lasting }
     }
 
     /// The file's format, 0 of an empty one; an error if it is neither empty nor of ours.
@@ -297,7 +325,8 @@ impl File {
     /// Begins a transaction that may write: nothing is built upon what is not on the disk. If it fails later, the file
     /// must be opened anew: what it knows of the transaction in memory is not taken back.
     pub(super) fn begin(&mut self) -> Result<(), Failure> {
-        self.settle()?;
+        // Where a sync had failed it was settled as it was opened, or it was not.
+        self.settle(Doubt::None)?;
         self.run("BEGIN IMMEDIATE")
     }
 
@@ -462,8 +491,7 @@ fn create(path: &Path) -> io::Result<()> {
 /// Lets a commit fail as a failing disk would, where a test has put a file beside the database that says how.
 #[cfg(test)]
 pub(super) mod sabotage {
-    use super::super::failure::Kind;
-    use super::{Error, Failure, File};
+    use super::{Error, Failure, File, Kind};
 
     /// Nothing reaches the file.
     pub(in super::super) const BEFORE: &str = "before";

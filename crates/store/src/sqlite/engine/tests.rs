@@ -18,11 +18,28 @@ impl Disk {
     }
 
     fn folding(fold: FoldBound) -> Disk {
-        let directory = tempfile::tempdir().unwrap();
+        Disk::of(tempfile::tempdir().unwrap(), fold)
+    }
+
+    fn of(directory: TempDir, fold: FoldBound) -> Disk {
         let place = Place::of(&directory.path().join("state.db")).unwrap();
         let lock = place.lock().unwrap().unwrap();
         let (ended, _) = oneshot::channel();
         Disk { engine: Engine::start(place, lock, LogBound::default(), fold, ended).unwrap(), directory }
+    }
+
+    /// The same files, served by another.
+    fn again(self) -> Disk {
+        drop(self.engine);
+        Disk::of(self.directory, FoldBound::default())
+    }
+
+    /// Another program that reads the file as it is now, until it is dropped.
+    fn reader(&self) -> rusqlite::Connection {
+        let reader = rusqlite::Connection::open(self.directory.path().join("state.db")).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM record").unwrap();
+        reader.query_row("SELECT count(*) FROM log", [], |_| Ok(())).unwrap();
+        reader
     }
 
     /// The next commit fails.
@@ -89,6 +106,35 @@ async fn a_commit_that_failed_and_is_in_the_file_may_have_happened() {
     for expected in [first.revision, first.revision.next(), last.revision] {
         assert_eq!(revision(watch.next().await), expected);
     }
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_nothing_is_shown_that_another_program_keeps_from_being_copied() {
+    let disk = Disk::new();
+    disk.put("a").await.unwrap();
+    let reader = disk.reader();
+    disk.put("b").await.unwrap();
+    disk.fail(sabotage::AFTER);
+    assert!(matches!(disk.put("c").await, Err(Error::OutcomeUnknown(_))));
+    for _ in 0..3 {
+        let read = disk.engine.read(&key("c"), WITHIN).await;
+        assert!(matches!(&read, Err(Error::Unavailable(why)) if why.contains("end that program")), "{read:?}");
+    }
+    drop(reader);
+    assert!(disk.has("b").await && disk.has("c").await);
+    disk.put("d").await.unwrap();
+}
+
+#[tokio::test]
+async fn another_program_that_reads_keeps_nobody_from_serving_what_was_synced() {
+    let disk = Disk::new();
+    disk.put("a").await.unwrap();
+    let reader = disk.reader();
+    disk.put("b").await.unwrap();
+    let disk = disk.again();
+    assert!(disk.has("a").await && disk.has("b").await);
+    disk.put("c").await.unwrap();
+    drop(reader);
 }
 
 #[tokio::test]
