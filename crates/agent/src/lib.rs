@@ -30,6 +30,8 @@ mod register;
 mod run;
 mod standing;
 mod supervise;
+#[cfg(test)]
+mod testing;
 
 pub use config::{AgentConfig, ApiAddress, Check, CheckTarget, EndpointSource, Restart, Template};
 pub use controls::{Controls, ForwardSignal};

@@ -14,6 +14,7 @@ pub(crate) const CLIENTS: &[u8] = b"client/";
 pub(crate) const BEATS: &str = "beat/";
 pub(crate) const LEASES: &str = "lease/";
 pub(crate) const ORDERS: &str = "order/";
+pub(crate) const LEAVING: &str = "leaving/";
 pub(crate) const CLOCK: &str = "clock";
 pub(crate) const EVENTS: &str = "event/";
 /// Counts the events: the number of the next and of the oldest kept.
@@ -65,6 +66,10 @@ pub(crate) fn client_name(client: &ClientKey) -> Vec<u8> {
 
 pub(crate) fn clock(set: &SetName) -> Key {
     Key::new(space(set), CLOCK)
+}
+
+pub(crate) fn leaving(set: &SetName, name: &str) -> Key {
+    Key::new(space(set), format!("{LEAVING}{name}"))
 }
 
 /// Numbers are padded, so that the order of names is the order of events.

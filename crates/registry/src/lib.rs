@@ -14,6 +14,7 @@ mod instances;
 mod keeper;
 mod keys;
 mod leases;
+mod leaving;
 mod members;
 mod mirror;
 mod newer;

@@ -57,6 +57,8 @@ pub struct Snapshot {
     pub instances: BTreeMap<InstanceId, InstanceSeen>,
     /// The set's own time (sticky sets).
     pub tick: Tick,
+    /// The version of the record that says so; `None`: there is none, and time has not begun.
+    pub tick_version: Option<Revision>,
     /// When that tick reached this process: nobody keeps the set if it was long ago.
     pub ticked: Option<Moment>,
     /// The last switchover ordered; void unless its epoch is the lease's.
@@ -96,7 +98,7 @@ impl InstanceSeen {
 
 impl Snapshot {
     /// Of `set`, before anything was read.
-    pub(crate) fn blank(set: SetName) -> Snapshot {
+    pub fn blank(set: SetName) -> Snapshot {
         Snapshot {
             set,
             complete: false,
@@ -107,6 +109,7 @@ impl Snapshot {
             lease: None,
             instances: BTreeMap::new(),
             tick: Tick::default(),
+            tick_version: None,
             ticked: None,
             switchover: None,
             unusable: BTreeMap::new(),
@@ -335,6 +338,7 @@ impl State {
             result
         } else if name == keys::CLOCK {
             let (clock, result) = shown(record.map(|r| usable::<ClockRecord>(&key, r)));
+            self.snapshot.tick_version = record.map(|record| record.version);
             // Of one that cannot be used the last tick that was known stands: an earlier one would write expiries that
             // are over as soon as the clock is mended. Nothing is placed meanwhile.
             if result.is_ok() {

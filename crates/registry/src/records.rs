@@ -15,10 +15,12 @@ use crate::text::{Text, field};
 
 mod client;
 mod clock;
+mod leaving;
 mod set;
 
 pub(crate) use client::ClientRecord;
 pub(crate) use clock::ClockRecord;
+pub(crate) use leaving::LeavingRecord;
 pub use set::{SetRecord, setting_from_json, setting_to_json};
 
 /// The format written here, and the highest read.

@@ -1,42 +1,14 @@
-use std::collections::BTreeMap;
-
-use steadfast_core::Moment;
-use steadfast_core::settings::{SetSettings, SingleSettings};
 use steadfast_registry::{Error as RegistryError, InstanceRecord, InstanceSeen, LedgerRecord, StoreError};
 
 use super::*;
+use crate::testing::{me, snapshot};
 
 const OURS: Incarnation = Incarnation(1);
 const REPLACED: Incarnation = Incarnation(2);
 const STRANGER: Incarnation = Incarnation(3);
 
-fn me() -> InstanceId {
-    "web-1".parse().unwrap()
-}
-
-fn at(ms: u64) -> Moment {
-    Moment::from_nanos(ms * 1_000_000)
-}
-
 fn books() -> Books {
     Books::new(me(), OURS, Some(REPLACED))
-}
-
-fn snapshot() -> Snapshot {
-    Snapshot {
-        set: "web".parse().unwrap(),
-        complete: true,
-        history: 0,
-        contact: Some(at(1)),
-        trouble: None,
-        settings: Some(SetSettings::Single(SingleSettings::default())),
-        lease: None,
-        instances: BTreeMap::new(),
-        tick: Default::default(),
-        ticked: None,
-        switchover: None,
-        unusable: BTreeMap::new(),
-    }
 }
 
 fn described(incarnation: Incarnation, state: LedgerState) -> InstanceSeen {

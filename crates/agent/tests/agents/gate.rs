@@ -98,14 +98,21 @@ async fn asked(cluster: &Cluster, agent: &Agent) -> std::io::Result<u8> {
     answers(&mut connect(cluster, agent).await?).await
 }
 
+/// Which of the two leads, and the other, as soon as it is ready to take over.
+async fn leader_and_standby<'a>(cluster: &Cluster, agents: &'a [Agent; 2]) -> (&'a Agent, &'a Agent) {
+    let (leader, _) = cluster.leader(agents, 0).await;
+    let [first, second] = agents;
+    let other = if first.instance == leader.instance { second } else { first };
+    other.says("a standby", |answer| answer.reason == ProbeReason::Standby).await;
+    (leader, other)
+}
+
 #[tokio::test]
 async fn only_the_leaders_gate_is_open() {
     let cluster = Cluster::new();
     let application = Counting::start().await;
     let agents = ["web-1", "web-2"].map(|id| cluster.start(gated(&cluster, id, &application)));
-    let (leader, _) = cluster.leader(&agents, 0).await;
-    let other = agents.iter().find(|agent| agent.instance != leader.instance).unwrap();
-    other.says("a standby", |answer| answer.reason == ProbeReason::Standby).await;
+    let (leader, other) = leader_and_standby(&cluster, &agents).await;
     assert_eq!(asked(&cluster, leader).await.unwrap(), 42);
     asked(&cluster, other).await.unwrap_err();
 }
@@ -136,9 +143,7 @@ async fn a_planned_hand_over_lets_what_is_carried_end_and_takes_on_nothing() {
     let cluster = Cluster::new();
     let application = Counting::start().await;
     let agents = ["web-1", "web-2"].map(|id| cluster.start(gated(&cluster, id, &application)));
-    let (leader, _) = cluster.leader(&agents, 0).await;
-    let other = agents.iter().find(|agent| agent.instance != leader.instance).unwrap();
-    other.says("a standby", |answer| answer.reason == ProbeReason::Standby).await;
+    let (leader, other) = leader_and_standby(&cluster, &agents).await;
 
     let mut kept_alive = connect(&cluster, leader).await.unwrap();
     assert_eq!(answers(&mut kept_alive).await.unwrap(), 42);
@@ -167,9 +172,7 @@ async fn one_that_never_ends_does_not_keep_the_lease() {
     let cluster = Cluster::new();
     let application = Counting::start().await;
     let agents = ["web-1", "web-2"].map(|id| cluster.start(gated(&cluster, id, &application)));
-    let (leader, _) = cluster.leader(&agents, 0).await;
-    let other = agents.iter().find(|agent| agent.instance != leader.instance).unwrap();
-    other.says("a standby", |answer| answer.reason == ProbeReason::Standby).await;
+    let (leader, _) = leader_and_standby(&cluster, &agents).await;
     let mut stays = connect(&cluster, leader).await.unwrap();
     application.keep_waiting(&mut stays).await;
     cluster.registry.order_switchover(&cluster.set, None, "operator").await.unwrap();

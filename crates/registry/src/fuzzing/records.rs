@@ -8,7 +8,7 @@ use serde_json::Value;
 use steadfast_core::{Epoch, SetName};
 use steadfast_store::Key;
 
-use crate::records::{ClientRecord, ClockRecord, FORMAT, StoredLease, decode, encode};
+use crate::records::{ClientRecord, ClockRecord, FORMAT, LeavingRecord, StoredLease, decode, encode};
 use crate::{
     BeatRecord, Error, EventRecord, InstanceRecord, LedgerRecord, OrderRecord, ProbeAnswer, Role, SetRecord, keys,
     setting_from_json, setting_to_json,
@@ -27,6 +27,7 @@ pub fn records(data: &[u8]) {
         b"ledger" => keeps_all::<LedgerRecord>(bytes),
         b"beat" => keeps_all::<BeatRecord>(bytes),
         b"order" => keeps_all::<OrderRecord>(bytes),
+        b"leaving" => keeps_all::<LeavingRecord>(bytes),
         b"clock" => keeps_all::<ClockRecord>(bytes),
         b"event" => drop(stable::<EventRecord>(bytes)),
         b"set" => set(bytes),

@@ -7,6 +7,7 @@ mod clock;
 mod expiry;
 mod index;
 mod lease;
+mod leaving;
 mod losses;
 mod moves;
 
@@ -109,7 +110,13 @@ impl Parts {
 }
 
 async fn keep_set(parts: Parts) {
-    tokio::join!(clock::run(&parts), expiry::run(&parts), losses::run(&parts), moves::run(&parts));
+    tokio::join!(
+        clock::run(&parts),
+        expiry::run(&parts),
+        losses::run(&parts),
+        moves::run(&parts),
+        leaving::run(&parts)
+    );
 }
 
 #[cfg(test)]

@@ -16,7 +16,9 @@ use tokio::sync::watch;
 use super::*;
 use crate::{EventKind, InstanceRecord, LedgerState, Placed, keys};
 
-mod kills;
+mod holding;
+pub(super) mod kills;
+mod leaving;
 
 const SOON: Duration = Duration::from_secs(60);
 const TICK_MS: u64 = 5_000;
@@ -182,22 +184,22 @@ impl Asked {
     }
 }
 
-/// An application that sends clients away, at the second time of asking.
-async fn application() -> (String, Asked, Task) {
+/// An application that sends clients away, after it refused to so often.
+async fn application(mut refusals: usize) -> (String, Asked, Task) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/leave/{{client}}", listener.local_addr().unwrap());
     let (count, asked) = watch::channel(0);
     let task = Task(tokio::spawn(async move {
-        let mut refused = false;
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut head = vec![0; 4_096];
             let read = stream.read(&mut head).await.unwrap_or(0);
             assert!(head[..read].starts_with(b"POST /leave/cam-0 "), "{}", String::from_utf8_lossy(&head[..read]));
-            let status = if refused { "204 No Content" } else { "503 Service Unavailable" };
+            let status = if refusals == 0 { "204 No Content" } else { "503 Service Unavailable" };
             let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
             drop(stream.write_all(answer.as_bytes()).await);
-            if std::mem::replace(&mut refused, true) {
-                count.send_modify(|asked| *asked += 1);
+            match refusals.checked_sub(1) {
+                Some(left) => refusals = left,
+                None => count.send_modify(|asked| *asked += 1),
             }
         }
     }));
@@ -222,7 +224,7 @@ async fn a_connected_client_is_moved_only_if_it_can_be_made_to_leave() {
     nobody.until_event("that it waits", waits).await;
     assert_eq!(nobody.client("cam-0").await.unwrap().home, id("rec-1"));
 
-    let (url, asked, _application) = application().await;
+    let (url, asked, _application) = application(1).await;
     let (obeying, _working) = connected(Some(url)).await;
     obeying.until("it move", "cam-0", |found| found.is_some_and(|one| one.home == id("rec-2"))).await;
     obeying.agrees().await;

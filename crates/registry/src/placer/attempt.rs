@@ -3,14 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 
 use steadfast_core::client::ClientKey;
-use steadfast_core::placement::{self, Decision, Note, Phase, Placement, Reason, Refusal, Wish, decide};
+use steadfast_core::placement::{self, Ask, Decision, Note, Phase, Placement, Reason, Refusal, Wish, decide};
 use steadfast_core::settings::Presence;
 use steadfast_core::{InstanceId, Nonce, SetName};
 use steadfast_store::{Change, Expect, Limits, Revision, Write};
 
-use super::evict::Leaver;
-use super::queue::Pending;
+use super::queue::{Doubt, Pending};
 use super::sheet::Sheet;
+use crate::leaving::{self, Leaver};
 use crate::records::{ClientRecord, Extras};
 use crate::registry::put;
 use crate::{Error, EventKind, LedgerRecord, Stored, keys};
@@ -34,6 +34,8 @@ pub(super) enum Verdict {
     Refused(Refusal),
     /// A record that it needs cannot be used. Nothing of it is in the batch.
     Unusable(String),
+    /// Whether it was done before others wrote the record cannot be told any more, and it must not be done twice.
+    Doubtful,
 }
 
 /// One client in the batch.
@@ -45,6 +47,8 @@ pub(super) struct Entry {
     pub(super) changed: bool,
     /// Whoever else asks for this client waits for the next batch: an answer must be one's own.
     alone: bool,
+    /// It is to be asked to leave: where that will stand, and who moved it.
+    leaving: Option<(String, String)>,
 }
 
 /// A planned batch, and whom it answers.
@@ -60,6 +64,8 @@ pub(super) struct Plan {
     pub(super) ledgers: Vec<(InstanceId, LedgerRecord)>,
     /// The versions of the ledgers it was planned from.
     pub(super) believed: HashMap<InstanceId, Revision>,
+    /// The same of the clock.
+    pub(super) clock: Option<Revision>,
     pub(super) events: Vec<EventKind>,
     /// Those who were connected at a home that is not theirs any more.
     pub(super) leavers: Vec<Leaver>,
@@ -78,6 +84,7 @@ struct Judged {
 }
 
 struct Planner<'a, 'b> {
+    nonce: Nonce,
     set: &'b SetName,
     sheet: &'b mut Sheet<'a>,
     clients: HashMap<ClientKey, Entry>,
@@ -96,8 +103,9 @@ pub(super) fn plan(
     believe: impl Fn(&ClientKey) -> Belief,
 ) -> Plan {
     let clients = HashMap::with_capacity(asks.len());
-    let mut planner =
-        Planner { set, sheet, clients, judged: Judged::default(), events: Vec::new(), leavers: Vec::new() };
+    let nonce = Nonce(steadfast_host::random::u64());
+    let (judged, events, leavers) = (Judged::default(), Vec::new(), Vec::new());
+    let mut planner = Planner { nonce, set, sheet, clients, judged, events, leavers };
     let (mut decided, mut put_off) = (Vec::with_capacity(asks.len()), Vec::new());
     for mut pending in asks {
         at.clone_into(&mut pending.ask.at);
@@ -112,7 +120,7 @@ pub(super) fn plan(
 impl Planner<'_, '_> {
     /// What becomes of one ask; `None`: not in this batch.
     fn decide(&mut self, pending: &Pending, believe: impl Fn(&ClientKey) -> Belief) -> Option<Verdict> {
-        let Pending { client, ask, doubt, .. } = pending;
+        let Pending { client, ask, doubts, .. } = pending;
         let alone = matches!(ask.wish, Wish::Move { .. } | Wish::Expire | Wish::Forget);
         if !self.clients.contains_key(client) {
             let (before, after, extras) = match believe(client) {
@@ -120,19 +128,28 @@ impl Planner<'_, '_> {
                 Belief::Known(stored) => (Some(stored.version), Some(stored.record.placement), stored.record.extras),
                 Belief::Unreadable(error) => return Some(Verdict::Unusable(error.to_string())),
             };
-            self.clients.insert(client.clone(), Entry { before, after, extras, changed: false, alone });
+            self.clients.insert(client.clone(), Entry { before, after, extras, changed: false, alone, leaving: None });
         } else if alone || self.clients.get(client).is_some_and(|entry| entry.alone) {
             return None;
         }
         let entry = self.clients.get_mut(client)?;
-        if doubt.as_ref().is_some_and(|attempted| !entry.changed && *attempted == entry.after) {
-            // Whether it was connected is not known any more: to be asked to leave once too often does little harm.
-            self.ask_to_leave(client, &ask.wish);
+        let attempted = |doubt: &Doubt| doubt.attempted == entry.after;
+        if let Some(happened) = doubts.iter().find(|doubt| !entry.changed && attempted(doubt)) {
+            let from = entry.after.as_ref().and_then(|after| after.why.from.clone());
+            self.events.extend(ordered(client, &ask.wish, from, entry.after.as_ref()));
+            if let Some(name) = &happened.leaving {
+                self.ask_to_leave(client, name.clone());
+            }
             return Some(Verdict::Changed);
+        }
+        // Others have written since. What an order did may lie beneath that, and is not to be done once more.
+        let stands = |doubt: &Doubt| doubt.believed == entry.before;
+        if is_order(&ask.wish) && !doubts.is_empty() && !doubts.iter().any(stands) {
+            return Some(Verdict::Doubtful);
         }
         Some(match decide(self.sheet.books(), client, entry.after.as_ref(), ask) {
             Ok(Decision::Keep) => Verdict::Kept,
-            Ok(Decision::Write(change)) => self.apply(client, &ask.wish, change),
+            Ok(Decision::Write(change)) => self.apply(client, ask, change),
             Err(refusal) => {
                 self.judged.judge(&refusal, self.sheet);
                 Verdict::Refused(refusal)
@@ -141,7 +158,7 @@ impl Planner<'_, '_> {
     }
 
     /// Takes a change over into the working copies.
-    fn apply(&mut self, client: &ClientKey, wish: &Wish, change: placement::Change) -> Verdict {
+    fn apply(&mut self, client: &ClientKey, ask: &Ask, change: placement::Change) -> Verdict {
         if let Some(error) = change.absent.as_ref().and_then(|id| self.sheet.unreadable(id)) {
             // Its home has a ledger, which only cannot be read: what is charged there must not be forgotten.
             return Verdict::Unusable(error.to_string());
@@ -165,30 +182,31 @@ impl Planner<'_, '_> {
             }
             self.events.push(noted(client, note));
         }
-        self.events.extend(ordered(client, wish, from, change.client.as_ref()));
+        self.events.extend(ordered(client, &ask.wish, from, change.client.as_ref()));
         entry.after = change.client;
         entry.changed = true;
-        if leaves {
-            self.ask_to_leave(client, wish);
+        // A client that somebody else moved or had forgotten is asked to leave, where the set says how. One that came by
+        // itself is told its new home already.
+        let settings = self.sheet.books().settings;
+        let by_others = matches!(ask.wish, Wish::Move { .. } | Wish::Forget) && settings.presence != Presence::Request;
+        if leaves && by_others && settings.evict.is_some() {
+            let name = format!("{}.{}", self.nonce, self.leavers.len());
+            entry.leaving = Some((name.clone(), ask.by.clone()));
+            self.ask_to_leave(client, name);
         }
         Verdict::Changed
     }
 
-    /// A client that somebody else moved or had forgotten is asked to leave, where the set says how. One that came by
-    /// itself is told its new home already.
-    fn ask_to_leave(&mut self, client: &ClientKey, wish: &Wish) {
-        let settings = self.sheet.books().settings;
-        let by_others = matches!(wish, Wish::Move { .. } | Wish::Forget) && settings.presence != Presence::Request;
-        if let Some(url) = settings.evict.as_deref().filter(|_| by_others) {
-            self.leavers.push((url.into(), client.clone()));
-        }
+    /// Once the batch is committed. `name`: where that stands.
+    fn ask_to_leave(&mut self, client: &ClientKey, name: String) {
+        let url = self.sheet.books().settings.evict.as_deref();
+        self.leavers.extend(url.map(|url| Leaver { url: url.into(), client: client.clone(), name }));
     }
 
     fn finish(mut self, asks: Vec<(Pending, Verdict)>, put_off: Vec<Pending>, limits: Limits) -> Plan {
         let believed: HashMap<_, _> = self.sheet.versions().map(|(id, version)| (id.clone(), version)).collect();
         // So many instances that no batch could name them all: then what the mirror shows has to do.
         self.judged.every_ledger &= believed.len() <= limits.operations / 2;
-        let nonce = Nonce(steadfast_host::random::u64());
         let mut changes = Vec::with_capacity(self.clients.len() + self.judged.written.len());
         for (client, entry) in &self.clients {
             let expect = entry.before.map_or(Expect::Absent, Expect::Version);
@@ -200,17 +218,25 @@ impl Planner<'_, '_> {
                 _ => Write::Nothing,
             };
             changes.push(Change { name: keys::client_name(client), expect, write });
+            changes.extend(entry.leaving.iter().map(|(name, by)| leaving::note(self.set, name, client, by)));
         }
-        let (ledgers, more) = self.judged.changes(self.set, self.sheet, nonce);
+        let (ledgers, more) = self.judged.changes(self.set, self.sheet, self.nonce);
         changes.extend(more);
+        let clock = self.sheet.clock_version();
+        if !changes.is_empty() {
+            // Expiries are counted from the present tick: by that of a mirror which lags they would come too soon.
+            let expect = clock.map_or(Expect::Absent, Expect::Version);
+            changes.push(Change { name: keys::CLOCK.into(), expect, write: Write::Nothing });
+        }
         Plan {
             changes,
-            nonce,
+            nonce: self.nonce,
             asks,
             put_off,
             clients: self.clients,
             ledgers,
             believed,
+            clock,
             events: self.events,
             leavers: self.leavers,
         }
@@ -273,8 +299,11 @@ impl Plan {
     /// The asks again, each with what was attempted for it: it may have happened, or may yet happen.
     pub(super) fn in_doubt(mut self) -> Vec<Pending> {
         for (pending, verdict) in &mut self.asks {
-            if *verdict == Verdict::Changed {
-                pending.doubt = self.clients.get(&pending.client).map(|entry| entry.after.clone());
+            if *verdict == Verdict::Changed
+                && let Some(entry) = self.clients.get(&pending.client)
+            {
+                let leaving = entry.leaving.as_ref().map(|(name, _)| name.clone());
+                pending.doubts.push(Doubt { believed: entry.before, attempted: entry.after.clone(), leaving });
             }
         }
         self.into_asks()
@@ -295,6 +324,11 @@ fn noted(client: &ClientKey, note: Note) -> EventKind {
         }
         Note::Overflow { home } => EventKind::ClientOverflow { client, home: home.into() },
     }
+}
+
+/// Whether to do it twice is something else than to do it once.
+fn is_order(wish: &Wish) -> bool {
+    matches!(wish, Wish::Move { from: None, .. } | Wish::Forget)
 }
 
 /// What an operator had done to one client is remembered; what happens by itself happens too often.

@@ -8,7 +8,6 @@
 //! they were judged by: whatever is answered was true of the store when it was answered.
 
 mod attempt;
-mod evict;
 mod known;
 mod notes;
 mod queue;
@@ -28,9 +27,9 @@ use steadfast_host::clock;
 use steadfast_host::http::{Client, ClientLimits};
 use tokio::sync::{Semaphore, mpsc};
 
+use crate::leaving::Evictions;
 use crate::{Error, Mirror, Registry, Snapshot, Stored};
 
-use evict::Evictions;
 use notes::Notes;
 use queue::{Pending, Queue};
 use settle::Desk;
@@ -93,7 +92,7 @@ impl Placer {
         let suspended = Suspended::default();
         let beats = registry.follow_beats(&set);
         let sight = Sight::Following { mirror, beats, suspended: suspended.clone() };
-        let (mut notes, evictions) = (Notes::start(registry, &set, by), Evictions::start());
+        let (mut notes, evictions) = (Notes::start(registry, &set, by), Evictions::start(registry, &set));
         let mut desk = Desk::new(registry.clone(), set, sight);
         let mut queue = Queue::new(incoming);
         tokio::spawn(async move {
@@ -108,7 +107,9 @@ impl Placer {
     }
 
     /// Has `client`'s record changed as `wish` wants, or says why not. What it answers is committed. An ask that was
-    /// not answered may have happened all the same, if its outcome could not be learnt in time.
+    /// not answered may have happened all the same, if its outcome could not be learnt in time. An order (a move from
+    /// wherever it is, or to forget it) that may have happened before others changed the client is not done twice: it is
+    /// answered with [`PlaceError::Unavailable`], which says so.
     pub async fn ask(&self, client: ClientKey, wish: Wish) -> Result<Placed, PlaceError> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| PlaceError::Busy)?;
         let until = clock::now() + self.within;
@@ -152,8 +153,8 @@ impl Registry {
         for event in std::mem::take(&mut desk.events) {
             self.note(set, event, by).await;
         }
-        for (url, client) in std::mem::take(&mut desk.leavers) {
-            evict::send_away(&Client::new(ClientLimits::default()), &url, &client).await;
+        for leaver in std::mem::take(&mut desk.leavers) {
+            self.send_away(set, &Client::new(ClientLimits::default()), &leaver).await;
         }
         answer.try_recv().unwrap_or_else(|_| Err(PlaceError::Unavailable("it was not answered".to_owned())))
     }

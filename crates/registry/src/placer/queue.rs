@@ -6,6 +6,7 @@ use std::time::Duration;
 use steadfast_core::Moment;
 use steadfast_core::client::ClientKey;
 use steadfast_core::placement::{Ask, Placement, Wish};
+use steadfast_store::Revision;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::{PlaceError, Placed};
@@ -17,11 +18,22 @@ pub(super) struct Pending {
     pub(super) ask: Ask,
     /// Who asks is told by then.
     pub(super) until: Moment,
-    /// What was attempted for it with an unknown outcome: if the books say just that now, it happened.
-    pub(super) doubt: Option<Option<Placement>>,
+    /// What was attempted for it with an unknown outcome, as often as its time allows.
+    pub(super) doubts: Vec<Doubt>,
     reply: oneshot::Sender<Result<Placed, PlaceError>>,
     /// Its place among those who may wait; given back when it is answered.
     _place: Option<OwnedSemaphorePermit>,
+}
+
+/// An attempt of which nobody knows whether it happened, or will.
+#[derive(Clone, Debug)]
+pub(super) struct Doubt {
+    /// The version of the client's record that it believed.
+    pub(super) believed: Option<Revision>,
+    /// What it would have made of it: if the books say just that now, it happened.
+    pub(super) attempted: Option<Placement>,
+    /// Where it would stand that the client is to be asked to leave, if it is.
+    pub(super) leaving: Option<String>,
 }
 
 impl Pending {
@@ -34,7 +46,7 @@ impl Pending {
     ) -> (Pending, oneshot::Receiver<Result<Placed, PlaceError>>) {
         let (reply, answer) = oneshot::channel();
         let ask = Ask { wish, by, at: String::new() };
-        (Pending { client, ask, until, doubt: None, reply, _place: place }, answer)
+        (Pending { client, ask, until, doubts: Vec::new(), reply, _place: place }, answer)
     }
 
     /// Whether nobody listens any more.

@@ -14,20 +14,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use steadfast_core::client::ClientKey;
 use steadfast_core::settings::SetSettings;
 use steadfast_core::{Moment, SetName};
 use steadfast_host::{clock, random};
-use steadfast_store::{self as store, Batch, Cursor, Key, Limits, Named, Revision};
+use steadfast_store::{self as store, Batch, Cursor, Key, Limits, Named, Record, Revision};
 
 use super::attempt::{Belief, Entry, Plan, Verdict, plan};
-use super::evict::Leaver;
 use super::known::Known;
 use super::queue::{Pending, left};
 use super::sheet::{Answered, Own, Sheet};
 use super::sight::Sight;
 use super::{PlaceError, Placed};
 use crate::clients::{self, parse_key};
+use crate::leaving::Leaver;
 use crate::records::ClientRecord;
 use crate::registry::{CALL_WITHIN, stored};
 use crate::{EventKind, LedgerRecord, Registry, Snapshot, Stored, keys};
@@ -38,6 +39,10 @@ const LOSSES_BEFORE_YIELDING: u32 = 3;
 const YIELD: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(200));
 /// The least time a commit is given, however near its asks' deadlines are.
 const COMMIT_AT_LEAST: Duration = Duration::from_millis(50);
+
+/// The answer to an order that was sent, and of which only its asker can tell whether it is still wanted.
+const IN_DOUBT: &str = "the store did not say whether the order was carried out, and the client was changed since: look \
+                        where it is, and order again what is still wanted";
 
 /// Everything a placer knows from one batch to the next.
 #[derive(Debug)]
@@ -63,7 +68,7 @@ type Learnt = HashMap<ClientKey, Belief>;
 impl Desk {
     pub(super) fn new(registry: Registry, set: SetName, sight: Sight) -> Desk {
         let batch = registry.store.limits().operations;
-        let (own, known) = (Own::new(), Known::default());
+        let (own, known) = (Own::default(), Known::default());
         Desk { registry, set, sight, own, known, history: 0, batch, events: Vec::new(), leavers: Vec::new() }
     }
 
@@ -141,21 +146,19 @@ impl Desk {
             Some(SetSettings::Sticky(settings)) => settings,
             _ => return Err((asks, self.no_settings(snapshot))),
         };
-        if let Some(error) = snapshot.unusable.get(keys::CLOCK) {
-            return Err((asks, PlaceError::Books(error.to_string())));
-        }
         if snapshot.history != self.history {
             self.history = snapshot.history;
-            self.own.clear();
+            self.own = Own::default();
             self.known.clear();
         }
-        // What the mirror has caught up with is known from there.
-        self.own.retain(|id, answered| {
-            snapshot.instances.get(id).is_none_or(|seen| seen.ledger_version <= answered.version)
-        });
+        self.own.catch_up(snapshot);
         let now = clock::now();
         let suspended = self.sight.suspended(now);
-        let mut sheet = Sheet::new(snapshot, settings, &self.own, &self.sight.beats(), &suspended, now);
+        let sheet = Sheet::new(snapshot, settings, &self.own, &self.sight.beats(), &suspended, now);
+        let mut sheet = match sheet {
+            Ok(sheet) => sheet,
+            Err(error) => return Err((asks, PlaceError::Books(error.to_string()))),
+        };
         let believe = |client: &ClientKey| match learnt.get(client) {
             Some(belief) => belief.clone(),
             None => self.known.get(client).cloned().map_or(Belief::Absent, Belief::Known),
@@ -206,12 +209,13 @@ impl Desk {
     /// Tells everybody what the books say now, and remembers it.
     fn committed(&mut self, plan: Plan, revision: Revision) -> Vec<Pending> {
         for (id, record) in plan.ledgers {
-            self.own.insert(id, Answered { version: revision, ledger: Ok(Some(record)) });
+            self.own.ledgers.insert(id, Answered { version: revision, record: Ok(Some(record)) });
         }
         for (pending, verdict) in plan.asks {
             let answer = match verdict {
                 Verdict::Refused(refusal) => Err(refusal.into()),
                 Verdict::Unusable(why) => Err(PlaceError::Books(why)),
+                Verdict::Doubtful => Err(PlaceError::Unavailable(IN_DOUBT.to_owned())),
                 Verdict::Changed | Verdict::Kept => {
                     let client = plan.clients.get(&pending.client).and_then(|entry| placed(entry, revision));
                     Ok(Placed { client, wrote: verdict == Verdict::Changed })
@@ -257,14 +261,25 @@ impl Desk {
                 lost |= learnt.insert(client, belief).is_some();
             } else if let Some(id) = ledger_id(&key) {
                 let believed = plan.believed.get(&id).copied().unwrap_or_default();
-                let version = record.as_ref().map_or(believed, |record| record.version);
-                let ledger = record.map(|record| stored(&key, &record).map(|stored| stored.record)).transpose();
-                self.own.insert(id, Answered { version, ledger });
+                self.own.ledgers.insert(id, answered(&key, record, believed));
                 lost = true;
+            } else if key.name == keys::CLOCK.as_bytes() {
+                // Where time went on nobody was faster.
+                let believed = plan.clock.unwrap_or_default();
+                let clock = answered(&key, record, believed);
+                lost |= clock.version <= believed;
+                self.own.clock = Some(clock);
             }
         }
         lost
     }
+}
+
+/// A record as a conflict shows it, of which this version was believed.
+fn answered<T: DeserializeOwned>(key: &Key, record: Option<Record>, believed: Revision) -> Answered<T> {
+    let version = record.as_ref().map_or(believed, |record| record.version);
+    let record = record.map(|record| stored(key, &record).map(|stored| stored.record)).transpose();
+    Answered { version, record }
 }
 
 fn ledger_id(key: &Key) -> Option<steadfast_core::InstanceId> {
@@ -286,10 +301,10 @@ fn still_wanted(asks: Vec<Pending>) -> Vec<Pending> {
     wanted
 }
 
-/// How many asks a batch has room for beside the ledgers: one change each.
+/// How many asks a batch has room for beside the ledgers and the clock: one change each.
 fn room(snapshot: &Snapshot, limits: Limits) -> usize {
     let ledgers = snapshot.instances.len().min(limits.operations / 2);
-    (limits.operations - ledgers).max(1)
+    limits.operations.saturating_sub(ledgers + 1).max(1)
 }
 
 /// The first half, rounded up; the other one is put off, before those that were put off already.

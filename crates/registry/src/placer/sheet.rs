@@ -10,24 +10,60 @@ use steadfast_store::Revision;
 
 use crate::members::member;
 use crate::presence::Beats;
+use crate::records::ClockRecord;
 use crate::{Error, LedgerRecord, Snapshot, Stored, keys};
 
-/// Ledgers as the store's answers to commits showed them.
-pub(super) type Own = BTreeMap<InstanceId, Answered>;
+/// What the store's answers to commits showed.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    pub(super) ledgers: BTreeMap<InstanceId, Answered<LedgerRecord>>,
+    pub(super) clock: Option<Answered<ClockRecord>>,
+}
 
-/// One ledger as an answer showed it.
+/// One record as an answer showed it.
 #[derive(Clone, Debug)]
-pub(super) struct Answered {
+pub(super) struct Answered<T> {
     /// Its version; of one that is gone the version that it had been believed to have.
     pub(super) version: Revision,
-    pub(super) ledger: Result<Option<LedgerRecord>, Error>,
+    pub(super) record: Result<Option<T>, Error>,
+}
+
+impl Own {
+    /// Forgets what the mirror has caught up with: that is known from there.
+    pub(super) fn catch_up(&mut self, snapshot: &Snapshot) {
+        self.ledgers.retain(|id, answered| {
+            snapshot.instances.get(id).is_none_or(|seen| seen.ledger_version <= answered.version)
+        });
+        let caught_up = |clock: &Answered<_>| clock.version < snapshot.tick_version.unwrap_or_default();
+        self.clock = self.clock.take().filter(|clock| !caught_up(clock));
+    }
+
+    /// The set's time, by whichever knows more of it.
+    fn time(&self, snapshot: &Snapshot) -> Result<Time, Error> {
+        if let Some(Answered { version, record }) = &self.clock {
+            let clock = record.clone()?;
+            let said = clock.is_some().then_some(*version);
+            return Ok(Time { tick: clock.unwrap_or_default().tick(), version: said });
+        }
+        match snapshot.unusable.get(keys::CLOCK) {
+            Some(error) => Err(error.clone()),
+            None => Ok(Time { tick: snapshot.tick, version: snapshot.tick_version }),
+        }
+    }
+}
+
+/// The set's time, and which version of its record says so, if there is one.
+#[derive(Clone, Copy, Debug)]
+struct Time {
+    tick: Tick,
+    version: Option<Revision>,
 }
 
 /// A working copy of the books, without the clients.
 #[derive(Debug)]
 pub(super) struct Sheet<'a> {
     settings: &'a StickySettings,
-    tick: Tick,
+    time: Time,
     /// The working copies of the ledgers are in here.
     members: Members,
     /// The ledgers as they are in the store.
@@ -36,7 +72,8 @@ pub(super) struct Sheet<'a> {
 }
 
 impl<'a> Sheet<'a> {
-    /// As things are known now. `suspended`: where no new clients go from here, and until when.
+    /// As things are known now. `suspended`: where no new clients go from here, and until when. An error: what time it
+    /// is cannot be read, and whoever is placed by an earlier one would seem to be long gone.
     pub(super) fn new(
         snapshot: &Snapshot,
         settings: &'a StickySettings,
@@ -44,10 +81,10 @@ impl<'a> Sheet<'a> {
         beats: &Beats,
         suspended: &BTreeMap<InstanceId, Moment>,
         now: Moment,
-    ) -> Sheet<'a> {
+    ) -> Result<Sheet<'a>, Error> {
         let mut sheet = Sheet {
             settings,
-            tick: snapshot.tick,
+            time: own.time(snapshot)?,
             members: Members::new(),
             ledgers: BTreeMap::new(),
             unreadable: BTreeMap::new(),
@@ -62,7 +99,7 @@ impl<'a> Sheet<'a> {
                 sheet.ledgers.insert(id.clone(), Stored { version: seen.ledger_version, record: ledger.clone() });
             }
         }
-        for (id, answered) in own {
+        for (id, answered) in &own.ledgers {
             sheet.correct(id, answered);
         }
         for (id, stored) in &sheet.ledgers {
@@ -71,16 +108,16 @@ impl<'a> Sheet<'a> {
             member.suspended |= suspended.get(id).is_some_and(|until| now < *until);
             sheet.members.insert(id.clone(), member);
         }
-        sheet
+        Ok(sheet)
     }
 
-    fn correct(&mut self, id: &InstanceId, answered: &Answered) {
+    fn correct(&mut self, id: &InstanceId, answered: &Answered<LedgerRecord>) {
         if self.ledgers.get(id).is_some_and(|shown| shown.version > answered.version) {
             return;
         }
         self.ledgers.remove(id);
         self.unreadable.remove(id);
-        match &answered.ledger {
+        match &answered.record {
             Ok(None) => {}
             Ok(Some(record)) => {
                 let stored = Stored { version: answered.version, record: record.clone() };
@@ -94,7 +131,7 @@ impl<'a> Sheet<'a> {
 
     /// What core decides from.
     pub(super) fn books(&self) -> Books<'_> {
-        Books { settings: self.settings, tick: self.tick, members: &self.members }
+        Books { settings: self.settings, tick: self.time.tick, members: &self.members }
     }
 
     /// The working copy of a ledger becomes this one. False where there is none.
@@ -105,6 +142,11 @@ impl<'a> Sheet<'a> {
     /// The working copy of a ledger, and what it was made from.
     pub(super) fn ledger(&self, id: &InstanceId) -> Option<(&Ledger, &Stored<LedgerRecord>)> {
         Some((&self.members.get(id)?.ledger, self.ledgers.get(id)?))
+    }
+
+    /// The version of the record that says what time it is; `None`: there is none.
+    pub(super) fn clock_version(&self) -> Option<Revision> {
+        self.time.version
     }
 
     /// Every ledger and its version.

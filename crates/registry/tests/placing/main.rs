@@ -5,6 +5,8 @@
 mod doubts;
 mod kills;
 mod many;
+mod orders;
 mod queue;
 mod support;
+mod time;
 mod verify;

@@ -12,7 +12,8 @@ use steadfast_core::{Endpoint, Incarnation, InstanceId, SetName, Weight};
 use steadfast_registry::{InstanceRecord, Mirror, PlaceError, Placed, Placer, PlacerBounds, Registration, Registry};
 use steadfast_store::faulty::{Control, Faulty};
 use steadfast_store::{
-    self as store, Batch, Cursor, Description, Key, Limits, Memory, Page, PageToken, Record, Space, Store, Watch,
+    self as store, Batch, Cursor, Description, Expect, Key, Limits, Memory, Page, PageToken, Record, Space, Store,
+    Watch, Write,
 };
 
 /// Longer than anything here takes on a busy machine.
@@ -97,6 +98,15 @@ impl Ground {
     pub(crate) fn placer_with(&self, by: &str, bounds: PlacerBounds) -> Placer {
         let mirror = Arc::new(Mirror::follow(&self.registry, &self.set));
         Placer::start(&self.registry, mirror, by, bounds)
+    }
+
+    /// Raises the set's clock, as its keeper does.
+    pub(crate) async fn set_time(&self, tick: u64) {
+        let clock = Key::new(self.space(), "clock");
+        let now = self.truth.store().read(&clock, SOON).await.unwrap();
+        let expect = now.map_or(Expect::Absent, |record| Expect::Version(record.version));
+        let write = Write::Put(format!(r#"{{"v":1,"tick":{tick}}}"#).into(), None);
+        self.truth.store().commit(Batch::one(clock, expect, write), SOON).await.unwrap();
     }
 
     pub(crate) fn space(&self) -> Space {

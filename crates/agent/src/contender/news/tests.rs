@@ -1,39 +1,13 @@
-use std::collections::BTreeMap;
-
 use steadfast_core::lease::LeaseRecord;
 use steadfast_core::settings::SingleSettings;
-use steadfast_core::{Epoch, Incarnation, InstanceId, Span};
+use steadfast_core::{Epoch, Incarnation, Span};
 use steadfast_registry::{Error as RegistryError, LeaseSeen, OrderRecord};
 
 use super::*;
-
-fn me() -> InstanceId {
-    "web-1".parse().unwrap()
-}
-
-fn at(ms: u64) -> Moment {
-    Moment::from_nanos(ms * 1_000_000)
-}
+use crate::testing::{at, me, snapshot};
 
 fn news() -> LeaseNews {
     LeaseNews::new(Timing::default())
-}
-
-fn snapshot() -> Snapshot {
-    Snapshot {
-        set: "web".parse().unwrap(),
-        complete: true,
-        history: 0,
-        contact: Some(at(1)),
-        trouble: None,
-        settings: Some(SetSettings::Single(SingleSettings::default())),
-        lease: None,
-        instances: BTreeMap::new(),
-        tick: Default::default(),
-        ticked: None,
-        switchover: None,
-        unusable: BTreeMap::new(),
-    }
 }
 
 fn lease(version: u64, epoch: u64) -> LeaseSeen {

@@ -28,10 +28,12 @@ pub(crate) enum Broken {
     AbsenceNotExpected,
     /// A refusal is judged by the mirror alone.
     RefusalFromTheMirror,
+    /// Expiries are counted from the tick that the mirror shows, and the commit does not say which one that is.
+    TickFromTheMirror,
 }
 
 impl Broken {
-    pub(crate) const ALL: [Broken; 12] = [
+    pub(crate) const ALL: [Broken; 13] = [
         Broken::ChargeInASecondCommit,
         Broken::ExpiryByWallClock,
         Broken::TicksByOwnTimer,
@@ -44,5 +46,6 @@ impl Broken {
         Broken::MarkOutlivesItsVersion,
         Broken::AbsenceNotExpected,
         Broken::RefusalFromTheMirror,
+        Broken::TickFromTheMirror,
     ];
 }

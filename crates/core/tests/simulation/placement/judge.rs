@@ -41,6 +41,10 @@ impl fmt::Display for Violation {
     }
 }
 
+/// Whoever comes is charged for so many ticks from then on, by every plan: five seconds in whole ticks, and one for that
+/// which is nearly over.
+const SHORTEST_TICKS: u64 = 2;
+
 /// Clocks run by at most a tenth faster than true time.
 const FASTEST_PER_MILLE: u64 = 1_100;
 
@@ -121,6 +125,11 @@ impl Judge {
             self.lives.remove(client);
             return;
         };
+        let promised = Tick(store.tick().0 + SHORTEST_TICKS);
+        if matches!(transition, Transition::Place | Transition::Return) && now.until < promised {
+            let text = format!("{client} comes at {} and is charged until {} alone", store.tick(), now.until);
+            self.find(at, What::Time, text);
+        }
         let moved_in = before.is_none_or(|before| before.home != now.home);
         if moved_in && self.drained.contains(&now.home) {
             self.find(at, What::Drain, format!("{client} is placed at {}, which is drained", now.home));

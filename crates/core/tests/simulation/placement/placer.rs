@@ -32,6 +32,8 @@ pub(crate) struct Placer {
     pub(crate) table: BTreeMap<ClientKey, (u64, Placement)>,
     /// What answers to its commits showed, ahead of the mirror.
     own: BTreeMap<InstanceId, (u64, Option<Shown>)>,
+    /// The same of the clock.
+    own_tick: (u64, Tick),
     pub(crate) queue: VecDeque<Pending>,
     pub(crate) flight: Option<Flight>,
     /// Instances it could not reach, or (a broken rule) was told are drained.
@@ -100,6 +102,7 @@ impl Placer {
             tick_seen: 0,
             table: BTreeMap::new(),
             own: BTreeMap::new(),
+            own_tick: (0, Tick::default()),
             queue: VecDeque::new(),
             flight: None,
             suspended: BTreeSet::new(),
@@ -195,6 +198,11 @@ impl Placer {
         keeps.then(|| (*version, known.clone()))
     }
 
+    /// What time it is, and by which version of the clock.
+    pub(crate) fn time(&self) -> (u64, Tick) {
+        if self.own_tick.0 > self.tick.0 { self.own_tick } else { self.tick }
+    }
+
     /// Plans a batch of what is asked.
     pub(crate) fn plan(&mut self, settings: &StickySettings, tick: Tick, nonce: u64, broken: Broken) -> Flight {
         let sheet = self.sheet();
@@ -282,6 +290,10 @@ impl Placer {
         let expected: BTreeSet<_> = expected.map(|id| Key::Ledger(id.clone())).collect();
         let nothing_there = |key| Change { key, expect: Expect::Absent, write: Write::Nothing };
         flight.changes.extend(expected.into_iter().map(nothing_there));
+        if broken != Broken::TickFromTheMirror {
+            let expect = Expect::Version(self.time().0);
+            flight.changes.push(Change { key: Key::Clock, expect, write: Write::Nothing });
+        }
         flight
     }
 
@@ -294,6 +306,10 @@ impl Placer {
             }
         }
         for (client, entry) in &flight.clients {
+            // The reply came late, and the watch has shown more since.
+            if self.table.get(client).is_some_and(|(shown, _)| *shown > version) {
+                continue;
+            }
             match (entry.version(version), &entry.after) {
                 (Some(version), Some(after)) => _ = self.table.insert(client.clone(), (version, after.clone())),
                 _ => _ = self.table.remove(client),
@@ -311,6 +327,8 @@ impl Placer {
     pub(crate) fn learn(&mut self, shown: Found, head: u64) {
         for (key, record) in shown {
             match (key, record.map(|record| (record.version, record.value))) {
+                // As of `head`: the watch may have shown more since.
+                (Key::Client(client), _) if self.table.get(&client).is_some_and(|(shown, _)| *shown > head) => {}
                 (Key::Client(client), Some((version, Value::Client(placement)))) => {
                     self.table.insert(client, (version, placement));
                 }
@@ -319,6 +337,7 @@ impl Placer {
                     self.own.insert(id, (version, Some(Shown { version, ledger })));
                 }
                 (Key::Ledger(id), _) => _ = self.own.insert(id, (head, None)),
+                (Key::Clock, Some((version, Value::Clock(tick)))) => self.own_tick = (version, tick),
                 (Key::Clock, _) => {}
             }
         }

@@ -99,6 +99,11 @@ fn catches_a_home_taken_to_be_absent_without_saying_so() {
 }
 
 #[test]
+fn catches_expiries_counted_from_the_mirrors_tick() {
+    check_caught(Broken::TickFromTheMirror, What::Time);
+}
+
+#[test]
 fn catches_a_refusal_from_the_mirror() {
     check_caught(Broken::RefusalFromTheMirror, What::Refusal);
 }

@@ -218,7 +218,9 @@ impl World {
         let (first_fault, calm_at, census_at) = (2_000 * MS, self.plan.calm_at, self.plan.ends_at - 7_000 * MS);
         self.after(first_fault, Event::Fault);
         self.after(calm_at, Event::Calm);
+        // Twice: whoever is over just then comes home the first time, and only the second is looked at.
         self.after(census_at, Event::Census);
+        self.after(census_at + 2_000 * MS, Event::Census);
         self.after(0, Event::Come { gateway: 0, client: 0 });
     }
 
@@ -378,7 +380,7 @@ impl World {
             return;
         }
         // Broken `ExpiryByWallClock`.
-        let tick = if self.broken == Broken::ExpiryByWallClock && placer.keeps { wall } else { placer.tick.1 };
+        let tick = if self.broken == Broken::ExpiryByWallClock && placer.keeps { wall } else { placer.time().1 };
         let flight = placer.plan(&self.plan.settings, tick, nonce, self.broken);
         trace!(self, "{index} commits {:?}", flight.asks);
         self.launch(index, flight);

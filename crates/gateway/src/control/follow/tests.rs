@@ -37,18 +37,12 @@ fn books(state: LedgerState) -> Snapshot {
         ..InstanceSeen::default()
     };
     Snapshot {
-        set: "web".parse().unwrap(),
         complete: true,
-        history: 0,
         contact: Some(at(1)),
-        trouble: None,
         settings: Some(SetSettings::Single(SingleSettings::default())),
         lease: Some(LeaseSeen { received: at(1), observed: Observed { version: Version(1), record } }),
         instances: BTreeMap::from([(leader, seen)]),
-        tick: Default::default(),
-        ticked: None,
-        switchover: None,
-        unusable: BTreeMap::new(),
+        ..Snapshot::blank("web".parse().unwrap())
     }
 }
 

@@ -7,7 +7,7 @@ use super::*;
 
 /// Everything that can become of one call. What is not a commit changes nothing: whoever is killed there might as well
 /// have been killed before its next commit.
-const FAULTS: [(Option<Call>, Fault); 6] = [
+pub(in crate::keeper) const FAULTS: [(Option<Call>, Fault); 6] = [
     (None, Fault::Refuse),
     (None, Fault::Hang),
     (Some(Call::Commit), Fault::LoseReply),
@@ -16,7 +16,7 @@ const FAULTS: [(Option<Call>, Fault); 6] = [
     (Some(Call::Commit), Fault::DieDone),
 ];
 /// Longer than a late commit is late after its time-out.
-const SETTLED: Duration = Duration::from_secs(10);
+pub(in crate::keeper) const SETTLED: Duration = Duration::from_secs(10);
 /// How often it is looked whether the work is done, a tick of the set's time apart.
 const LOOKS: u64 = 400;
 /// Between two looks, in tokio's time, which jumps when nothing is to be done.
@@ -24,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// So many looks a keeper is left alone when its work is done: what it says of it are steps as well.
 const AFTERWARDS: u64 = 8;
 /// No work has as many calls.
-const MOST_STEPS: u64 = 500;
+pub(in crate::keeper) const MOST_STEPS: u64 = 500;
 
 /// What a keeper has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,6 @@ use steadfast_core::placement::{Phase, Placement, Wish};
 use steadfast_core::settings::{HomeFull, Presence, Sticky};
 use steadfast_core::{Epoch, InstanceId, Weight};
 use steadfast_registry::{LedgerState, PlaceError};
-use steadfast_store::{Batch, Expect, Key, Write};
 
 use super::{Deed, Process, at_every_step, sticky};
 use crate::support::*;
@@ -58,7 +57,7 @@ impl Deed for Asks {
             ground.truth.set_state(&ground.set, &id(instance), None, *state, "before").await.unwrap();
         }
         if self.tick > 0 {
-            set_tick(&ground, self.tick).await;
+            ground.set_time(self.tick).await;
         }
         ground
     }
@@ -101,12 +100,6 @@ impl Deed for Asks {
 fn home(placement: Placement) -> Home {
     let Placement { home, owner_epoch, phase, weight, .. } = placement;
     Home { home, owner_epoch, phase, weight }
-}
-
-async fn set_tick(ground: &Ground, tick: u64) {
-    let clock = Key::new(ground.space(), "clock");
-    let batch = Batch::one(clock, Expect::Absent, Write::Put(format!(r#"{{"v":1,"tick":{tick}}}"#).into(), None));
-    ground.truth.store().commit(batch, SOON).await.unwrap();
 }
 
 fn reporting(sticky: &mut Sticky) {

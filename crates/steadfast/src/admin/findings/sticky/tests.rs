@@ -1,23 +1,15 @@
-use std::collections::BTreeMap;
-
 use steadfast_core::placement::Tick;
 
 use super::*;
 
 fn snapshot(ticked: Option<Moment>, trouble: Option<&str>) -> Snapshot {
     Snapshot {
-        set: "recorder".parse().unwrap(),
         complete: true,
-        history: 0,
         contact: Some(clock::now()),
         trouble: trouble.map(str::to_owned),
-        settings: None,
-        lease: None,
-        instances: BTreeMap::new(),
         tick: Tick(7),
         ticked,
-        switchover: None,
-        unusable: BTreeMap::new(),
+        ..Snapshot::blank("recorder".parse().unwrap())
     }
 }
 
