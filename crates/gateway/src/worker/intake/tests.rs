@@ -149,3 +149,66 @@ fn what_comes_behind_an_upgrade_is_kept_for_the_tunnel() {
     assert_eq!(reader.comes(&format!("{upgrade}\0early")).comes(" too").reads().as_deref(), Ok(upgrade));
     assert_eq!(reader.intake.take_held(), b"\0early");
 }
+
+/// What goes on for these pieces, however much hyper takes at a time and whenever it answers.
+fn goes_on(pieces: &[&str], room: usize, mut answers_early: impl FnMut() -> bool) -> String {
+    let mut reader = Reader::new(room);
+    let mut passed = String::new();
+    for piece in pieces {
+        reader.comes(piece);
+        loop {
+            let got = match reader.reads() {
+                Ok(got) => got,
+                Err(failed) => return passed + failed.split_once(", behind ").unwrap().1,
+            };
+            passed += &got;
+            if reader.intake.refused().is_some() {
+                return passed.strip_suffix(&shown(REFUSAL)).unwrap().to_owned();
+            }
+            if reader.intake.is_complete() || answers_early() {
+                reader.intake.end_turn();
+            }
+            if got.is_empty() {
+                break;
+            }
+        }
+    }
+    passed
+}
+
+/// Whatever comes, in whatever pieces: only what a reader that sees all of it takes for requests goes on, and that
+/// unchanged.
+#[test]
+fn nothing_goes_on_that_is_not_part_of_a_request() {
+    let post = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let bodies = ["3\r\n9\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "7\r\n5\r\nabcd\r\n3;x=y\r\n0\r\n\r\n0\r\nA: b\r\n\r\n"];
+    let seeds = [format!("{post}{}", bodies[0]), format!("{post}{}", bodies[1]), FIRST.to_owned(), SECOND.to_owned()];
+    let splices = ["\r\n", "\n", "\r", " ", ";", "0", "9", ":", "\0"];
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let (mut all, mut some) = (0, 0);
+    for round in 0..5_000 {
+        let mut text: String = (0..=random(3)).map(|_| seeds[random(seeds.len())].as_str()).collect();
+        for _ in 0..random(3) {
+            let at = random(text.len());
+            text.insert_str(at, splices[random(splices.len())]);
+        }
+        let (one, other) = (random(text.len()), random(text.len()));
+        let pieces = [&text[..one.min(other)], &text[one.min(other)..one.max(other)], &text[one.max(other)..]];
+        let passed = goes_on(&pieces, [7, 4_096][random(2)], || random(4) == 0);
+        assert!(text.starts_with(&passed), "round {round}: {pieces:?}: {passed:?}");
+        let (mut framing, mut rest) = (Framing::new(LIMITS), passed.as_bytes());
+        while !rest.is_empty() {
+            match framing.step(rest) {
+                Ok(Step::Pass(count) | Step::End(count)) => rest = &rest[count..],
+                other => panic!("round {round}: {pieces:?}: {passed:?}: {other:?}"),
+            }
+        }
+        all += usize::from(passed == text);
+        some += usize::from(!passed.is_empty() && passed != text);
+    }
+    assert!(all > 500 && some > 500, "{all} wholly, {some} in part");
+}
