@@ -133,6 +133,19 @@ async fn a_set_is_filled_to_the_last_unit_and_no_further_however_many_ask() {
 }
 
 #[tokio::test]
+async fn nobody_is_refused_by_what_a_mirror_that_lags_shows() {
+    let ground = in_memory(&[("rec-1", "10")]).await;
+    ground.truth.place_once(&ground.set, key("large"), arrive("10"), "other").await.unwrap();
+    let placer = ground.placer("gateway");
+    let full = placer.ask(key("cam-1"), arrive("5")).await;
+    assert!(matches!(&full, Err(PlaceError::Refused(refusal)) if refusal.reason() == "no-room"), "{full:?}");
+    ground.deafen();
+    ground.truth.place_once(&ground.set, key("large"), Wish::Forget, "other").await.unwrap();
+    placer.ask(key("cam-1"), arrive("5")).await.unwrap();
+    ground.agrees(1).await;
+}
+
+#[tokio::test]
 async fn a_store_without_room_for_many_changes_takes_many_batches() {
     let small = Altered::new(Arc::new(Memory::new()), Limits { operations: 8, bytes: 4_096, name_bytes: 512 });
     let ground = ground(Arc::new(small), &CAPACITIES).await;

@@ -10,7 +10,7 @@ use steadfast_core::placement::{Placement, Reason, Wish};
 use steadfast_core::settings::{SetSettings, Sticky, StickySettings};
 use steadfast_core::{Endpoint, Incarnation, InstanceId, SetName, Weight};
 use steadfast_registry::{InstanceRecord, Mirror, PlaceError, Placed, Placer, PlacerBounds, Registration, Registry};
-use steadfast_store::faulty::{Control, Faulty};
+use steadfast_store::faulty::{Call, Control, Fault, Faulty};
 use steadfast_store::{
     self as store, Batch, Cursor, Description, Expect, Key, Limits, Memory, Page, PageToken, Record, Space, Store,
     Watch, Write,
@@ -98,6 +98,14 @@ impl Ground {
     pub(crate) fn placer_with(&self, by: &str, bounds: PlacerBounds) -> Placer {
         let mirror = Arc::new(Mirror::follow(&self.registry, &self.set));
         Placer::start(&self.registry, mirror, by, bounds)
+    }
+
+    /// From here on no mirror of those under test hears anything, while their commits go through.
+    pub(crate) fn deafen(&self) {
+        for _ in 0..10_000 {
+            self.control.next(Call::Watch, Fault::Refuse);
+        }
+        self.control.cut_watches();
     }
 
     /// Raises the set's clock, as its keeper does.
