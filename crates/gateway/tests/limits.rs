@@ -149,7 +149,7 @@ fn a_body_that_trickles_is_given_up() {
     let one = Instance::new("web-1", App::named("one"));
     let world = World::with(|config| {
         config.bounds.body_stalled_for = PATIENCE;
-        config.bounds.body_rate = 1_000;
+        config.bounds.body_rate = 1_000_000;
     })
     .and_led_by(&one);
     let mut trickling = world.client();
