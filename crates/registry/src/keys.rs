@@ -16,6 +16,7 @@ pub(crate) const LEASES: &str = "lease/";
 pub(crate) const ORDERS: &str = "order/";
 pub(crate) const LEAVING: &str = "leaving/";
 pub(crate) const CLOCK: &str = "clock";
+pub(crate) const TURN: &str = "turn";
 pub(crate) const EVENTS: &str = "event/";
 /// Counts the events: the number of the next and of the oldest kept.
 pub(crate) const EVENT_HEAD: &str = "events";
@@ -70,6 +71,10 @@ pub(crate) fn clock(set: &SetName) -> Key {
 
 pub(crate) fn leaving(set: &SetName, name: &str) -> Key {
     Key::new(space(set), format!("{LEAVING}{name}"))
+}
+
+pub(crate) fn turn(set: &SetName) -> Key {
+    Key::new(space(set), TURN)
 }
 
 /// Numbers are padded, so that the order of names is the order of events.

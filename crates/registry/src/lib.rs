@@ -40,8 +40,8 @@ pub use placer::{PlaceError, Placed, Placer, PlacerBounds};
 pub use presence::{Beating, Beats};
 pub use probe::{EPOCH_HEADER, GATEWAY_HEADER, IN_FLIGHT_HEADER, ProbeAnswer, ProbeReason, Role};
 pub use records::{
-    BeatRecord, EventKind, EventRecord, InstanceRecord, LedgerRecord, OrderRecord, SetRecord, setting_from_json,
-    setting_to_json,
+    BeatRecord, EventKind, EventRecord, InstanceRecord, LedgerRecord, OrderRecord, SetRecord, TurnRecord,
+    setting_from_json, setting_to_json,
 };
 pub use registry::{Registry, Stored};
 pub use sets::SetStanding;

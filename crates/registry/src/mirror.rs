@@ -19,7 +19,10 @@ use crate::follow::{Fact, Follow, News, Reading};
 use crate::instances::parse_id;
 use crate::newer::NewerFields;
 use crate::records::{ClockRecord, decode};
-use crate::{Error, InstanceRecord, LedgerRecord, LedgerState, OrderRecord, Registry, SetRecord, keys, leases};
+use crate::{
+    Error, InstanceRecord, LedgerRecord, LedgerState, OrderRecord, Registry, SetRecord, Stored, TurnRecord, keys,
+    leases,
+};
 
 /// The longest silence of a healthy store. Shorter than any lease's renewal interval.
 pub(crate) const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -27,7 +30,7 @@ pub(crate) const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 const FACTS_WAITING: usize = 64;
 
 /// What a mirror holds of a set's space. Its clients may be millions, and are followed apart; its events are read.
-const MIRRORED: [&str; 5] = [keys::LEASES, keys::INSTANCES, keys::LEDGERS, keys::ORDERS, keys::CLOCK];
+const MIRRORED: [&str; 6] = [keys::LEASES, keys::INSTANCES, keys::LEDGERS, keys::ORDERS, keys::CLOCK, keys::TURN];
 
 /// Follows one set until it is dropped.
 #[derive(Debug)]
@@ -63,6 +66,8 @@ pub struct Snapshot {
     pub ticked: Option<Moment>,
     /// The last switchover ordered; void unless its epoch is the lease's.
     pub switchover: Option<OrderRecord>,
+    /// The last turn that a placer asked for (sticky sets).
+    pub turn: Option<Stored<TurnRecord>>,
     /// Records that cannot be used, and why, by key.
     pub unusable: BTreeMap<String, Error>,
 }
@@ -112,6 +117,7 @@ impl Snapshot {
             tick_version: None,
             ticked: None,
             switchover: None,
+            turn: None,
             unusable: BTreeMap::new(),
         }
     }
@@ -349,6 +355,11 @@ impl State {
         } else if name == keys::SWITCHOVER {
             let (order, result) = shown(record.map(|r| usable(&key, r)));
             self.snapshot.switchover = order;
+            result
+        } else if name == keys::TURN {
+            let turn = record.map(|r| Ok(Stored { version: r.version, record: usable(&key, r)? }));
+            let (turn, result) = shown(turn);
+            self.snapshot.turn = turn;
             result
         } else {
             Ok(())

@@ -17,11 +17,13 @@ mod client;
 mod clock;
 mod leaving;
 mod set;
+mod turn;
 
 pub(crate) use client::ClientRecord;
 pub(crate) use clock::ClockRecord;
 pub(crate) use leaving::LeavingRecord;
 pub use set::{SetRecord, setting_from_json, setting_to_json};
+pub use turn::TurnRecord;
 
 /// The format written here, and the highest read.
 pub(crate) const FORMAT: u64 = 1;

@@ -10,8 +10,8 @@ use steadfast_store::Key;
 
 use crate::records::{ClientRecord, ClockRecord, FORMAT, LeavingRecord, StoredLease, decode, encode};
 use crate::{
-    BeatRecord, Error, EventRecord, InstanceRecord, LedgerRecord, OrderRecord, ProbeAnswer, Role, SetRecord, keys,
-    setting_from_json, setting_to_json,
+    BeatRecord, Error, EventRecord, InstanceRecord, LedgerRecord, OrderRecord, ProbeAnswer, Role, SetRecord,
+    TurnRecord, keys, setting_from_json, setting_to_json,
 };
 
 /// A field that no version knows.
@@ -28,6 +28,7 @@ pub fn records(data: &[u8]) {
         b"beat" => keeps_all::<BeatRecord>(bytes),
         b"order" => keeps_all::<OrderRecord>(bytes),
         b"leaving" => keeps_all::<LeavingRecord>(bytes),
+        b"turn" => keeps_all::<TurnRecord>(bytes),
         b"clock" => keeps_all::<ClockRecord>(bytes),
         b"event" => drop(stable::<EventRecord>(bytes)),
         b"set" => set(bytes),

@@ -14,6 +14,7 @@ mod queue;
 mod settle;
 mod sheet;
 mod sight;
+mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,7 +94,7 @@ impl Placer {
         let beats = registry.follow_beats(&set);
         let sight = Sight::Following { mirror, beats, suspended: suspended.clone() };
         let (mut notes, evictions) = (Notes::start(registry, &set, by), Evictions::start(registry, &set));
-        let mut desk = Desk::new(registry.clone(), set, sight);
+        let mut desk = Desk::new(registry.clone(), set, sight, by);
         let mut queue = Queue::new(incoming);
         tokio::spawn(async move {
             while let Some(asks) = queue.gather(desk.batch()).await {
@@ -143,7 +144,7 @@ impl Registry {
             Err(other) => return Err(PlaceError::Books(other.to_string())),
         };
         let sight = Sight::Once { snapshot: Arc::new(snapshot), beats: Arc::new(beats) };
-        let mut desk = Desk::new(self.clone(), set.clone(), sight);
+        let mut desk = Desk::new(self.clone(), set.clone(), sight, by);
         let until = clock::now() + ONCE_WITHIN;
         let (pending, mut answer) = Pending::new(client, wish, by.to_owned(), until, None);
         let mut asks = vec![pending];

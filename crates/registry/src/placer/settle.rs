@@ -26,6 +26,7 @@ use super::known::Known;
 use super::queue::{Pending, left};
 use super::sheet::{Answered, Own, Sheet};
 use super::sight::Sight;
+use super::turn::{self, Turns};
 use super::{PlaceError, Placed};
 use crate::clients::{self, parse_key};
 use crate::leaving::Leaver;
@@ -33,8 +34,8 @@ use crate::records::ClientRecord;
 use crate::registry::{CALL_WITHIN, stored};
 use crate::{EventKind, LedgerRecord, Registry, Snapshot, Stored, keys};
 
-/// Commits lost in a row before a batch is halved and waits: others want the same ledgers.
-const LOSSES_BEFORE_YIELDING: u32 = 3;
+/// Commits lost in a row before a batch is halved and waits: the turns are not heard, or too many want one.
+const LOSSES_BEFORE_YIELDING: u32 = 3 * turn::LOSSES_BEFORE_ASKING;
 /// The first and the longest of these waits; a random part of each is waited.
 const YIELD: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(200));
 /// The least time a commit is given, however near its asks' deadlines are.
@@ -52,6 +53,11 @@ pub(super) struct Desk {
     sight: Sight,
     own: Own,
     known: Known,
+    turns: Turns,
+    /// The last commit of its own.
+    last: Revision,
+    /// Who this is, for people.
+    by: String,
     /// Of which history of the store all that is.
     history: u64,
     /// How many asks a batch gets: fewer while others win.
@@ -66,10 +72,22 @@ pub(super) struct Desk {
 type Learnt = HashMap<ClientKey, Belief>;
 
 impl Desk {
-    pub(super) fn new(registry: Registry, set: SetName, sight: Sight) -> Desk {
+    pub(super) fn new(registry: Registry, set: SetName, sight: Sight, by: &str) -> Desk {
         let batch = registry.store.limits().operations;
-        let (own, known) = (Own::default(), Known::default());
-        Desk { registry, set, sight, own, known, history: 0, batch, events: Vec::new(), leavers: Vec::new() }
+        Desk {
+            registry,
+            set,
+            sight,
+            own: Own::default(),
+            known: Known::default(),
+            turns: Turns::default(),
+            last: Revision::default(),
+            by: by.to_owned(),
+            history: 0,
+            batch,
+            events: Vec::new(),
+            leavers: Vec::new(),
+        }
     }
 
     /// How many asks the next batch takes.
@@ -82,6 +100,9 @@ impl Desk {
         let mut put_off = Vec::new();
         let mut learnt = Learnt::new();
         let mut losses = 0;
+        if let Some(mirror) = self.sight.mirror() {
+            self.turns.give(mirror, self.last).await;
+        }
         loop {
             asks = still_wanted(asks);
             let Some(latest) = asks.iter().map(|pending| pending.until).max() else { return put_off };
@@ -110,13 +131,18 @@ impl Desk {
             match self.commit(&mut plan, latest).await {
                 Ok(version) => {
                     put_off.splice(0..0, self.committed(plan, version));
+                    self.turns.won();
                     self.batch = (self.batch * 2).min(self.registry.store.limits().operations);
                     return put_off;
                 }
                 Err(store::Error::Conflict(current)) => {
                     // One that shows other clients only is the read that was spared: nobody was faster.
-                    losses += u32::from(self.merge(current, &plan, &mut learnt));
+                    let lost = self.merge(current, &plan, &mut learnt);
+                    losses += u32::from(lost);
                     asks = plan.into_asks();
+                    if lost && self.turns.wants_one(losses) {
+                        self.turns.ask(&self.registry, &self.set, &snapshot, &self.by, latest).await;
+                    }
                     if losses >= LOSSES_BEFORE_YIELDING {
                         asks = halve(asks, &mut put_off);
                         self.batch = asks.len().max(1);
@@ -150,6 +176,8 @@ impl Desk {
             self.history = snapshot.history;
             self.own = Own::default();
             self.known.clear();
+            self.turns = Turns::default();
+            self.last = Revision::default();
         }
         self.own.catch_up(snapshot);
         let now = clock::now();
@@ -208,6 +236,7 @@ impl Desk {
 
     /// Tells everybody what the books say now, and remembers it.
     fn committed(&mut self, plan: Plan, revision: Revision) -> Vec<Pending> {
+        self.last = self.last.max(revision);
         for (id, record) in plan.ledgers {
             self.own.ledgers.insert(id, Answered { version: revision, record: Ok(Some(record)) });
         }
@@ -261,7 +290,9 @@ impl Desk {
                 lost |= learnt.insert(client, belief).is_some();
             } else if let Some(id) = ledger_id(&key) {
                 let believed = plan.believed.get(&id).copied().unwrap_or_default();
-                self.own.ledgers.insert(id, answered(&key, record, believed));
+                let found = answered(&key, record, believed);
+                self.turns.others_wrote(found.version);
+                self.own.ledgers.insert(id, found);
                 lost = true;
             } else if key.name == keys::CLOCK.as_bytes() {
                 // Where time went on nobody was faster.

@@ -51,6 +51,14 @@ impl Sight {
         }
     }
 
+    /// The mirror, if there is one.
+    pub(super) fn mirror(&self) -> Option<&Mirror> {
+        match self {
+            Sight::Following { mirror, .. } => Some(mirror),
+            Sight::Once { .. } => None,
+        }
+    }
+
     pub(super) fn beats(&self) -> Arc<Beats> {
         match self {
             Sight::Following { beats, .. } => beats.borrow().clone(),

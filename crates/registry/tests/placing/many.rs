@@ -1,11 +1,13 @@
 //! Many placers, many clients, one table.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use steadfast_core::client::ClientKey;
 use steadfast_core::placement::Wish;
 use steadfast_registry::{PlaceError, Placed, Placer};
-use steadfast_store::faulty::Plan;
+use steadfast_store::faulty::{Fault, Plan};
 use steadfast_store::{Limits, Memory, Sqlite, Store};
 
 use crate::support::*;
@@ -171,4 +173,40 @@ async fn when_the_store_is_put_back_to_an_older_copy_placing_goes_on_by_what_tha
     let answers = ask_all(everybody(&placers, 50)).await;
     assert_eq!(homes(&answers).len(), 50);
     ground.agrees(50).await;
+}
+
+#[tokio::test]
+async fn a_placer_far_from_the_store_gets_its_turn_beside_one_that_is_near_and_never_idle() {
+    // Without turns, the first of these rounds never ends.
+    const ROUNDS: u64 = 20;
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let ground = ground(store, &CAPACITIES.map(|(id, _)| (id, "1000000"))).await;
+    let near = Ground { registry: ground.truth.clone(), ..ground.clone() }.placer("near");
+    ground.control.always(Fault::Delay(Duration::from_millis(2)));
+    let far = ground.placer("far");
+    far.ask(key("cam-far"), arrive("1")).await.unwrap();
+    let ended = Arc::new(AtomicBool::new(false));
+    let callers = (0..512).map(|caller| {
+        let (near, ended) = (near.clone(), ended.clone());
+        tokio::spawn(async move {
+            let mut placed = 0;
+            while !ended.load(Ordering::Relaxed) {
+                near.ask(key(&format!("near-{caller}-{placed}")), arrive("1")).await.unwrap();
+                placed += 1;
+            }
+            placed
+        })
+    });
+    let callers: Vec<_> = callers.collect();
+    for round in 0..ROUNDS {
+        let asks = (0..64).map(|n| (far.clone(), key(&format!("far-{round}-{n}")), arrive("1"))).collect();
+        assert_eq!(homes(&ask_all(asks).await).len(), 64);
+    }
+    ended.store(true, Ordering::Relaxed);
+    let mut placed = 0;
+    for caller in callers {
+        placed += caller.await.unwrap();
+    }
+    assert!(placed > 0);
+    ground.agrees(placed + 1 + ROUNDS * 64).await;
 }
