@@ -27,8 +27,9 @@ pub(crate) struct Message {
 
 impl Message {
     /// A request whose body is kept, where repeating makes sense, up to `room` bytes.
-    pub(crate) fn new(head: Parts, body: Incoming, room: usize, seat: &Rc<Seat>) -> Message {
-        let mut headers = head.headers;
+    /// Takes what it passes on out of `head`.
+    pub(crate) fn new(head: &mut Parts, body: Incoming, room: usize, seat: &Rc<Seat>) -> Message {
+        let mut headers = std::mem::take(&mut head.headers);
         let body = (!body.is_end_stream()).then(|| {
             if body.size_hint().exact().is_none() {
                 headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -37,7 +38,8 @@ impl Message {
             Rc::new(RefCell::new(if fits { Kept::new(body, room) } else { Kept::once(body) }))
         });
         let upgrades = headers.contains_key(UPGRADE);
-        Message { method: head.method, uri: head.uri, headers, body, upgrades, seat: seat.clone(), sends: 0 }
+        let (method, uri) = (std::mem::take(&mut head.method), std::mem::take(&mut head.uri));
+        Message { method, uri, headers, body, upgrades, seat: seat.clone(), sends: 0 }
     }
 
     /// Whether it may be sent once more although it may have been carried out.

@@ -25,14 +25,14 @@ pub(crate) async fn handle(guest: Rc<Guest>, request: Request<Incoming>) -> Resp
     let guest = &turn.0;
     let version = request.version();
     let refused = guest.intake.borrow().refused();
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let mut body = Some(body);
     let mut answer = match refused {
         Some(refused) => {
             refused.limit.inspect(|limit| guest.worker.counters().limited(*limit));
             problem::refused(refused)
         }
-        None => answer(guest, head, &mut body).await,
+        None => answer(guest, &mut head, &mut body).await,
     };
     if let Some(unread) = body
         && !is_out_of_the_way(guest, unread).await
@@ -65,9 +65,9 @@ async fn is_out_of_the_way(guest: &Guest, mut body: Incoming) -> bool {
     read
 }
 
-/// Leaves of the body what nobody has read.
-async fn answer(guest: &Rc<Guest>, mut head: request::Parts, body: &mut Option<Incoming>) -> Answered {
-    if let Err(refused) = screen(&mut head) {
+/// Takes the head where it is passed on, and leaves of the body what nobody has read.
+async fn answer(guest: &Rc<Guest>, head: &mut request::Parts, body: &mut Option<Incoming>) -> Answered {
+    if let Err(refused) = screen(head) {
         return problem::refused(refused);
     }
     // A body whose length is announced is refused before anything is done for its request.
@@ -87,7 +87,7 @@ async fn answer(guest: &Rc<Guest>, mut head: request::Parts, body: &mut Option<I
         drop(captures);
         return single(guest, route, head, body).await;
     }
-    let way = sticky::find(guest, route, &captures, &head).await;
+    let way = sticky::find(guest, route, &captures, head).await;
     drop(captures);
     match way {
         Way::Single => single(guest, route, head, body).await,
@@ -97,7 +97,7 @@ async fn answer(guest: &Rc<Guest>, mut head: request::Parts, body: &mut Option<I
 }
 
 /// Only one instance of a single set may answer: it is no secret which, but nobody is sent there past the gateway.
-async fn single(guest: &Rc<Guest>, route: &Route, head: request::Parts, body: &mut Option<Incoming>) -> Answered {
+async fn single(guest: &Rc<Guest>, route: &Route, head: &mut request::Parts, body: &mut Option<Incoming>) -> Answered {
     match (route.answer, body.take()) {
         (Answer::Proxy, Some(taken)) => {
             let (answer, unread) = proxy::answer(guest, route, head, taken).await;

@@ -3,6 +3,7 @@
 //! The bytes come from outside, and somebody else reads them too: the application behind. Wherever two readers could
 //! read two things (a parameter twice, two headers, an escape that is none) the request is refused.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt::{self, Write};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -65,11 +66,22 @@ impl BadRequest {
     }
 }
 
-/// The bytes of a client's key, without a place of their own on the heap: for looking a client up.
-#[derive(Clone, Copy)]
-pub struct KeyBytes {
+/// The bytes of a client's key, for looking a client up. Short ones, as nearly all are, have no place of their own on the
+/// heap; and they are passed on for as little as a few words cost.
+#[derive(Clone)]
+pub struct KeyBytes(Place);
+
+/// Where a key's bytes are.
+#[derive(Clone)]
+enum Place {
+    Here { bytes: [u8; KeyBytes::SHORT_BYTES], length: u8 },
+    Heap(Box<[u8]>),
+}
+
+/// Collects the bytes of a key.
+struct Collected {
     bytes: [u8; ClientKey::LONGEST_BYTES],
-    /// Counts on when there is more than fits, until [`KeyBytes::checked`] refuses it.
+    /// Counts on when there is more than fits.
     length: usize,
 }
 
@@ -82,7 +94,7 @@ impl Sources {
         self.key_bytes(request).map(|bytes| bytes.to_key())
     }
 
-    /// The bytes of the client's key. Nothing is allocated.
+    /// The bytes of the client's key. For a short one nothing is allocated.
     ///
     /// # Errors
     /// What is wrong with the request.
@@ -217,22 +229,25 @@ fn cut(address: IpAddr, prefix: Option<u8>) -> IpAddr {
 impl<'a> Found<'a> {
     /// Its bytes, as a key is to have them.
     fn decoded(self) -> Result<KeyBytes, BadKey> {
-        let mut bytes = KeyBytes { bytes: [0; ClientKey::LONGEST_BYTES], length: 0 };
+        let mut collected = Collected { bytes: [0; ClientKey::LONGEST_BYTES], length: 0 };
         match self {
-            Found::Plain(plain) => bytes.extend(plain),
+            Found::Plain(plain) => return KeyBytes::new(plain),
             // As nearly all are.
-            Found::Escaped(plain) | Found::Form(plain) if !has_escapes(plain) => bytes.extend(plain),
+            Found::Escaped(plain) | Found::Form(plain) if !has_escapes(plain) => return KeyBytes::new(plain),
             Found::Escaped(_) | Found::Form(_) => {
                 for byte in self.bytes() {
-                    bytes.extend(&[byte?]);
+                    collected.extend(&[byte?]);
                 }
             }
             Found::Address(address) => {
                 // Writing there never fails.
-                let _ = write!(bytes, "{address}");
+                let _ = write!(collected, "{address}");
             }
         }
-        bytes.checked()
+        match collected.bytes.get(..collected.length) {
+            Some(bytes) => KeyBytes::new(bytes),
+            None => Err(BadKey::TooLong(collected.length)),
+        }
     }
 
     /// The bytes that its escapes stand for.
@@ -279,28 +294,38 @@ impl Iterator for Unescaped<'_> {
 }
 
 impl KeyBytes {
+    /// A key of at most so many bytes is not on the heap.
+    const SHORT_BYTES: usize = 46;
+
+    fn new(bytes: &[u8]) -> Result<KeyBytes, BadKey> {
+        match bytes.len() {
+            0 => Err(BadKey::Empty),
+            length if length > ClientKey::LONGEST_BYTES => Err(BadKey::TooLong(length)),
+            length if length > Self::SHORT_BYTES => Ok(KeyBytes(Place::Heap(bytes.into()))),
+            length => {
+                let mut here = [0; Self::SHORT_BYTES];
+                here[..length].copy_from_slice(bytes);
+                Ok(KeyBytes(Place::Here { bytes: here, length: length as u8 }))
+            }
+        }
+    }
+
     /// The key of these bytes.
     pub fn to_key(&self) -> ClientKey {
         ClientKey::of(self)
     }
+}
 
+impl Collected {
     fn extend(&mut self, more: &[u8]) {
         let room = self.bytes.get_mut(self.length..).unwrap_or_default();
         let fits = room.len().min(more.len());
         room[..fits].copy_from_slice(&more[..fits]);
         self.length = self.length.saturating_add(more.len());
     }
-
-    fn checked(self) -> Result<KeyBytes, BadKey> {
-        match self.length {
-            0 => Err(BadKey::Empty),
-            length if length > ClientKey::LONGEST_BYTES => Err(BadKey::TooLong(length)),
-            _ => Ok(self),
-        }
-    }
 }
 
-impl Write for KeyBytes {
+impl Write for Collected {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.extend(text.as_bytes());
         Ok(())
@@ -311,7 +336,10 @@ impl Deref for KeyBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes[..self.length.min(ClientKey::LONGEST_BYTES)]
+        match &self.0 {
+            Place::Here { bytes, length } => &bytes[..usize::from(*length).min(Self::SHORT_BYTES)],
+            Place::Heap(bytes) => bytes,
+        }
     }
 }
 

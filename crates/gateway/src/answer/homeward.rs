@@ -28,10 +28,10 @@ pub(super) async fn answer(
     set: &SetHere,
     slot: usize,
     client: Client,
-    mut head: Parts,
+    head: &mut Parts,
     body: Incoming,
 ) -> (Answered, Option<Incoming>) {
-    headers::prepare(&mut head, &body, &mut guest.origin.borrow_mut());
+    headers::prepare(head, &body, &mut guest.origin.borrow_mut());
     headers::insert_owner_epoch(&mut head.headers, client.entry.epoch);
     let mut message = Message::new(head, body, guest.worker.shared.bounds.kept_body_bytes, &guest.seat);
     let answer = pass_on(guest, set, slot, client, &mut message).await;

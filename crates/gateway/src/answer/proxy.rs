@@ -22,10 +22,10 @@ use crate::worker::{Failure, Guest, Phase, SetHere};
 pub(crate) async fn answer(
     guest: &Rc<Guest>,
     route: &Route,
-    mut head: Parts,
+    head: &mut Parts,
     body: Incoming,
 ) -> (Answered, Option<Incoming>) {
-    headers::prepare(&mut head, &body, &mut guest.origin.borrow_mut());
+    headers::prepare(head, &body, &mut guest.origin.borrow_mut());
     let mut message = Message::new(head, body, guest.worker.shared.bounds.kept_body_bytes, &guest.seat);
     let answer = pass_on(guest, route, &mut message).await;
     (answer, message.into_unread())

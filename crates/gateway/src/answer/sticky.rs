@@ -95,12 +95,13 @@ pub(crate) async fn find(guest: &Rc<Guest>, route: &Route, captures: &Captures<'
     }
 }
 
-/// Answers a request whose client's home is known. Leaves of the body what nobody has read.
+/// Answers a request whose client's home is known. Takes the head where it is passed on, and leaves of the body what
+/// nobody has read.
 pub(crate) async fn answer(
     guest: &Rc<Guest>,
     route: &Route,
     client: Client,
-    head: Parts,
+    head: &mut Parts,
     body: &mut Option<Incoming>,
 ) -> Answered {
     let set = &guest.worker.sets[route.set];

@@ -101,6 +101,11 @@ fn a_key_has_1_to_256_bytes() {
     refused(&["query:camera"], &query("camera="), "query:camera: a client's key is empty");
     refused(&["query:camera"], &query("camera"), "is empty");
     refused(&["header:x-camera"], &headers(&[("x-camera", b" ")]), "is empty");
+    for length in 1..=256 {
+        let text = "x".repeat(length);
+        is(&["query:camera"], &query(&format!("camera={text}")), &text);
+        is(&["query:camera"], &query(&format!("camera=%78{}", &text[1..])), &text);
+    }
     let longest = "x".repeat(256);
     is(&["query:camera"], &query(&format!("camera={longest}")), &longest);
     refused(&["query:camera"], &query(&format!("camera={longest}x")), "of 257 bytes is too long");
