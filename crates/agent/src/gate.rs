@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::lane::Lane;
+use crate::own_thread::OwnThread;
 use crate::standing::Cell;
 use crate::{AgentConfig, Error};
 
@@ -107,14 +107,14 @@ impl Gates {
         &self,
         bound: Vec<Bound>,
         direct: &BTreeMap<EndpointName, Endpoint>,
-    ) -> Result<Option<Lane>, Error> {
+    ) -> Result<Option<OwnThread>, Error> {
         if bound.is_empty() {
             return Ok(None);
         }
         let gates = self.clone();
         let pairs: Vec<(Bound, Endpoint)> =
             bound.into_iter().filter_map(|gate| direct.get(&gate.name).cloned().map(|to| (gate, to))).collect();
-        Lane::start("gate", move |shutdown| async move {
+        OwnThread::start("gate", move |shutdown| async move {
             let mut open = JoinSet::new();
             for (gate, to) in pairs {
                 open.spawn(gates.clone().serve(gate, to));

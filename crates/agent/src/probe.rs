@@ -16,7 +16,7 @@ use steadfast_registry::{EPOCH_HEADER, GATEWAY_HEADER, IN_FLIGHT_HEADER, Role};
 
 use crate::Error;
 use crate::gateways::Gateways;
-use crate::lane::Lane;
+use crate::own_thread::OwnThread;
 use crate::standing::Speaker;
 
 /// Load balancers ask from many addresses, and some keep each connection.
@@ -40,8 +40,8 @@ pub(crate) fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Err
 }
 
 impl Probe {
-    /// Answers on `listener` until the lane is ended.
-    pub(crate) fn start(self, listener: TcpListener) -> Result<Lane, Error> {
+    /// Answers on `listener` until the thread is ended.
+    pub(crate) fn start(self, listener: TcpListener) -> Result<OwnThread, Error> {
         let limits = Limits {
             connections: CONNECTIONS,
             head_within: Duration::from_secs(5),
@@ -52,7 +52,7 @@ impl Probe {
             ..Limits::default()
         };
         let probe = Arc::new(self);
-        Lane::start("probe", move |shutdown| async move {
+        OwnThread::start("probe", move |shutdown| async move {
             let listener = match Listener::from_std(listener) {
                 Ok(listener) => listener,
                 Err(error) => return tracing::error!(%error, "the probe cannot listen"),

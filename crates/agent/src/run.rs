@@ -18,15 +18,15 @@ use crate::application::Application;
 use crate::books::Books;
 use crate::check::Checks;
 use crate::contender::Contender;
-use crate::driver::{Agent, Driver, Part, Supervised, Word};
+use crate::driver::{Agent, Driver, Part, Participation, Supervised};
 use crate::endpoints::{Endpoints, advertised};
 use crate::gate::{Bound, Gates};
 use crate::gateways::Gateways;
-use crate::lane::Lane;
 use crate::life::Life;
 use crate::load::Load;
 use crate::member::Member;
 use crate::notes::Notes;
+use crate::own_thread::OwnThread;
 use crate::probe::{self, Probe};
 use crate::register::{self, Entry, Registered};
 use crate::standing::{Cell, Speaker};
@@ -57,27 +57,27 @@ pub async fn run(config: AgentConfig, registry: Registry, controls: impl Into<Co
     let Ready { agent, registered, settings, front, api } = ready;
     match settings {
         SetSettings::Single(single) => {
-            let Front { gates, gateways, lanes } = front;
+            let Front { gates, gateways, threads } = front;
             let part = Contender::new(&agent, single.timing(), registered, gates, gateways);
-            drive(agent, part, api.map(|api| api.serve(None)), lanes).await
+            drive(agent, part, api.map(|api| api.serve(None)), threads).await
         }
         SetSettings::Sticky(_) => {
             let part = Member::new(&agent);
             let api = api.map(|api| api.serve(Some(part.clients())));
-            drive(agent, part, api, front.lanes).await
+            drive(agent, part, api, front.threads).await
         }
     }
 }
 
 /// From the first step of the loop to the end of everything that was begun.
-async fn drive<P: Part>(agent: Agent, part: P, api: Option<Served>, lanes: Vec<Lane>) -> Result<Exit, Error> {
+async fn drive<P: Part>(agent: Agent, part: P, api: Option<Served>, threads: Vec<OwnThread>) -> Result<Exit, Error> {
     let (end, agent, part) = Driver::new(agent, part).run().await;
     tokio::join!(agent.notes.finish(FINISH_WITHIN), part.finish(FINISH_WITHIN));
     if let Some(api) = api {
         api.end().await;
     }
-    for lane in lanes {
-        lane.end().await;
+    for thread in threads {
+        thread.end().await;
     }
     if let Ok(exit) = &end {
         tracing::info!(instance = %agent.config.instance, code = exit.code(), "left");
@@ -98,7 +98,7 @@ struct Ready {
 struct Front {
     gates: Gates,
     gateways: Gateways,
-    lanes: Vec<Lane>,
+    threads: Vec<OwnThread>,
 }
 
 /// Everything up to the first step of the loop. What can be found out on this machine comes first, then the store.
@@ -155,7 +155,7 @@ async fn ready(config: AgentConfig, registry: Registry, controls: Controls) -> R
         load,
         controls,
         effects: JoinSet::new(),
-        word: Word::default(),
+        participation: Participation::default(),
         leaving: None,
     };
     Ok(Ready { agent, registered, settings, front, api })
@@ -172,9 +172,9 @@ impl Front {
         let gateways = probe.gateways.clone();
         let cover_all = !config.gates.is_empty() && config.gates.len() == config.endpoints.len();
         let gates = Gates::new(probe.speaker.cell.clone(), cover_all);
-        let mut lanes = vec![probe.start(listener)?];
-        lanes.extend(gates.open(bound, &endpoints.direct)?);
-        Ok(Front { gates, gateways, lanes })
+        let mut threads = vec![probe.start(listener)?];
+        threads.extend(gates.open(bound, &endpoints.direct)?);
+        Ok(Front { gates, gateways, threads })
     }
 }
 

@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::headers;
-use crate::worker::{Fault, Relay, Seat, Turn};
+use crate::worker::{ConnState, Fault, Relay, Turn};
 
 /// Why a body ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +37,7 @@ pub(crate) struct Carried {
     body: Option<Rc<RefCell<Kept>>>,
     /// How many of the pieces that are kept were sent.
     sent: usize,
-    seat: Rc<Seat>,
+    conn: Rc<ConnState>,
 }
 
 /// The body of a request, and what was read of it where it may have to be sent again.
@@ -74,14 +74,14 @@ impl Kept {
     fn poll_frame(
         &mut self,
         sent: &mut usize,
-        seat: &Seat,
+        conn: &ConnState,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         if let Some(chunk) = self.chunks.get(*sent) {
             *sent += 1;
             return Poll::Ready(Some(Ok(Frame::data(chunk.clone()))));
         }
-        let frame = ready!(poll_client(&mut self.incoming, seat, cx));
+        let frame = ready!(poll_client(&mut self.incoming, conn, cx));
         match &frame {
             Some(Ok(frame)) => self.keep(frame, sent),
             Some(Err(_)) => self.whole = false,
@@ -107,37 +107,41 @@ impl Kept {
     }
 }
 
-/// The next piece of what the client sends. Notes in the seat that it is waited for, and how much came.
-fn poll_client(incoming: &mut Incoming, seat: &Seat, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-    if seat.body_fault().is_some() {
+/// The next piece of what the client sends. Notes in the connection's state that it is waited for, and how much came.
+fn poll_client(
+    incoming: &mut Incoming,
+    conn: &ConnState,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    if conn.body_fault().is_some() {
         return Poll::Ready(Some(Err(Cut::Client)));
     }
     let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
-        seat.starve();
+        conn.starve();
         return Poll::Pending;
     };
-    seat.starve_no_more();
+    conn.starve_no_more();
     Poll::Ready(frame.map(|frame| {
         let frame = frame.map_err(|_| {
-            seat.blame_body(Fault::Broken);
+            conn.blame_body(Fault::Broken);
             Cut::Client
         })?;
         // A piece that is too much goes nowhere: without its end, nobody takes what went before for the whole.
-        seat.take_body(frame.data_ref().map_or(0, Bytes::len)).map_err(|_| Cut::Client)?;
+        conn.take_body(frame.data_ref().map_or(0, Bytes::len)).map_err(|_| Cut::Client)?;
         Ok(frame)
     }))
 }
 
 impl Carried {
-    pub(crate) fn new(body: Option<Rc<RefCell<Kept>>>, seat: Rc<Seat>) -> Carried {
-        Carried { body, sent: 0, seat }
+    pub(crate) fn new(body: Option<Rc<RefCell<Kept>>>, conn: Rc<ConnState>) -> Carried {
+        Carried { body, sent: 0, conn }
     }
 }
 
 impl Drop for Carried {
     fn drop(&mut self) {
         // Between two attempts nobody waits for the client.
-        self.seat.starve_no_more();
+        self.conn.starve_no_more();
     }
 }
 
@@ -146,10 +150,10 @@ impl Body for Carried {
     type Error = Cut;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        let Carried { body, sent, seat } = &mut *self;
+        let Carried { body, sent, conn } = &mut *self;
         let Some(body) = body else { return Poll::Ready(None) };
-        let frame = ready!(body.borrow_mut().poll_frame(sent, seat, cx));
-        if !seat.may_forward() {
+        let frame = ready!(body.borrow_mut().poll_frame(sent, conn, cx));
+        if !conn.may_forward() {
             return Poll::Ready(Some(Err(Cut::Lost)));
         }
         Poll::Ready(frame.map(|frame| frame.map(cleaned)))

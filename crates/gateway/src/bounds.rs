@@ -64,7 +64,7 @@ pub struct Bounds {
     pub place_within: Duration,
     /// What is to be written of clients for whom no request waits (refreshed charges, other weights), for one sticky
     /// set. Beyond: not written; a later request of the client tries again.
-    pub errands: usize,
+    pub deferred: usize,
     /// Source addresses whose new clients are counted. Beyond: the longest unheard are forgotten.
     pub sources: usize,
     /// From the closing of the last listener to the end, whatever is still under way.
@@ -98,7 +98,7 @@ impl Default for Bounds {
             clients: 10_000_000,
             placing: 10_000,
             place_within: Duration::from_secs(5),
-            errands: 10_000,
+            deferred: 10_000,
             sources: 100_000,
             drain_within: Duration::from_secs(30),
         }

@@ -31,7 +31,7 @@ pub(crate) struct Counters {
     pub(crate) returned: Count,
     pub(crate) moved: Count,
     pub(crate) served_away: Count,
-    pub(crate) errands_dropped: Count,
+    pub(crate) writes_dropped: Count,
     /// In the order of [`Limit::ALL`].
     limited: [Count; Limit::ALL.len()],
     /// In the order of [`REFUSALS`], and one more for any other.
@@ -141,7 +141,7 @@ pub struct Totals {
     /// Idle clients sent home while the store was away.
     pub served_away: u64,
     /// What was to be written of clients and was left, because too much was.
-    pub errands_dropped: u64,
+    pub writes_dropped: u64,
     /// How often peers ran into each of the limits, by the key that sets it.
     pub limited: Vec<(&'static str, u64)>,
     /// Clients refused, by reason; `other` is the last.
@@ -174,7 +174,7 @@ impl Totals {
         self.returned += one.returned.get();
         self.moved += one.moved.get();
         self.served_away += one.served_away.get();
-        self.errands_dropped += one.errands_dropped.get();
+        self.writes_dropped += one.writes_dropped.get();
         if self.limited.is_empty() {
             self.limited = Limit::ALL.iter().map(|limit| (limit.key(), 0)).collect();
         }

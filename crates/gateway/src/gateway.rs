@@ -15,11 +15,11 @@ use steadfast_registry::Registry;
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::{FixedSet, GatewayConfig, ListenerConfig, RouteConfig};
+use crate::connections::Connections;
 use crate::control::{self, Control, Source};
 use crate::counters::{Counters, Parking};
-use crate::crowd::Crowd;
 use crate::error::Error;
-use crate::newcomers::Newcomers;
+use crate::new_clients::NewClients;
 use crate::route::{Route, Routed};
 use crate::set::{Known, SetShared};
 use crate::shared::Shared;
@@ -54,16 +54,16 @@ pub fn start(config: GatewayConfig, registry: Option<Registry>, shutdown: &Shutd
     let bells: Arc<[Notify]> = (0..workers).map(|_| Notify::new()).collect();
     let sets = sets(&config, registry.as_ref(), &bells)?;
     let failed = |source| Error::System { what: "ask how many files may be open", source };
-    let crowd = Crowd::new(&config.bounds, &config.trusted_proxies, raise_open_files().map_err(failed)?)?;
+    let connections = Connections::new(&config.bounds, &config.trusted_proxies, raise_open_files().map_err(failed)?)?;
     let shared = Arc::new(Shared {
         sets: sets.iter().map(|(set, _)| set.clone()).collect(),
-        newcomers: Newcomers::new(config.bounds.sources),
+        new_clients: NewClients::new(config.bounds.sources),
         bounds: config.bounds.clone(),
         trusted_proxies: config.trusted_proxies,
         bells,
         counters: (0..workers).map(|_| Counters::default()).collect(),
         parking: Parking::default(),
-        crowd,
+        connections,
     });
     let mut duties: Vec<Vec<(TcpListener, Arc<Routed>)>> = (0..workers).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();

@@ -103,7 +103,7 @@ impl Origin {
         {
             return forwarded.clone();
         }
-        // A host that passed the screen has no quotes and no backslashes.
+        // A validated host has no quotes and no backslashes.
         let host_text = host.to_str().unwrap_or_default();
         let forwarded = value(format!("for={};host=\"{host_text}\";proto=http", self.node));
         self.last = Some((host.clone(), forwarded.clone()));

@@ -34,7 +34,7 @@ pub(crate) struct View {
     pub(crate) homes: Box<[Option<Arc<Home>>]>,
     pub(crate) clients: Arc<Clients>,
     pub(crate) placer: Placer,
-    pub(crate) errands: mpsc::Sender<Errand>,
+    pub(crate) deferred: mpsc::Sender<DeferredWrite>,
     /// The store is in trouble, and was heard then for the last time.
     pub(crate) trouble: Option<Option<Moment>>,
 }
@@ -73,7 +73,7 @@ pub(crate) struct Direct {
 
 /// Something to be asked of the books for which no request waits.
 #[derive(Debug)]
-pub(crate) struct Errand {
+pub(crate) struct DeferredWrite {
     pub(crate) hash: Hash,
     pub(crate) client: steadfast_core::client::ClientKey,
     pub(crate) wish: steadfast_core::placement::Wish,

@@ -7,9 +7,9 @@
 //! control thread (may stall)                    worker threads, one a core
 //!                                                framing → worker::intake → hyper → screen
 //!   books + probes, or checks of its own   ──▶   set::Target {address, epoch, until}  ◀── read before every piece
-//!   control::{leader, follow, fixed}             worker::{connection, seat, warden, here, pool, upstream, relay, tunnel}
-//!   books + feed of clients + errands      ──▶   home::View, clients::Clients         ◀── read once a request
-//!   control::{sticky, homes, errands}            request → answer::{proxy, sticky → redirect, assign, homeward}
+//!   control::{leader, follow, fixed}             worker::{connection, conn_state, watchdog, set, pool, upstream, relay, tunnel}
+//!   books + feed of clients + deferred writes      ──▶   home::View, clients::Clients         ◀── read once a request
+//!   control::{sticky, homes, deferred}                   request → answer::{proxy, sticky → redirect, assign, homeward}
 //! ```
 //! What it promises: nothing is passed to an instance of a single set, and nothing of its answers on, unless that
 //! instance's probe vouched for it at the highest epoch seen, and only until then (rule 7 of the lease). A client of a
@@ -22,9 +22,9 @@ mod body;
 mod bounds;
 mod clients;
 mod config;
+mod connections;
 mod control;
 mod counters;
-mod crowd;
 mod error;
 mod framing;
 #[cfg(any(test, fuzzing))]
@@ -34,15 +34,15 @@ mod headers;
 mod home;
 mod limit;
 mod message;
-mod newcomers;
+mod new_clients;
 mod parked;
 mod request;
 mod route;
-mod screen;
 mod set;
 mod shared;
 mod source;
 mod status;
+mod validate;
 mod worker;
 
 pub use bounds::Bounds;

@@ -11,7 +11,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::body::{Carried, Kept};
-use crate::worker::Seat;
+use crate::worker::ConnState;
 
 /// See the module.
 #[derive(Debug)]
@@ -21,14 +21,14 @@ pub(crate) struct Message {
     headers: HeaderMap,
     body: Option<Rc<RefCell<Kept>>>,
     upgrades: bool,
-    seat: Rc<Seat>,
+    conn: Rc<ConnState>,
     sends: u32,
 }
 
 impl Message {
     /// A request whose body is kept, where repeating makes sense, up to `room` bytes.
     /// Takes what it passes on out of `head`.
-    pub(crate) fn new(head: &mut Parts, body: Incoming, room: usize, seat: &Rc<Seat>) -> Message {
+    pub(crate) fn new(head: &mut Parts, body: Incoming, room: usize, conn: &Rc<ConnState>) -> Message {
         let mut headers = std::mem::take(&mut head.headers);
         let body = (!body.is_end_stream()).then(|| {
             if body.size_hint().exact().is_none() {
@@ -39,7 +39,7 @@ impl Message {
         });
         let upgrades = headers.contains_key(UPGRADE);
         let (method, uri) = (std::mem::take(&mut head.method), std::mem::take(&mut head.uri));
-        Message { method, uri, headers, body, upgrades, seat: seat.clone(), sends: 0 }
+        Message { method, uri, headers, body, upgrades, conn: conn.clone(), sends: 0 }
     }
 
     /// Whether it may be sent once more although it may have been carried out.
@@ -75,7 +75,7 @@ impl Message {
     /// The request to be sent now.
     pub(crate) fn request(&mut self) -> Request<Carried> {
         self.sends += 1;
-        let mut request = Request::new(Carried::new(self.body.clone(), self.seat.clone()));
+        let mut request = Request::new(Carried::new(self.body.clone(), self.conn.clone()));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() =

@@ -14,7 +14,7 @@ use crate::answer::{Answered, problem, proxy, ready};
 use crate::body::Outgoing;
 use crate::config::Answer;
 use crate::route::Route;
-use crate::screen::screen;
+use crate::validate::validate;
 use crate::worker::{Guest, Phase, Turn};
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -39,8 +39,8 @@ pub(crate) async fn handle(guest: Rc<Guest>, request: Request<Incoming>) -> Resp
     {
         answer.headers_mut().insert(CONNECTION, CLOSE);
     }
-    guest.seat.enter(Phase::Answer);
-    guest.seat.set_ends_with_connection(version < Version::HTTP_11 && answer.body().is_unbounded());
+    guest.conn.enter(Phase::Answer);
+    guest.conn.set_ends_with_connection(version < Version::HTTP_11 && answer.body().is_unbounded());
     let class = usize::from(answer.status().as_u16() / 100);
     if let Some(count) = guest.worker.counters().answers.get(class) {
         count.add_one();
@@ -67,13 +67,13 @@ async fn is_out_of_the_way(guest: &Guest, mut body: Incoming) -> bool {
 
 /// Takes the head where it is passed on, and leaves of the body what nobody has read.
 async fn answer(guest: &Rc<Guest>, head: &mut request::Parts, body: &mut Option<Incoming>) -> Answered {
-    if let Err(refused) = screen(head) {
+    if let Err(refused) = validate(head) {
         return problem::refused(refused);
     }
     // A body whose length is announced is refused before anything is done for its request.
     let announced = body.as_ref().map_or(0, |body| body.size_hint().lower());
-    if guest.seat.check_body(announced).is_err() {
-        return problem::body_too_large(guest.seat.most_body());
+    if guest.conn.check_body(announced).is_err() {
+        return problem::body_too_large(guest.conn.most_body());
     }
     let routed = &guest.listener.routed;
     if head.uri.path() == routed.ready_path {

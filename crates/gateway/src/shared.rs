@@ -6,9 +6,9 @@ use ipnet::IpNet;
 use tokio::sync::Notify;
 
 use crate::bounds::Bounds;
+use crate::connections::Connections;
 use crate::counters::{Counters, Parking};
-use crate::crowd::Crowd;
-use crate::newcomers::Newcomers;
+use crate::new_clients::NewClients;
 use crate::set::SetShared;
 
 /// See the module.
@@ -22,6 +22,6 @@ pub(crate) struct Shared {
     /// One for each worker.
     pub(crate) counters: Box<[Counters]>,
     pub(crate) parking: Parking,
-    pub(crate) newcomers: Newcomers,
-    pub(crate) crowd: Crowd,
+    pub(crate) new_clients: NewClients,
+    pub(crate) connections: Connections,
 }

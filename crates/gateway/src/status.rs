@@ -95,9 +95,9 @@ pub struct ConnectionsStatus {
 impl Status {
     /// Client connections.
     pub fn connections(&self) -> ConnectionsStatus {
-        let crowd = &self.0.crowd;
-        let (most, most_per_source) = crowd.most();
-        ConnectionsStatus { now: crowd.now(), most, most_per_source, sources: crowd.sources() }
+        let connections = &self.0.connections;
+        let (most, most_per_source) = connections.most();
+        ConnectionsStatus { now: connections.now(), most, most_per_source, sources: connections.sources() }
     }
 
     /// The sums of what was counted since the start.

@@ -2,10 +2,10 @@
 //! It decides nothing.
 
 mod agent;
+mod api;
 mod ground;
-mod keeping;
-mod parts;
-mod serving;
+mod keeper;
+mod tasks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use steadfast_host::shutdown::{self, Asked, Shutdown};
 use steadfast_registry::{Registry, SetStanding};
 
 pub(crate) use self::agent::agent;
+use self::api::ApiServer;
 use self::ground::Ground;
-use self::keeping::Keeping;
-use self::parts::{Parts, fatal, retry_later};
-use self::serving::Serving;
+use self::keeper::Keeper;
+use self::tasks::{Tasks, fatal, retry_later};
 use crate::admin::{Local, Service, difference};
 use crate::cli;
 use crate::config::{Config, Set};
@@ -41,52 +41,52 @@ pub(crate) async fn run(flags: &cli::Run) -> Outcome {
     let ground = Ground::open(config.state_dir.clone(), config.store.as_deref(), config.store_token_file.as_deref())?;
     let mut signals = shutdown::signals()?;
     let (leave, at_once) = (Shutdown::new(), Shutdown::new());
-    let serving = Serving::bind(config.admin.listen, &config.admin.token_file, &ground.state)?;
+    let api = ApiServer::bind(config.admin.listen, &config.admin.token_file, &ground.state)?;
 
-    let mut parts = Parts::new(leave.clone());
+    let mut tasks = Tasks::new(leave.clone());
     let file = config.sets.iter().filter(|(_, set)| set.instances.is_empty());
     let file: Vec<(SetName, SetSettings)> = file.map(|(name, set)| (name.clone(), set.settings.clone())).collect();
     // What no waiting mends is told before anything has begun; a store that is away is waited for meanwhile.
     match tokio::time::timeout(INTRODUCE_WITHIN, introduce(ground.registry.clone(), file.clone())).await {
         Ok(introduced) => introduced.map(drop)?,
-        Err(_) => parts.spawn("the sets of the file", introduce(ground.registry.clone(), file.clone())),
+        Err(_) => tasks.spawn("the sets of the file", introduce(ground.registry.clone(), file.clone())),
     }
-    let gateway = start_gateway(&config, &ground.registry, &leave, &mut parts)?;
+    let gateway = start_gateway(&config, &ground.registry, &leave, &mut tasks)?;
     // A gateway of fixed instances alone shares no books that would have to be kept.
     let shares = config.store.is_some() || !file.is_empty() || !config.agents.is_empty() || config.listeners.is_empty();
-    let keeping = shares.then(|| Keeping::start(&ground.registry));
+    let keeper = shares.then(|| Keeper::start(&ground.registry));
     let local = Local { gateway, file: file.iter().cloned().collect(), operator: "the API".to_owned() };
     let service = Arc::new(Service::new(ground.registry.clone(), local));
     service.follow(file.iter().map(|(name, _)| name));
     if config.listeners.is_empty() && config.agents.is_empty() {
         // The API, and the store for peers, are all there is to run: until somebody ends it.
         let asked = leave.clone();
-        parts.spawn("the API", async move {
+        tasks.spawn("the API", async move {
             asked.requested().await;
             Ok(Exit::Yes)
         });
     }
     for mut agent in config.agents {
         agent.state_dir = ground.state.path().to_path_buf();
-        parts.agent(agent, &ground.registry, &at_once);
+        tasks.agent(agent, &ground.registry, &at_once);
     }
     let demo = flags.demo_control.clone().map(|socket| Arc::new(Passage::to(socket)) as Arc<dyn Handler>);
-    let serving = serving.start(service, &ground.registry, demo);
+    let api = api.start(service, &ground.registry, demo);
 
     let notify = Notify::from_env();
     notify.ready();
-    serving.set_ready(true);
-    tracing::info!(store = %ground.registry.store().describe().place, admin = %serving.address(), "running");
-    let alive = parts::keep_alive(notify.clone());
+    api.set_ready(true);
+    tracing::info!(store = %ground.registry.store().describe().place, admin = %api.address(), "running");
+    let alive = tasks::keep_alive(notify.clone());
     let outcome = loop {
         tokio::select! {
-            outcome = parts.ended() => break outcome,
+            outcome = tasks.ended() => break outcome,
             asked = signals.next() => match asked {
                 Asked::End => tracing::info!("stopping in good order; a second signal stops at once"),
                 Asked::EndAtOnce => {
                     tracing::warn!("stopping at once");
                     at_once.begin();
-                    parts.hurry();
+                    tasks.hurry();
                 }
                 Asked::Reload => {
                     tracing::warn!("the configuration is read at the start only: SIGHUP changes nothing");
@@ -95,15 +95,15 @@ pub(crate) async fn run(flags: &cli::Run) -> Outcome {
             },
         }
         notify.stopping();
-        serving.set_ready(false);
+        api.set_ready(false);
         leave.begin();
     };
     alive.abort();
-    if let Some(keeping) = keeping {
-        keeping.end().await;
+    if let Some(keeper) = keeper {
+        keeper.end().await;
     }
     // Last, since what ends before may need the store that is served here.
-    serving.end().await;
+    api.end().await;
     outcome
 }
 
@@ -112,8 +112,8 @@ fn start_gateway(
     config: &Config,
     registry: &Registry,
     leave: &Shutdown,
-    parts: &mut Parts,
-) -> Result<Option<serving::GatewayLook>, Failure> {
+    tasks: &mut Tasks,
+) -> Result<Option<api::GatewayLook>, Failure> {
     if config.listeners.is_empty() {
         return Ok(None);
     }
@@ -133,8 +133,8 @@ fn start_gateway(
     for address in gateway.addresses() {
         tracing::info!(%address, "the gateway listens");
     }
-    let look = serving::look(&gateway);
-    parts.spawn("the gateway", async move {
+    let look = api::look(&gateway);
+    tasks.spawn("the gateway", async move {
         gateway.ended().await.map(|()| Exit::Yes).map_err(|error| Failure::new(Exit::No, error))
     });
     Ok(Some(look))
@@ -159,7 +159,7 @@ async fn introduce(registry: Registry, sets: Vec<(SetName, SetSettings)>) -> Out
                 }
                 Err(error) if retry_later(&error) => {
                     tracing::warn!(set = %name, %error, "the set cannot be made known yet");
-                    tokio::time::sleep(parts::RETRY_EVERY).await;
+                    tokio::time::sleep(tasks::RETRY_EVERY).await;
                     continue;
                 }
                 Err(error) => return Err(fatal(error)),

@@ -24,9 +24,9 @@ pub fn agent_api(data: &[u8]) {
     let body = body.to_vec().into();
     let headers = HeaderMap::from_iter([(header::HOST, host.clone())]);
     let request = Request { method: method.clone(), path: path.to_owned(), query: None, headers, body, peer };
-    let desk = Arc::new(desk());
-    let response = match desk.admit(&Request { body: Default::default(), ..request.clone() }) {
-        Ok(()) => at_once(desk.answer(request)),
+    let service = Arc::new(service());
+    let response = match service.admit(&Request { body: Default::default(), ..request.clone() }) {
+        Ok(()) => at_once(service.answer(request)),
         Err(refusal) => refusal,
     };
     if response.status == StatusCode::OK {
@@ -68,15 +68,15 @@ fn check_body(body: &[u8]) {
     }
 }
 
-/// The desk of an instance that leads a single set.
-fn desk() -> Desk {
+/// The API of an instance that leads a single set.
+fn service() -> Service {
     let cell = Cell::new();
     let (phase, serve_until) = (lease::Phase::Leading, Moment::MAX);
     let standing = lease::Standing { phase, epoch: Epoch(7), serve_until, ..lease::Standing::NEW };
     cell.post(Posted { serving: Serving::Leased { standing, carry_until: serve_until }, reason: ProbeReason::Standby });
     let (set, instance) = ("web".parse().expect("a name"), "web-1".parse().expect("an id"));
     let speaker = Speaker { set, instance, incarnation: Incarnation(0xa1), cell };
-    Desk { speaker, load: Load::default(), clients: None, probe: Arc::default(), own: Arc::default() }
+    Service { speaker, load: Load::default(), clients: None, probe: Arc::default(), own: Arc::default() }
 }
 
 fn at_once<T>(future: impl Future<Output = T>) -> T {

@@ -59,7 +59,7 @@ pub(crate) struct Served {
 }
 
 /// Everything an answer is made of.
-struct Desk {
+struct Service {
     speaker: Speaker,
     load: Load,
     /// None in a single set.
@@ -113,9 +113,9 @@ impl Api {
             ..Limits::default()
         };
         let own = Arc::clone(&limits.tally);
-        let desk = Arc::new(Desk { speaker: self.speaker, load: self.load, clients, probe: self.probe, own });
+        let service = Arc::new(Service { speaker: self.speaker, load: self.load, clients, probe: self.probe, own });
         let shutdown = Shutdown::new();
-        let server = tokio::spawn(http::serve(self.listener, desk, limits, shutdown.clone()));
+        let server = tokio::spawn(http::serve(self.listener, service, limits, shutdown.clone()));
         Served { shutdown, server }
     }
 }
@@ -141,7 +141,7 @@ fn unix(path: &std::path::Path) -> Result<(Listener, String), BindError> {
     Ok((Listener::unix(path)?, format!("unix:{}", path.display())))
 }
 
-impl Handler for Desk {
+impl Handler for Service {
     fn admit(&self, head: &Request) -> Result<(), Response> {
         check_page(head).map_err(Response::from)
     }
@@ -151,7 +151,7 @@ impl Handler for Desk {
     }
 }
 
-impl Desk {
+impl Service {
     async fn respond(&self, request: Request) -> Result<Response, Problem> {
         match request.path.as_str() {
             "/healthz" => get(&request).map(|()| Response::text("ok\n")),

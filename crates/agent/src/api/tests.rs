@@ -6,22 +6,22 @@ use steadfast_registry::ProbeReason;
 use super::*;
 use crate::standing::{Cell, Posted, Serving};
 
-/// The desk of an instance that leads a single set.
-fn desk() -> Desk {
+/// The API of an instance that leads a single set.
+fn service() -> Service {
     let cell = Cell::new();
     let (phase, serve_until) = (lease::Phase::Leading, Moment::MAX);
     let standing = lease::Standing { phase, epoch: Epoch(7), serve_until, ..lease::Standing::NEW };
     cell.post(Posted { serving: Serving::Leased { standing, carry_until: serve_until }, reason: ProbeReason::Standby });
     let (set, instance) = ("web".parse().unwrap(), "web-1".parse().unwrap());
     let speaker = Speaker { set, instance, incarnation: Incarnation(0xa1), cell };
-    Desk { speaker, load: Load::default(), clients: None, probe: Arc::default(), own: Arc::default() }
+    Service { speaker, load: Load::default(), clients: None, probe: Arc::default(), own: Arc::default() }
 }
 
-async fn ask(desk: &Desk, method: Method, path: &str) -> Response {
+async fn ask(service: &Service, method: Method, path: &str) -> Response {
     let peer = Peer::Unix { pid: None };
     let request =
         Request { method, path: path.into(), query: None, headers: HeaderMap::new(), body: Default::default(), peer };
-    desk.respond(request).await.unwrap_or_else(Response::from)
+    service.respond(request).await.unwrap_or_else(Response::from)
 }
 
 fn body(response: &Response) -> String {
@@ -30,16 +30,16 @@ fn body(response: &Response) -> String {
 
 #[tokio::test]
 async fn an_application_learns_its_epoch_and_how_long_it_is_vouched_for() {
-    let response = ask(&desk(), Method::GET, "/v1/epoch").await;
+    let response = ask(&service(), Method::GET, "/v1/epoch").await;
     let answer: serde_json::Value = serde_json::from_str(&body(&response)).unwrap();
     assert_eq!((answer["role"].as_str(), answer["epoch"].as_u64()), (Some("leader"), Some(7)));
     assert!(answer["valid_for_ms"].as_u64().unwrap() > 0);
-    let page = body(&ask(&desk(), Method::GET, "/metrics").await);
+    let page = body(&ask(&service(), Method::GET, "/metrics").await);
     assert!(page.contains("\nsteadfast_agent_epoch{set=\"web\",instance=\"web-1\"} 7\n"), "{page}");
     let refused =
         "\nsteadfast_agent_refused_total{set=\"web\",instance=\"web-1\",server=\"probe\",reason=\"head-too-slow\"} 0\n";
     assert!(page.contains(refused), "{page}");
-    assert_eq!(ask(&desk(), Method::GET, "/healthz").await.status, StatusCode::OK);
+    assert_eq!(ask(&service(), Method::GET, "/healthz").await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn what_cannot_be_is_refused_with_a_word_to_switch_on() {
         (Method::GET, "/v2/epoch", 404, "not-found"),
         (Method::GET, "/", 404, "not-found"),
     ] {
-        let response = ask(&desk(), method, path).await;
+        let response = ask(&service(), method, path).await;
         assert_eq!(response.status.as_u16(), status, "{path}");
         assert!(body(&response).contains(&format!("\"reason\":\"{reason}\"")), "{path}: {}", body(&response));
     }
@@ -74,7 +74,7 @@ async fn a_page_that_pretends_to_be_us_is_not_served() {
             body: Default::default(),
             peer,
         };
-        desk().admit(&request).map_or_else(|refused| refused.status.as_u16(), |()| 200)
+        service().admit(&request).map_or_else(|refused| refused.status.as_u16(), |()| 200)
     };
     for host in ["127.0.0.1:7402", "127.0.0.1", "[::1]:7402", "localhost:7402", "LocalHost"] {
         assert_eq!(asked_as(host).await, 200, "{host}");

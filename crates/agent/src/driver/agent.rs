@@ -8,7 +8,7 @@ use steadfast_registry::{InstanceRecord, Mirror, ProbeReason, Registry};
 use tokio::task::JoinSet;
 
 use super::leave::Leaving;
-use super::word::Word;
+use super::participation::Participation;
 use crate::AgentConfig;
 use crate::application::{Application, State, Why};
 use crate::books::Books;
@@ -43,7 +43,7 @@ pub(crate) struct Agent {
     /// What takes time: each ends in an event.
     pub(crate) effects: JoinSet<Event>,
     /// What we said of ourselves in our ledger.
-    pub(crate) word: Word,
+    pub(crate) participation: Participation,
     pub(crate) leaving: Option<Leaving>,
 }
 

@@ -103,7 +103,7 @@ impl<P: Part> Driver<P> {
     pub(super) fn registered_again(&mut self, result: Result<(), RegistryError>) {
         self.beats.ended();
         let (set, instance) = (&self.agent.config.set, &self.agent.config.instance);
-        self.agent.word.forget();
+        self.agent.participation.forget();
         match result {
             Ok(()) => tracing::warn!(%set, %instance, "the store had forgotten this instance: registered it again"),
             Err(error) => tracing::warn!(%set, %instance, %error, "the store has forgotten this instance"),

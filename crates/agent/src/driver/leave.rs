@@ -72,7 +72,7 @@ impl<P: Part> Driver<P> {
         if (leaving.said_good_bye || out_of_patience) && stopped {
             return Some(std::mem::replace(&mut leaving.outcome, Ok(Exit::Left)));
         }
-        if agent.word.is_free() {
+        if agent.participation.is_free() {
             if !std::mem::replace(&mut leaving.announced, true) {
                 agent.say(LedgerState::Leaving);
             } else if stopped && part.is_released() {
@@ -84,7 +84,7 @@ impl<P: Part> Driver<P> {
 
     /// Our word was brought to the store, or could not be.
     pub(super) fn said(&mut self, now: Moment, state: LedgerState, accepted: bool) {
-        self.agent.word.ended(now, state, accepted);
+        self.agent.participation.ended(now, state, accepted);
         if let Some(leaving) = &mut self.agent.leaving {
             leaving.said_good_bye |= state == LedgerState::Gone;
         }

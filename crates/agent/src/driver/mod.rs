@@ -9,7 +9,7 @@ mod application;
 mod books;
 mod leave;
 mod part;
-mod word;
+mod participation;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::{Error, Exit};
 
 pub(crate) use agent::{Agent, Supervised};
 pub(crate) use part::Part;
-pub(crate) use word::Word;
+pub(crate) use participation::Participation;
 
 /// The longest the loop sleeps when nothing is due.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);

@@ -80,7 +80,7 @@ impl Member {
     /// When our ledger is to be told something.
     fn word_due(agent: &Agent) -> Option<Moment> {
         let shown = agent.books.state().filter(|_| agent.leaving.is_none())?;
-        agent.word.due(Member::wanted(agent), shown)
+        agent.participation.due(Member::wanted(agent), shown)
     }
 
     /// Publishes where we stand.

@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
+use super::observation::{Known, News, Observation};
 use super::role::{Release, Role, Step, Tenure, lost_cause};
-use super::sight::{Known, News, Sight};
 use super::timing::{CUT, LONGEST_TTL, Pace};
 use super::tries::{Tries, Try};
 use super::{
@@ -24,7 +24,7 @@ pub struct Machine {
     nonces: Nonces,
     fit: bool,
     role: Role,
-    sight: Sight,
+    observation: Observation,
     tries: Tries,
     /// The highest epoch seen, remembered or tried: the next one is above it.
     highest: Epoch,
@@ -55,7 +55,7 @@ impl Machine {
             nonces: Nonces(seed),
             fit: false,
             role: Role::Idle,
-            sight: Sight::new(),
+            observation: Observation::new(),
             tries: Tries::new(),
             highest: memory.epoch,
             written: memory,
@@ -83,7 +83,7 @@ impl Machine {
         match event {
             Event::Fit(fit) => self.set_fit(now, fit),
             Event::Seen(shown) => self.shown(now, shown),
-            Event::Contact => self.sight.touch(now, &self.timing),
+            Event::Contact => self.observation.touch(now, &self.timing),
             Event::StoreReset => self.reset(),
             Event::Settled { nonce, outcome } => self.settled(now, nonce, outcome),
             Event::Stopped => self.stopped(),
@@ -173,10 +173,10 @@ impl Machine {
             Role::Idle | Role::Watching | Role::Taking(_) if self.in_touch(now) => {}
             // The watch is broken, or has not begun: what was under way counts no more.
             Role::Idle | Role::Watching | Role::Taking(_) => {
-                if *self.sight.known() != Known::Nothing {
+                if *self.observation.known() != Known::Nothing {
                     self.previous = None;
                 }
-                self.sight.break_off();
+                self.observation.break_off();
                 self.tries.forget();
                 self.stand_by();
             }
@@ -188,7 +188,7 @@ impl Machine {
                 self.tries.schedule(now);
             }
             Role::Stepping(tenure, Step::Lapsing) if now >= tenure.expires() => {
-                self.sight.begin(now, &self.timing);
+                self.observation.begin(now, &self.timing);
                 self.stand_by();
             }
             Role::Releasing(release) if now >= self.release_ends(release) => {
@@ -205,18 +205,18 @@ impl Machine {
             // Above the last of all numbers there is no epoch to take it at.
             return None;
         }
-        let wait = match self.sight.known() {
+        let wait = match self.observation.known() {
             Known::Nothing => return None,
             Known::Absent => self.timing.ttl(),
-            Known::Record(known) if self.at_once(&known.record) => return Some(self.sight.since()),
+            Known::Record(known) if self.at_once(&known.record) => return Some(self.observation.since()),
             Known::Record(known) => known.record.ttl,
         };
-        Some(self.sight.since() + wait.max(self.sight.caution()).duration())
+        Some(self.observation.since() + wait.max(self.observation.caution()).duration())
     }
 
     /// Released before our eyes by another, or held by our own former life.
     fn at_once(&self, record: &LeaseRecord) -> bool {
-        self.is_inherited(record) || (self.sight.saw_released() && !self.is_mine(record))
+        self.is_inherited(record) || (self.observation.saw_released() && !self.is_mine(record))
     }
 
     fn is_inherited(&self, record: &LeaseRecord) -> bool {
@@ -230,12 +230,12 @@ impl Machine {
     }
 
     fn in_touch(&self, now: Moment) -> bool {
-        !self.sight.lost(now, &self.timing)
+        !self.observation.lost(now, &self.timing)
     }
 
     /// When the watch breaks if the store stays silent: the first moment at which it is broken.
     fn breaks_at(&self) -> Option<Moment> {
-        self.sight.contact().map(|contact| contact + self.timing.renew_every() + Duration::from_nanos(1))
+        self.observation.contact().map(|contact| contact + self.timing.renew_every() + Duration::from_nanos(1))
     }
 
     fn release_at(&self, since: Moment) -> Moment {
@@ -245,7 +245,7 @@ impl Machine {
     /// A release is tried while it is of use and the store is not silent: a silent store may come back with
     /// an older history, in which releasing again would give away what a successor holds.
     fn release_ends(&self, release: &Release) -> Moment {
-        let heard = self.sight.contact().map_or(release.since, |contact| contact.max(release.since));
+        let heard = self.observation.contact().map_or(release.since, |contact| contact.max(release.since));
         release.until.min(heard + self.timing.renew_every())
     }
 }
@@ -265,7 +265,7 @@ impl Machine {
             Role::Releasing(release) => (Hold::Release, release.epoch, self.timing.pace()),
             Role::Idle | Role::Watching | Role::Stepping(_, Step::Lapsing) => return None,
         };
-        let expect = match self.sight.known() {
+        let expect = match self.observation.known() {
             Known::Nothing => return None,
             Known::Absent => Expect::Absent,
             Known::Record(known) => Expect::Version(known.version),
@@ -298,14 +298,14 @@ impl Machine {
 
     /// When an attempt is to be sent or given up; none is sent over a record that was not seen.
     fn next_try(&self) -> Option<Moment> {
-        let possible = self.tries.waiting() || *self.sight.known() != Known::Nothing;
+        let possible = self.tries.waiting() || *self.observation.known() != Known::Nothing;
         possible.then(|| self.tries.deadline())
     }
 
     /// A candidate reads when the store's watch does not keep it in touch; a holder only when it lost the version.
     fn read_due(&self) -> Option<Moment> {
-        let blind = *self.sight.known() == Known::Nothing;
-        let wanted = match (&self.role, self.sight.contact()) {
+        let blind = *self.observation.known() == Known::Nothing;
+        let wanted = match (&self.role, self.observation.contact()) {
             (Role::Watching | Role::Taking(_), Some(contact)) if !blind => contact + self.timing.pace().read_after(),
             (Role::Watching | Role::Taking(_), _) => Moment::ZERO,
             (Role::Leading(_) | Role::Stepping(_, Step::Stopping { .. } | Step::Stopped { .. }), _) if blind => {
@@ -324,14 +324,14 @@ impl Machine {
         if let Some(shown) = &shown {
             self.seen = self.seen.max(shown.record.epoch);
             self.highest = self.highest.max(shown.record.epoch);
-            if matches!(self.role, Role::Idle | Role::Watching) && self.sight.is_ahead_of(shown) {
+            if matches!(self.role, Role::Idle | Role::Watching) && self.observation.is_ahead_of(shown) {
                 // A late answer, or a store that went back in time: nobody can tell. Watching what it shows from now
                 // on is right for both: it only delays us, and a write that believes in it fails if it was late.
-                self.sight.reset();
+                self.observation.reset();
                 self.previous = None;
             }
         }
-        match self.sight.see(now, shown, &self.timing) {
+        match self.observation.see(now, shown, &self.timing) {
             News::Stale | News::Same => {}
             News::Changed => self.changed(now),
         }
@@ -339,7 +339,7 @@ impl Machine {
 
     fn changed(&mut self, now: Moment) {
         self.inherit_promises(now);
-        let record = match self.sight.known() {
+        let record = match self.observation.known() {
             Known::Record(known) => Some(known),
             Known::Absent | Known::Nothing => None,
         };
@@ -383,7 +383,7 @@ impl Machine {
 
     /// Our former life may have vouched for as long as a renewal lasts that it sent just now.
     fn inherit_promises(&mut self, now: Moment) {
-        if let Known::Record(known) = self.sight.known()
+        if let Known::Record(known) = self.observation.known()
             && self.is_inherited(&known.record)
         {
             self.promised_until = self.promised_until.max(now + Pace(known.record.ttl.min(LONGEST_TTL)).lasts());
@@ -414,7 +414,7 @@ impl Machine {
     }
 
     fn reset(&mut self) {
-        self.sight.reset();
+        self.observation.reset();
         self.previous = None;
         self.read_at = Moment::ZERO;
         match self.role {
@@ -467,7 +467,7 @@ impl Machine {
         let to_another = to.as_ref().is_some_and(|to| *to != self.me);
         match self.role {
             Role::Leading(_) if to.is_none() || to_another => self.step_down(now, StopCause::HandOver),
-            Role::Idle | Role::Watching | Role::Taking(_) if to_another => self.sight.pass_over(),
+            Role::Idle | Role::Watching | Role::Taking(_) if to_another => self.observation.pass_over(),
             _ => {}
         }
     }

@@ -9,8 +9,8 @@
 mod guard;
 mod machine;
 mod message;
+mod observation;
 mod role;
-mod sight;
 mod standing;
 mod timing;
 mod tries;

@@ -19,27 +19,29 @@ use super::{
 
 /// What `ask` does to the record of `client`, of which the books say `known`.
 pub fn decide(books: Books<'_>, client: &ClientKey, known: Option<&Placement>, ask: &Ask) -> Result<Decision, Refusal> {
-    let desk = Desk { books, client, ask };
+    let decider = Decider { books, client, ask };
     let next = match (&ask.wish, known) {
-        (Wish::Arrive { weight, labels, present }, None) => desk.arrive_new(*weight, labels, *present)?,
-        (Wish::Arrive { weight, labels, present }, Some(known)) => desk.arrive(known, *weight, labels, *present)?,
-        (Wish::Report { at, weight }, None) => desk.report_new(at, *weight)?,
-        (Wish::Report { at, weight }, Some(known)) => desk.report(known, at, *weight)?,
-        (Wish::Place { to, weight, labels }, None) => desk.place(to.as_ref(), *weight, labels)?,
+        (Wish::Arrive { weight, labels, present }, None) => decider.arrive_new(*weight, labels, *present)?,
+        (Wish::Arrive { weight, labels, present }, Some(known)) => decider.arrive(known, *weight, labels, *present)?,
+        (Wish::Report { at, weight }, None) => decider.report_new(at, *weight)?,
+        (Wish::Report { at, weight }, Some(known)) => decider.report(known, at, *weight)?,
+        (Wish::Place { to, weight, labels }, None) => decider.place(to.as_ref(), *weight, labels)?,
         (Wish::Place { .. }, Some(_)) => Next::Stays,
         (Wish::Served { .. } | Wish::Leave { .. } | Wish::Expire, None) => Next::Stays,
-        (Wish::Served { at, weight }, Some(known)) => desk.served(known, at, *weight),
-        (Wish::Leave { at }, Some(known)) => desk.leave(known, at),
-        (Wish::Expire, Some(known)) => desk.expire(known),
+        (Wish::Served { at, weight }, Some(known)) => decider.served(known, at, *weight),
+        (Wish::Leave { at }, Some(known)) => decider.leave(known, at),
+        (Wish::Expire, Some(known)) => decider.expire(known),
         (Wish::Move { .. } | Wish::Forget, None) => return Err(Refusal::NoClient),
         (Wish::Move { from, .. }, Some(known)) if from.as_ref().is_some_and(|from| *from != known.home) => Next::Stays,
-        (Wish::Move { from: Some(from), reason: Reason::Drained, .. }, Some(_)) if !desk.is_over(from) => Next::Stays,
-        (Wish::Move { to, reason, certain_to_leave, .. }, Some(known)) => {
-            desk.shift(known, to.as_ref(), *reason, *certain_to_leave)?
+        (Wish::Move { from: Some(from), reason: Reason::Drained, .. }, Some(_)) if !decider.is_over(from) => {
+            Next::Stays
         }
-        (Wish::Forget, Some(known)) => desk.forget(known)?,
+        (Wish::Move { to, reason, certain_to_leave, .. }, Some(known)) => {
+            decider.shift(known, to.as_ref(), *reason, *certain_to_leave)?
+        }
+        (Wish::Forget, Some(known)) => decider.forget(known)?,
     };
-    Ok(desk.write(known, next))
+    Ok(decider.write(known, next))
 }
 
 /// What becomes of the client's record.
@@ -52,7 +54,7 @@ enum Next {
 
 /// What an asker knows of a client's whereabouts.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Sight {
+enum Whereabouts {
     /// It is there: charged for `idle_after`.
     There,
     /// It is told where its home is: charged for `claim_within`, until somebody sees it there.
@@ -68,18 +70,18 @@ enum Home<'a> {
     Awaited(Refusal),
 }
 
-struct Desk<'a> {
+struct Decider<'a> {
     books: Books<'a>,
     client: &'a ClientKey,
     ask: &'a Ask,
 }
 
-impl<'a> Desk<'a> {
+impl<'a> Decider<'a> {
     fn arrive_new(&self, said: Option<Weight>, labels: &Labels, present: bool) -> Result<Next, Refusal> {
         let weight = self.settings().weight_or_default(said);
         self.admit(weight)?;
         let home = best(self.books, self.want(weight, labels, Limit::New))?;
-        Ok(self.new_client(home, weight, labels.clone(), self.sight(present), Reason::Placed))
+        Ok(self.new_client(home, weight, labels.clone(), self.whereabouts(present), Reason::Placed))
     }
 
     fn place(&self, to: Option<&InstanceId>, said: Option<Weight>, labels: &Labels) -> Result<Next, Refusal> {
@@ -90,7 +92,7 @@ impl<'a> Desk<'a> {
             Some(to) => self.chosen(to, want)?,
             None => best(self.books, want)?,
         };
-        Ok(self.new_client(home, weight, labels.clone(), self.sight(false), Reason::PlacedByOperator))
+        Ok(self.new_client(home, weight, labels.clone(), self.whereabouts(false), Reason::PlacedByOperator))
     }
 
     /// It is there already, whatever `admit_below` says and whatever it requires: only the room counts.
@@ -99,12 +101,12 @@ impl<'a> Desk<'a> {
         self.admit(weight)?;
         let labels = Labels::new();
         let home = self.chosen(at, self.want(weight, &labels, Limit::Known))?;
-        Ok(self.new_client(home, weight, labels.clone(), Sight::There, Reason::Reported))
+        Ok(self.new_client(home, weight, labels.clone(), Whereabouts::There, Reason::Reported))
     }
 
     fn arrive(&self, known: &Placement, said: Option<Weight>, labels: &Labels, present: bool) -> Result<Next, Refusal> {
         let (declared, labels) = terms(self.settings(), Some(known), said, labels);
-        let arrival = Arrival { known, declared, labels, sight: self.sight(present) };
+        let arrival = Arrival { known, declared, labels, whereabouts: self.whereabouts(present) };
         match self.home(known) {
             Home::Awaited(refusal) => Err(refusal),
             Home::Lost => self.move_on(arrival, Reason::HomeLost),
@@ -142,7 +144,7 @@ impl<'a> Desk<'a> {
             return Err(Refusal::NotHomeHere { home: known.home.clone() });
         }
         let (declared, labels) = terms(self.settings(), Some(known), said, &Labels::new());
-        let arrival = Arrival { known, declared, labels, sight: Sight::There };
+        let arrival = Arrival { known, declared, labels, whereabouts: Whereabouts::There };
         let ledger = self.books.members.get(at).map(|member| &member.ledger);
         if known.phase.is_charged() {
             return Ok(self.stay(arrival, ledger));
@@ -164,7 +166,7 @@ impl<'a> Desk<'a> {
     fn served(&self, known: &Placement, at: &InstanceId, said: Option<Weight>) -> Next {
         let Some(member) = self.books.members.get(at).filter(|_| known.home == *at) else { return Next::Stays };
         let (declared, labels) = terms(self.settings(), Some(known), said, &Labels::new());
-        let arrival = Arrival { known, declared, labels, sight: self.sight(false) };
+        let arrival = Arrival { known, declared, labels, whereabouts: self.whereabouts(false) };
         if known.phase.is_charged() {
             return self.stay(arrival, Some(&member.ledger));
         }
@@ -225,7 +227,7 @@ impl<'a> Desk<'a> {
         let mut after = self.at_new_home(known, to, reason);
         if self.settings().presence != Presence::Request && after.phase.is_charged() {
             // It has to find its way: what it was charged at its former home may be nearly over.
-            after.until = after.until.max(self.ahead(Sight::OnItsWay));
+            after.until = after.until.max(self.ahead(Whereabouts::OnItsWay));
         }
         Ok(Next::Becomes(after, Vec::new()))
     }
@@ -242,12 +244,12 @@ impl<'a> Desk<'a> {
     }
 
     fn moved(&self, arrival: Arrival<'_>, to: &InstanceId, reason: Reason) -> Next {
-        let Arrival { known, declared, labels, sight } = arrival;
-        let phase = match (known.phase, sight) {
-            (Phase::Reserved, Sight::OnItsWay) => Phase::Reserved,
+        let Arrival { known, declared, labels, whereabouts } = arrival;
+        let phase = match (known.phase, whereabouts) {
+            (Phase::Reserved, Whereabouts::OnItsWay) => Phase::Reserved,
             _ => Phase::Active,
         };
-        let until = if known.phase.is_charged() { known.until } else { Tick::default() }.max(self.ahead(sight));
+        let until = if known.phase.is_charged() { known.until } else { Tick::default() }.max(self.ahead(whereabouts));
         let after = self.at_new_home(known, to, reason);
         Next::Becomes(Placement { weight: declared, declared, phase, until, labels, ..after }, Vec::new())
     }
@@ -273,14 +275,14 @@ impl<'a> Desk<'a> {
 
     /// A charged client whose home stands: claimed, refreshed and reweighed as it needs.
     fn stay(&self, arrival: Arrival<'_>, ledger: Option<&Ledger>) -> Next {
-        let Arrival { known, declared, labels, sight } = arrival;
+        let Arrival { known, declared, labels, whereabouts } = arrival;
         let mut after = known.clone();
         let mut notes = Vec::new();
-        if known.phase == Phase::Reserved && sight == Sight::There {
+        if known.phase == Phase::Reserved && whereabouts == Whereabouts::There {
             after.phase = Phase::Active;
-            after.until = known.until.max(self.ahead(sight));
-        } else if known.until < self.books.tick.after(Some(self.span(sight))) {
-            after.until = self.ahead(sight);
+            after.until = known.until.max(self.ahead(whereabouts));
+        } else if known.until < self.books.tick.after(Some(self.span(whereabouts))) {
+            after.until = self.ahead(whereabouts);
         }
         // What did not fit is tried again only where the record is written anyway.
         if declared != known.declared || (declared != known.weight && after != *known) {
@@ -300,12 +302,12 @@ impl<'a> Desk<'a> {
 
     /// An idle client is charged again, at home.
     fn come_back(&self, arrival: Arrival<'_>, notes: Vec<Note>) -> Next {
-        let Arrival { known, declared, labels, sight } = arrival;
+        let Arrival { known, declared, labels, whereabouts } = arrival;
         let after = Placement {
             weight: declared,
             declared,
             phase: Phase::Active,
-            until: self.ahead(sight),
+            until: self.ahead(whereabouts),
             labels,
             why: self.why(Reason::Returned, known.why.from.clone()),
             ..known.clone()
@@ -313,14 +315,21 @@ impl<'a> Desk<'a> {
         Next::Becomes(after, notes)
     }
 
-    fn new_client(&self, home: &InstanceId, weight: Weight, labels: Labels, sight: Sight, reason: Reason) -> Next {
+    fn new_client(
+        &self,
+        home: &InstanceId,
+        weight: Weight,
+        labels: Labels,
+        whereabouts: Whereabouts,
+        reason: Reason,
+    ) -> Next {
         let after = Placement {
             home: home.clone(),
             owner_epoch: Epoch::NONE.next(),
             weight,
             declared: weight,
-            phase: if sight == Sight::There { Phase::Active } else { Phase::Reserved },
-            until: self.ahead(sight),
+            phase: if whereabouts == Whereabouts::There { Phase::Active } else { Phase::Reserved },
+            until: self.ahead(whereabouts),
             labels,
             return_to: None,
             why: self.why(reason, None),
@@ -416,24 +425,24 @@ impl<'a> Desk<'a> {
         declared <= known.weight || (allowed && has_room)
     }
 
-    fn sight(&self, present: bool) -> Sight {
+    fn whereabouts(&self, present: bool) -> Whereabouts {
         match self.settings().presence {
-            Presence::Request => Sight::There,
-            Presence::Connection if present => Sight::There,
-            Presence::Connection | Presence::Report => Sight::OnItsWay,
+            Presence::Request => Whereabouts::There,
+            Presence::Connection if present => Whereabouts::There,
+            Presence::Connection | Presence::Report => Whereabouts::OnItsWay,
         }
     }
 
-    fn span(&self, sight: Sight) -> Span {
-        match sight {
-            Sight::There => self.settings().idle_after,
-            Sight::OnItsWay => self.settings().claim_within,
+    fn span(&self, whereabouts: Whereabouts) -> Span {
+        match whereabouts {
+            Whereabouts::There => self.settings().idle_after,
+            Whereabouts::OnItsWay => self.settings().claim_within,
         }
     }
 
-    /// An expiry: a quarter further away than promised, so that it need not be written at every sight.
-    fn ahead(&self, sight: Sight) -> Tick {
-        let ms = self.span(sight).as_millis();
+    /// An expiry: a quarter further away than promised, so that it need not be written each time it is seen.
+    fn ahead(&self, whereabouts: Whereabouts) -> Tick {
+        let ms = self.span(whereabouts).as_millis();
         self.books.tick.after(Some(Span::from_millis(ms.saturating_add(ms / 4))))
     }
 
@@ -484,7 +493,7 @@ struct Arrival<'a> {
     /// What it weighs, by what it says now or said last.
     declared: Weight,
     labels: Labels,
-    sight: Sight,
+    whereabouts: Whereabouts,
 }
 
 /// Whether a client that is not charged there has room, up to the capacity.

@@ -53,10 +53,10 @@ impl Attempt<'_> {
         message.ensure_host(address);
         let mut upstream = self.connection(address, message.is_repeatable()).await?;
         let reused = upstream.reused;
-        let seat = &self.guest.seat;
-        seat.forgive();
-        seat.enter(Phase::Request { awaited: true });
-        let response = match upstream.send(message.request(), seat).await {
+        let conn = &self.guest.conn;
+        conn.forgive();
+        conn.enter(Phase::Request { awaited: true });
+        let response = match upstream.send(message.request(), conn).await {
             Ok(response) if response.status() != StatusCode::SWITCHING_PROTOCOLS => response,
             Ok(response) => return self.tunnel(message, response, upstream).map_err(|why| broken(why, reused)),
             Err(Broken::Unsent(request)) => {
@@ -75,7 +75,7 @@ impl Attempt<'_> {
         head.version = Version::HTTP_11;
         headers::to_client(&mut head.headers, &target.instance_header, target.epoch_header.as_ref());
         let (here, worker) = (self.here.clone(), self.guest.worker.clone());
-        let relay = Relay::new(incoming, upstream, here, self.slot, seat.clone(), worker);
+        let relay = Relay::new(incoming, upstream, here, self.slot, conn.clone(), worker);
         let content = relay.begin().await.map_err(|why| broken(why, reused))?;
         Ok(Response::from_parts(head, content))
     }
@@ -123,8 +123,8 @@ impl Attempt<'_> {
                 counters.upstream_errors.add_one();
                 Ok(self.suspect(reused))
             }
-            Broken::Body => Err(match self.guest.seat.body_fault() {
-                Some(Fault::TooLarge) => problem::body_too_large(self.guest.seat.most_body()),
+            Broken::Body => Err(match self.guest.conn.body_fault() {
+                Some(Fault::TooLarge) => problem::body_too_large(self.guest.conn.most_body()),
                 Some(Fault::TooSlow) => problem::body_too_slow(),
                 Some(Fault::Broken) | None => problem::broken_body(),
             }),
@@ -162,7 +162,7 @@ impl Attempt<'_> {
         if !message.upgrades() || !headers::is_websocket(&head.headers) {
             return Err(Broken::Malformed("101 to a request that asked for no such upgrade".to_owned()));
         }
-        let tunnel = Tunnel::new(upstream, &self.guest.seat).ok_or(Broken::Lost)?;
+        let tunnel = Tunnel::new(upstream, &self.guest.conn).ok_or(Broken::Lost)?;
         self.guest.tunnel.replace(Some(tunnel));
         head.version = Version::HTTP_11;
         let target = &self.here.target;

@@ -33,7 +33,7 @@ pub(super) async fn answer(
 ) -> (Answered, Option<Incoming>) {
     headers::prepare(head, &body, &mut guest.origin.borrow_mut());
     headers::insert_owner_epoch(&mut head.headers, client.entry.epoch);
-    let mut message = Message::new(head, body, guest.worker.shared.bounds.kept_body_bytes, &guest.seat);
+    let mut message = Message::new(head, body, guest.worker.shared.bounds.kept_body_bytes, &guest.conn);
     let answer = pass_on(guest, set, slot, client, &mut message).await;
     (answer, message.into_unread())
 }
@@ -57,15 +57,15 @@ async fn pass_on(guest: &Rc<Guest>, set: &SetHere, slot: usize, client: Client, 
         }
         let Some(stay) = stay() else { return refusal::home_moved(shared) };
         let Some(pass) = here.enter(Some(stay), clock::now()) else { return unreachable() };
-        guest.seat.hold(pass);
+        guest.conn.hold(pass);
         let attempt = Attempt { guest, set, here: &here, slot };
         let trouble = match attempt.make(message).await {
             Ok(answer) => return answer,
             Err(trouble) => trouble,
         };
-        let moved = !guest.seat.may_forward();
-        guest.seat.release();
-        guest.seat.enter(Phase::Request { awaited: false });
+        let moved = !guest.conn.may_forward();
+        guest.conn.release();
+        guest.conn.enter(Phase::Request { awaited: false });
         match trouble {
             Trouble::NoEndpoint => {
                 let direct = view.home(entry.home).and_then(|home| home.direct.get(slot)?.as_ref());

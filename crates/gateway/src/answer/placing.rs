@@ -13,7 +13,7 @@ use steadfast_registry::{PlaceError, Placed};
 use super::client::{Asked, stands_at_home};
 use super::{Answered, refusal};
 use crate::clients::Entry;
-use crate::home::{Errand, View};
+use crate::home::{DeferredWrite, View};
 use crate::parked::news;
 use crate::worker::{Guest, Homes, SetHere};
 
@@ -32,11 +32,11 @@ pub(super) async fn place(
     if view.is_away(now) {
         return without_store(guest, set, &homes, asked, known);
     }
-    let newcomers = &guest.worker.shared.newcomers;
+    let new_clients = &guest.worker.shared.new_clients;
     let name = &set.shared.name;
     // Spent also by those who do not wait for the answer: what was asked for them is placed all the same.
     if known.is_none() {
-        newcomers.take(name, source, view.settings.new_per_source, now).map_err(|wait| {
+        new_clients.take(name, source, view.settings.new_per_source, now).map_err(|wait| {
             counters.refused("too-many-new-clients");
             refusal::too_many_new(wait)
         })?;
@@ -46,7 +46,7 @@ pub(super) async fn place(
     let within = guest.worker.shared.bounds.place_within;
     let answer = tokio::time::timeout(within, view.placer.ask(asked.key.to_key(), wish)).await;
     if known.is_none() && answer.as_ref().is_ok_and(is_no_newcomer) {
-        newcomers.give_back(name, source);
+        new_clients.give_back(name, source);
     }
     let placed = match answer {
         Ok(Ok(placed)) => placed,
@@ -164,10 +164,10 @@ fn without_store(
     {
         // Where it was sent is where it is to be charged: it must not be moved by being written late.
         let wish = Wish::Served { at: home.target.instance.clone(), weight: asked.weight };
-        let errand = Errand { hash: asked.hash, client: asked.key.to_key(), wish, keep: true };
-        if view.errands.try_send(errand).is_err() {
+        let write = DeferredWrite { hash: asked.hash, client: asked.key.to_key(), wish, keep: true };
+        if view.deferred.try_send(write).is_err() {
             view.clients.failed(asked.hash);
-            counters.errands_dropped.add_one();
+            counters.writes_dropped.add_one();
         }
     }
     Ok((homes.clone(), entry))

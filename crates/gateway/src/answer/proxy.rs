@@ -26,7 +26,7 @@ pub(crate) async fn answer(
     body: Incoming,
 ) -> (Answered, Option<Incoming>) {
     headers::prepare(head, &body, &mut guest.origin.borrow_mut());
-    let mut message = Message::new(head, body, guest.worker.shared.bounds.kept_body_bytes, &guest.seat);
+    let mut message = Message::new(head, body, guest.worker.shared.bounds.kept_body_bytes, &guest.conn);
     let answer = pass_on(guest, route, &mut message).await;
     (answer, message.into_unread())
 }
@@ -45,14 +45,14 @@ async fn pass_on(guest: &Rc<Guest>, route: &Route, message: &mut Message) -> Ans
         };
         waiting.place = None;
         let here = pass.here();
-        guest.seat.hold(pass);
+        guest.conn.hold(pass);
         let attempt = Attempt { guest, set, here: &here, slot: route.slot };
         let trouble = match attempt.make(message).await {
             Ok(answer) => return answer,
             Err(trouble) => trouble,
         };
-        guest.seat.release();
-        guest.seat.enter(Phase::Request { awaited: false });
+        guest.conn.release();
+        guest.conn.enter(Phase::Request { awaited: false });
         match judge(&attempt, trouble, message) {
             Next::Again(failed) => failure = failed.map(|when| Failure { at: here, when }),
             Next::Answer(answer) => return answer,

@@ -20,7 +20,7 @@ use super::placing::place;
 use super::{Answered, assign, homeward, redirect, refusal};
 use crate::clients::Entry;
 use crate::config::Answer;
-use crate::home::{Errand, View};
+use crate::home::{DeferredWrite, View};
 use crate::parked::news;
 use crate::route::Route;
 use crate::set::Known;
@@ -77,7 +77,7 @@ pub(crate) async fn find(guest: &Rc<Guest>, route: &Route, captures: &Captures<'
         {
             // What it requires now is not what it was: malformed labels are no reason to refuse one that is at home.
             let labels = view.settings.labels_said(&shown).unwrap_or_default();
-            run_errand(guest, view, &asked, weight, labels);
+            defer_write(guest, view, &asked, weight, labels);
         }
         return Way::Home(Client { asked, entry: found.entry, homes });
     }
@@ -176,14 +176,14 @@ fn due(view: &View, entry: &Entry, asked: &Asked) -> Option<Option<Weight>> {
     (other.is_some() || claims || ends_soon).then_some(other)
 }
 
-fn run_errand(guest: &Guest, view: &View, asked: &Asked, weight: Option<Weight>, labels: Labels) {
+fn defer_write(guest: &Guest, view: &View, asked: &Asked, weight: Option<Weight>, labels: Labels) {
     if !view.clients.ask(asked.hash) {
         return;
     }
     let wish = Wish::Arrive { weight, labels, present: asked.present };
-    let errand = Errand { hash: asked.hash, client: asked.key.to_key(), wish, keep: false };
-    if view.errands.try_send(errand).is_err() {
+    let write = DeferredWrite { hash: asked.hash, client: asked.key.to_key(), wish, keep: false };
+    if view.deferred.try_send(write).is_err() {
         view.clients.failed(asked.hash);
-        guest.worker.counters().errands_dropped.add_one();
+        guest.worker.counters().writes_dropped.add_one();
     }
 }

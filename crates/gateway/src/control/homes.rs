@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::clients::Clients;
-use crate::home::{Direct, Errand, Facts, Home, View};
+use crate::home::{DeferredWrite, Direct, Facts, Home, View};
 use crate::set::{Addresses, SetShared, Target};
 
 /// Bytes of a probe's answer.
@@ -33,7 +33,7 @@ pub(super) struct Homes {
     set: Arc<SetShared>,
     clients: Arc<Clients>,
     placer: Placer,
-    errands: mpsc::Sender<Errand>,
+    deferred: mpsc::Sender<DeferredWrite>,
     workers: usize,
     client: Client,
     settings: Option<Arc<StickySettings>>,
@@ -80,7 +80,7 @@ impl Homes {
         set: Arc<SetShared>,
         clients: Arc<Clients>,
         placer: Placer,
-        errands: mpsc::Sender<Errand>,
+        deferred: mpsc::Sender<DeferredWrite>,
         workers: usize,
     ) -> Homes {
         let limits = ClientLimits { body_bytes: ANSWER_BYTES, idle_per_target: 1, ..ClientLimits::default() };
@@ -88,7 +88,7 @@ impl Homes {
             set,
             clients,
             placer,
-            errands,
+            deferred,
             workers,
             client: Client::new(limits),
             settings: None,
@@ -153,7 +153,7 @@ impl Homes {
             homes: self.homes.clone().into(),
             clients: self.clients.clone(),
             placer: self.placer.clone(),
-            errands: self.errands.clone(),
+            deferred: self.deferred.clone(),
             trouble: shown.in_trouble.then_some(contact),
         }));
     }

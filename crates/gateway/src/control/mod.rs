@@ -2,7 +2,7 @@
 //! traffic that is vouched for.
 
 mod books;
-mod errands;
+mod deferred;
 mod fixed;
 mod follow;
 mod homes;

@@ -8,7 +8,7 @@ use steadfast_registry::{ClientNews, Mirror, Placer, PlacerBounds, Registry};
 use tokio::sync::mpsc;
 
 use super::Control;
-use super::errands::Errands;
+use super::deferred::DeferredWrites;
 use super::homes::Homes;
 use crate::clients::Clients;
 use crate::set::SetShared;
@@ -20,8 +20,9 @@ pub(super) async fn follow(set: Arc<SetShared>, registry: &Registry, mirror: Arc
     // A request that has waited long enough is answered; what was asked for it may still be found out.
     let placing = PlacerBounds { waiting: bounds.placing, within: bounds.place_within * 2 };
     let placer = Placer::start(registry, mirror.clone(), &control.by(), placing);
-    let (sender, mut wanted) = mpsc::channel(bounds.errands);
-    let mut errands = Errands::new(set.clone(), clients.clone(), registry.clone(), placer.clone(), bounds.errands);
+    let (sender, mut wanted) = mpsc::channel(bounds.deferred);
+    let mut deferred =
+        DeferredWrites::new(set.clone(), clients.clone(), registry.clone(), placer.clone(), bounds.deferred);
     let mut homes = Homes::new(set.clone(), clients.clone(), placer, sender, control.workers);
     let mut books = mirror.subscribe();
     let mut feed = registry.follow_clients(&set.name);
@@ -41,11 +42,11 @@ pub(super) async fn follow(set: Arc<SetShared>, registry: &Registry, mirror: Arc
             },
             () = set.alarm() => homes.alarm(),
             () = homes.settled() => {}
-            Some(errand) = wanted.recv() => errands.take(errand),
-            () = errands.settled() => {}
+            Some(write) = wanted.recv() => deferred.take(write),
+            () = deferred.settled() => {}
         }
         if let Some(view) = homes.take_tick() {
-            errands.tick(&view);
+            deferred.tick(&view);
         }
     }
 }

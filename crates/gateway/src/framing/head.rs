@@ -210,7 +210,7 @@ fn is_of_other_version(line: &[u8]) -> bool {
     matches!(line, [b'A'..=b'Z', .., b' ', b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'])
 }
 
-/// Whether hyper can read a target. What it is to be besides, the screen says.
+/// Whether hyper can read a target. What it is to be besides, `validate` says.
 fn is_target(target: &[u8]) -> bool {
     let (path, query) = match memchr(b'?', target) {
         Some(mark) => (&target[..mark], &target[mark + 1..]),

@@ -6,9 +6,9 @@ use http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, TE, UPG
 use http::{Method, Request, Uri, Version, request};
 
 use crate::headers::{self, Origin};
-use crate::screen::screen;
+use crate::validate::validate;
 
-/// A line with the method, the target and `0` or `1` for the minor version, and then a field a line. What the screen lets
+/// A line with the method, the target and `0` or `1` for the minor version, and then a field a line. What `validate` lets
 /// pass has one host and a path, the same one as it came with; what goes on to the instance, and back, says nothing that
 /// is meant for one hop or that only we may say.
 pub fn head(data: &[u8]) {
@@ -16,7 +16,7 @@ pub fn head(data: &[u8]) {
     let Some(mut parts) = std::str::from_utf8(first).ok().and_then(parts) else { return };
     parts.headers = super::fields(lines);
     let (target, came) = (parts.uri.clone(), parts.headers.clone());
-    if screen(&mut parts).is_err() {
+    if validate(&mut parts).is_err() {
         return;
     }
     check_screened(&parts, &target, &came);

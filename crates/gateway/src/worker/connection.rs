@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::intake::{Intake, Next};
-use super::{BUFFER_BYTES, Place, Seat, Tunnel, Verdict, Worker, tunnel};
+use super::{BUFFER_BYTES, ConnState, Place, Tunnel, Verdict, Worker, tunnel};
 use crate::framing::{Limits, Refused};
 use crate::headers::Origin;
 use crate::limit::Limit;
@@ -47,7 +47,7 @@ const LINGER_BUFFER_BYTES: usize = 16 << 10;
 pub(crate) struct Guest {
     pub(crate) worker: Rc<Worker>,
     pub(crate) listener: Rc<ListenerHere>,
-    pub(crate) seat: Rc<Seat>,
+    pub(crate) conn: Rc<ConnState>,
     pub(crate) intake: Rc<RefCell<Intake>>,
     /// What this connection's requests say of where they come from.
     pub(crate) origin: RefCell<Origin>,
@@ -64,14 +64,14 @@ pub(crate) async fn serve(
     place: Place,
 ) {
     worker.counters().connections.add_one();
-    let seat = place.seat.clone();
+    let conn = place.conn.clone();
     let origin = RefCell::new(Origin::new(peer.ip().to_canonical(), &worker.shared.trusted_proxies));
     let tunnel = RefCell::default();
     let bounds = &worker.shared.bounds;
     let limits = Limits { line: bounds.request_line_bytes, head: bounds.head_bytes, fields: bounds.head_fields };
     let intake = Rc::new(RefCell::new(Intake::new(limits)));
     let guest =
-        Rc::new(Guest { worker: worker.clone(), listener, seat: seat.clone(), intake: intake.clone(), origin, tunnel });
+        Rc::new(Guest { worker: worker.clone(), listener, conn: conn.clone(), intake: intake.clone(), origin, tunnel });
     let service = service_fn(|request| {
         let guest = guest.clone();
         async move { Ok::<_, Infallible>(request::handle(guest, request).await) }
@@ -84,12 +84,12 @@ pub(crate) async fn serve(
         .max_header_size(bounds.head_bytes)
         .max_buf_size(bounds.head_bytes.max(BUFFER_BYTES))
         .header_read_timeout(None);
-    let io = Io { inner: Some(stream), intake: intake.clone(), seat: seat.clone() };
+    let io = Io { inner: Some(stream), intake: intake.clone(), conn: conn.clone() };
     let mut connection = builder.serve_connection(TokioIo::new(io), service);
     let mut finishing = false;
     poll_fn(|cx| {
-        seat.attend(cx);
-        match seat.verdict() {
+        conn.attend(cx);
+        match conn.verdict() {
             Verdict::Close => return Poll::Ready(()),
             Verdict::Late => intake.borrow_mut().refuse(HEAD_TOO_SLOW),
             Verdict::Finish if !finishing => {
@@ -103,11 +103,11 @@ pub(crate) async fn serve(
                 tracing::trace!(%peer, %error, "a client connection ended with an error");
             }
         });
-        if ended.is_pending() && seat.verdict() == Verdict::Close { Poll::Ready(()) } else { ended }
+        if ended.is_pending() && conn.verdict() == Verdict::Close { Poll::Ready(()) } else { ended }
     })
     .await;
     let tunnel = guest.tunnel.take();
-    if seat.verdict() == Verdict::Close {
+    if conn.verdict() == Verdict::Close {
         return;
     }
     let parts = connection.into_parts();
@@ -115,7 +115,7 @@ pub(crate) async fn serve(
     match tunnel {
         Some(tunnel) => {
             let early = [parts.read_buf, intake.borrow_mut().take_held().into()].concat();
-            tunnel::run(&worker, &seat, stream, early.into(), tunnel).await;
+            tunnel::run(&worker, &conn, stream, early.into(), tunnel).await;
         }
         None if intake.borrow().is_left_over() => linger(stream, LINGER_SILENT_FOR).await,
         None => {}
@@ -143,12 +143,12 @@ pub(super) async fn linger(mut stream: TcpStream, silent_for: Duration) {
     let _ = tokio::time::timeout(LINGER_FOR, swallow).await;
 }
 
-/// The client's socket, read through the intake; notes in the seat when bytes move.
+/// The client's socket, read through the intake; notes in its state when bytes move.
 struct Io {
     /// None when it was taken out.
     inner: Option<TcpStream>,
     intake: Rc<RefCell<Intake>>,
-    seat: Rc<Seat>,
+    conn: Rc<ConnState>,
 }
 
 impl Io {
@@ -158,8 +158,8 @@ impl Io {
 
     fn noted<T>(&self, written: Poll<T>) -> Poll<T> {
         match written.is_ready() {
-            true => self.seat.written(),
-            false => self.seat.held_up(),
+            true => self.conn.written(),
+            false => self.conn.held_up(),
         }
         written
     }
@@ -176,7 +176,7 @@ impl AsyncRead for Io {
             }
             let before = buf.filled().len();
             ready!(self.socket()?.poll_read(cx, buf))?;
-            self.seat.read();
+            self.conn.read();
             let ended = buf.filled().len() == before;
             if ended || self.intake.borrow_mut().take_in(buf, before) {
                 return Poll::Ready(Ok(()));
@@ -210,13 +210,13 @@ impl AsyncWrite for Io {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // A clean end would pass for the end of an answer that has no other.
-        if self.seat.must_reset() { Poll::Ready(Ok(())) } else { self.socket()?.poll_shutdown(cx) }
+        if self.conn.must_reset() { Poll::Ready(Ok(())) } else { self.socket()?.poll_shutdown(cx) }
     }
 }
 
 impl Drop for Io {
     fn drop(&mut self) {
-        if self.seat.must_reset()
+        if self.conn.must_reset()
             && let Some(stream) = &self.inner
         {
             let _ = stream.set_zero_linger();

@@ -1,34 +1,34 @@
 //! A worker: one thread, one runtime, its own listeners, connections and pools. It shares with others only what
 //! [`crate::set`] publishes and what is counted.
 
+mod conn_state;
 mod connection;
-mod door;
-mod here;
 mod intake;
 mod pool;
+mod reject;
 mod relay;
-mod seat;
+mod set;
 mod thread;
 mod tunnel;
 mod upstream;
-mod warden;
+mod watchdog;
 mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+pub(crate) use conn_state::{ConnState, Fault, Limits, Phase, Ticks, Verdict, ticks};
 pub(crate) use connection::Guest;
-pub(crate) use here::{Failure, Homes, SetHere, TargetHere};
 pub(crate) use pool::Pool;
 pub(crate) use relay::Relay;
-pub(crate) use seat::{Fault, Limits, Phase, Seat, Ticks, Verdict, ticks};
+pub(crate) use set::{Failure, Homes, SetHere, TargetHere};
 pub(crate) use thread::{Duty, run};
 pub(crate) use tunnel::Tunnel;
 pub(crate) use upstream::{Broken, Upstream};
 
+use crate::connections::Counted;
 use crate::counters::Counters;
-use crate::crowd::Counted;
 use crate::limit::Limit;
 use crate::shared::Shared;
 
@@ -41,11 +41,11 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) sets: Vec<SetHere>,
-    /// Counted up by the warden while there are connections.
+    /// Counted up by the watchdog while there are connections.
     pub(crate) tick: Rc<Cell<Ticks>>,
     /// No connection takes another request.
     draining: Cell<bool>,
-    seats: RefCell<Vec<Option<Rc<Seat>>>>,
+    conns: RefCell<Vec<Option<Rc<ConnState>>>>,
     free: RefCell<Vec<usize>>,
 }
 
@@ -58,7 +58,7 @@ impl Worker {
             sets,
             tick: Rc::default(),
             draining: Cell::new(false),
-            seats: RefCell::default(),
+            conns: RefCell::default(),
             free: RefCell::default(),
         }
     }
@@ -67,53 +67,53 @@ impl Worker {
         &self.shared.counters[self.index]
     }
 
-    /// A seat for a new connection.
+    /// The state of a new connection.
     fn sit(self: &Rc<Worker>, counted: Counted) -> Place {
-        let seat = Rc::new(Seat::new(self.tick.clone(), self.shared.bounds.body_bytes));
-        let mut seats = self.seats.borrow_mut();
+        let conn = Rc::new(ConnState::new(self.tick.clone(), self.shared.bounds.body_bytes));
+        let mut conns = self.conns.borrow_mut();
         let place = self.free.borrow_mut().pop().unwrap_or_else(|| {
-            seats.push(None);
-            seats.len() - 1
+            conns.push(None);
+            conns.len() - 1
         });
-        seats[place] = Some(seat.clone());
+        conns[place] = Some(conn.clone());
         if self.draining.get() {
-            seat.judge(Verdict::Finish);
+            conn.judge(Verdict::Finish);
         }
-        Place { worker: self.clone(), place, seat, counted: Some(counted) }
+        Place { worker: self.clone(), place, conn, counted: Some(counted) }
     }
 
-    /// Has every connection finish what it is at, also those that have not got their seat yet.
+    /// Has every connection finish what it is at, also those that have no state yet.
     fn drain(&self) {
         self.draining.set(true);
-        self.each_seat(|seat| seat.judge(Verdict::Finish));
+        self.each_seat(|conn| conn.judge(Verdict::Finish));
     }
 
     /// How many connections there are.
     fn seated(&self) -> usize {
-        self.seats.borrow().len() - self.free.borrow().len()
+        self.conns.borrow().len() - self.free.borrow().len()
     }
 
-    fn each_seat(&self, look: impl Fn(&Seat)) {
-        self.seats.borrow().iter().flatten().for_each(|seat| look(seat));
+    fn each_seat(&self, look: impl Fn(&ConnState)) {
+        self.conns.borrow().iter().flatten().for_each(|conn| look(conn));
     }
 }
 
-/// A connection's seat, given back when dropped.
+/// A connection's state, given back when dropped.
 #[derive(Debug)]
 struct Place {
     worker: Rc<Worker>,
     place: usize,
-    seat: Rc<Seat>,
+    conn: Rc<ConnState>,
     /// None once it was given back.
     counted: Option<Counted>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.worker.seats.borrow_mut()[self.place] = None;
+        self.worker.conns.borrow_mut()[self.place] = None;
         self.worker.free.borrow_mut().push(self.place);
         if let Some(counted) = self.counted.take() {
-            self.worker.shared.crowd.leave(counted);
+            self.worker.shared.connections.leave(counted);
         }
     }
 }
@@ -124,7 +124,7 @@ pub(crate) struct Turn(pub(crate) Rc<Guest>);
 
 impl Turn {
     pub(crate) fn begin(guest: Rc<Guest>) -> Turn {
-        guest.seat.begin_request();
+        guest.conn.begin_request();
         guest.worker.counters().requests.add_one();
         Turn(guest)
     }
@@ -132,15 +132,15 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if self.0.seat.body_fault() == Some(Fault::TooLarge) {
+        if self.0.conn.body_fault() == Some(Fault::TooLarge) {
             self.0.worker.counters().limited(Limit::Body);
         }
-        self.0.seat.release();
-        self.0.seat.enter(Phase::Idle);
+        self.0.conn.release();
+        self.0.conn.enter(Phase::Idle);
         if self.0.intake.borrow_mut().end_turn() {
             // The next request is here already.
-            self.0.seat.read();
-            self.0.seat.wake();
+            self.0.conn.read();
+            self.0.conn.wake();
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::task::Context;
 
-use super::seat::Ticks;
+use super::conn_state::Ticks;
 use super::upstream::Upstream;
 
 /// See the module.

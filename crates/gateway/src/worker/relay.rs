@@ -9,9 +9,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::here::TargetHere;
+use super::set::TargetHere;
 use super::upstream::{Broken, Upstream, late};
-use super::{Seat, Worker};
+use super::{ConnState, Worker};
 use crate::body::{Content, Cut};
 use crate::headers;
 
@@ -25,7 +25,7 @@ pub(crate) struct Relay {
     upstream: Option<Box<Upstream>>,
     here: Rc<TargetHere>,
     slot: usize,
-    seat: Rc<Seat>,
+    conn: Rc<ConnState>,
     worker: Rc<Worker>,
 }
 
@@ -35,10 +35,10 @@ impl Relay {
         upstream: Box<Upstream>,
         here: Rc<TargetHere>,
         slot: usize,
-        seat: Rc<Seat>,
+        conn: Rc<ConnState>,
         worker: Rc<Worker>,
     ) -> Relay {
-        Relay { incoming, first: None, upstream: Some(upstream), here, slot, seat, worker }
+        Relay { incoming, first: None, upstream: Some(upstream), here, slot, conn, worker }
     }
 
     /// Waits for the first piece of a body whose length was announced, before the client sees anything: an instance
@@ -70,7 +70,7 @@ impl Relay {
             Poll::Ready(Some(Err(Cut::Lost))) => Poll::Ready(Err(Broken::Lost)),
             Poll::Ready(Some(Err(Cut::Client))) => Poll::Ready(Err(Broken::Body)),
             Poll::Ready(Some(Err(_))) => Poll::Ready(Err(Broken::Sent)),
-            Poll::Pending => late(&self.seat).map_or(Poll::Pending, |late| Poll::Ready(Err(late))),
+            Poll::Pending => late(&self.conn).map_or(Poll::Pending, |late| Poll::Ready(Err(late))),
         }
     }
 
@@ -83,7 +83,7 @@ impl Relay {
         if let Poll::Ready(Some(Err(why))) = &frame {
             // The client must see that this was not the end.
             self.upstream = None;
-            self.seat.cut();
+            self.conn.cut();
             if *why == Cut::Instance {
                 self.here.broke();
             }
@@ -94,7 +94,7 @@ impl Relay {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        if !self.seat.may_forward() {
+        if !self.conn.may_forward() {
             return Poll::Ready(Some(Err(Cut::Lost)));
         }
         let mut driven = false;
@@ -111,7 +111,7 @@ impl Relay {
                 }
                 // Without the rest of its request, the instance has done nothing wrong.
                 Poll::Ready(Some(Err(_))) => {
-                    let cut = if self.seat.body_fault().is_some() { Cut::Client } else { Cut::Instance };
+                    let cut = if self.conn.body_fault().is_some() { Cut::Client } else { Cut::Instance };
                     return Poll::Ready(Some(Err(cut)));
                 }
                 Poll::Ready(None) => {

@@ -11,9 +11,9 @@ use steadfast_host::shutdown::Shutdown;
 use tokio::net;
 use tokio::task::{JoinSet, spawn_local};
 
-use super::door::Door;
-use super::{Seat, Worker, connection, warden};
-use crate::crowd::TooMany;
+use super::reject::Rejects;
+use super::{ConnState, Worker, connection, watchdog};
+use crate::connections::TooMany;
 use crate::limit::Limit;
 use crate::route::{ListenerHere, Routed};
 use crate::shared::Shared;
@@ -46,7 +46,7 @@ pub(crate) fn run(duty: Duty) -> std::io::Result<()> {
 
 async fn work(duty: Duty) -> std::io::Result<()> {
     let worker = Rc::new(Worker::new(duty.index, duty.shared));
-    let warden = spawn_local(warden::watch(worker.clone()));
+    let watchdog = spawn_local(watchdog::watch(worker.clone()));
     let mut accepting = JoinSet::new();
     for (listener, routed) in duty.listeners {
         let listener = net::TcpListener::from_std(listener)?;
@@ -55,14 +55,14 @@ async fn work(duty: Duty) -> std::io::Result<()> {
     }
     while accepting.join_next().await.is_some() {}
     drain(&worker).await;
-    warden.abort();
+    watchdog.abort();
     Ok(())
 }
 
 /// Accepts until some time after shutdown has begun.
 async fn accept(worker: Rc<Worker>, listener: net::TcpListener, here: Rc<ListenerHere>) {
-    let crowd = &worker.shared.crowd;
-    let door = Door::new(worker.shared.counters.len());
+    let connections = &worker.shared.connections;
+    let rejects = Rejects::new(worker.shared.counters.len());
     let mut full = false;
     let mut told = None;
     let closing = async {
@@ -71,11 +71,11 @@ async fn accept(worker: Rc<Worker>, listener: net::TcpListener, here: Rc<Listene
     };
     let mut closing = std::pin::pin!(closing);
     loop {
-        if !crowd.has_room() {
+        if !connections.has_room() {
             if !std::mem::replace(&mut full, true) {
                 worker.counters().limited(Limit::Connections);
             }
-            worker.each_seat(Seat::make_room);
+            worker.each_seat(ConnState::make_room);
             tokio::select! {
                 () = &mut closing => return,
                 () = tokio::time::sleep(ROOM_EVERY) => continue,
@@ -88,12 +88,12 @@ async fn accept(worker: Rc<Worker>, listener: net::TcpListener, here: Rc<Listene
                 Ok((stream, peer)) => {
                     // Fails only for a connection that is already gone, which the first read will tell.
                     let _ = stream.set_nodelay(true);
-                    match crowd.enter(peer.ip()) {
+                    match connections.enter(peer.ip()) {
                         Ok(counted) => {
                             let place = worker.sit(counted);
                             spawn_local(connection::serve(worker.clone(), here.clone(), stream, peer, place));
                         }
-                        Err(TooMany) => door.turn_away(&worker, stream),
+                        Err(TooMany) => rejects.take(&worker, stream),
                     }
                 }
                 Err(error) => rest(&error, &here, &mut told).await,
@@ -123,7 +123,7 @@ async fn drain(worker: &Worker) {
     }
     if worker.seated() > 0 {
         tracing::warn!(connections = worker.seated(), "connections were closed in the middle of a request");
-        worker.each_seat(Seat::cut);
+        worker.each_seat(ConnState::cut);
         tokio::task::yield_now().await;
     }
 }

@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::BUFFER_BYTES;
-use super::seat::{Fault, Seat, Verdict};
+use super::conn_state::{ConnState, Fault, Verdict};
 use super::wire::Wire;
 use crate::body::Carried;
 
@@ -40,7 +40,7 @@ pub(crate) enum Broken {
     Lost,
     /// No answer in time.
     Overdue,
-    /// The client did not send the body it had announced, or not so that it is taken: the seat knows what is wrong with it.
+    /// The client did not send the body it had announced, or not so that it is taken: its state knows what is wrong with it.
     Body,
     /// What came back is not HTTP, or has too large a head.
     Malformed(String),
@@ -74,29 +74,33 @@ impl Upstream {
         (parts.io.into_inner().into_stream(), parts.read_buf)
     }
 
-    /// Sends a request and waits for the head of its answer, while `seat` has the right to.
-    pub(crate) async fn send(&mut self, request: Request<Carried>, seat: &Seat) -> Result<Response<Incoming>, Broken> {
-        if !seat.may_forward() {
+    /// Sends a request and waits for the head of its answer, while the connection of `conn` has the right to.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<Carried>,
+        conn: &ConnState,
+    ) -> Result<Response<Incoming>, Broken> {
+        if !conn.may_forward() {
             return Err(Broken::Unsent(Box::new(request)));
         }
         let mut begun = false;
         let mut answer = pin!(self.sender.try_send_request(request));
         let connection = &mut self.connection;
         std::future::poll_fn(|cx| {
-            if begun && !seat.may_forward() {
+            if begun && !conn.may_forward() {
                 return Poll::Ready(Err(Broken::Lost));
             }
             begun = true;
-            if let Some(late) = late(seat) {
+            if let Some(late) = late(conn) {
                 return Poll::Ready(Err(late));
             }
             let ended = Pin::new(&mut *connection).poll(cx).is_ready();
             match answer.as_mut().poll(cx) {
-                Poll::Ready(Ok(response)) if seat.may_forward() => Poll::Ready(Ok(response)),
+                Poll::Ready(Ok(response)) if conn.may_forward() => Poll::Ready(Ok(response)),
                 Poll::Ready(Ok(_)) => Poll::Ready(Err(Broken::Lost)),
                 Poll::Ready(Err(mut failed)) => Poll::Ready(Err(match failed.take_message() {
                     Some(unsent) => Broken::Unsent(Box::new(unsent)),
-                    None => sort(failed.error(), seat),
+                    None => sort(failed.error(), conn),
                 })),
                 Poll::Pending if ended => Poll::Ready(Err(Broken::Sent)),
                 Poll::Pending => Poll::Pending,
@@ -106,16 +110,16 @@ impl Upstream {
     }
 }
 
-/// Whether the warden has given up on what the instance, or the client, is to send.
-pub(super) fn late(seat: &Seat) -> Option<Broken> {
-    if seat.verdict() == Verdict::Overdue {
+/// Whether the watchdog has given up on what the instance, or the client, is to send.
+pub(super) fn late(conn: &ConnState) -> Option<Broken> {
+    if conn.verdict() == Verdict::Overdue {
         return Some(Broken::Overdue);
     }
-    (seat.body_fault() == Some(Fault::TooSlow)).then_some(Broken::Body)
+    (conn.body_fault() == Some(Fault::TooSlow)).then_some(Broken::Body)
 }
 
-fn sort(error: &hyper::Error, seat: &Seat) -> Broken {
-    if !seat.may_forward() {
+fn sort(error: &hyper::Error, conn: &ConnState) -> Broken {
+    if !conn.may_forward() {
         // The request's own body refused to go on.
         Broken::Lost
     } else if error.is_user() {

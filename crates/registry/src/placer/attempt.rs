@@ -9,7 +9,7 @@ use steadfast_core::{InstanceId, Nonce, SetName};
 use steadfast_store::{Change, Expect, Limits, Revision, Write};
 
 use super::queue::{Doubt, Pending};
-use super::sheet::Sheet;
+use super::working_copy::WorkingCopy;
 use crate::leaving::{self, Leaver};
 use crate::records::{ClientRecord, Extras};
 use crate::registry::put;
@@ -86,7 +86,7 @@ struct Judged {
 struct Planner<'a, 'b> {
     nonce: Nonce,
     set: &'b SetName,
-    sheet: &'b mut Sheet<'a>,
+    copy: &'b mut WorkingCopy<'a>,
     clients: HashMap<ClientKey, Entry>,
     judged: Judged,
     events: Vec<EventKind>,
@@ -96,7 +96,7 @@ struct Planner<'a, 'b> {
 /// Decides every ask. `believe` says what is believed of a client; `at` is the time, for people.
 pub(super) fn plan(
     set: &SetName,
-    sheet: &mut Sheet<'_>,
+    copy: &mut WorkingCopy<'_>,
     asks: Vec<Pending>,
     at: &str,
     limits: Limits,
@@ -105,7 +105,7 @@ pub(super) fn plan(
     let clients = HashMap::with_capacity(asks.len());
     let nonce = Nonce(steadfast_host::random::u64());
     let (judged, events, leavers) = (Judged::default(), Vec::new(), Vec::new());
-    let mut planner = Planner { nonce, set, sheet, clients, judged, events, leavers };
+    let mut planner = Planner { nonce, set, copy, clients, judged, events, leavers };
     let (mut decided, mut put_off) = (Vec::with_capacity(asks.len()), Vec::new());
     for mut pending in asks {
         at.clone_into(&mut pending.ask.at);
@@ -147,11 +147,11 @@ impl Planner<'_, '_> {
         if is_order(&ask.wish) && !doubts.is_empty() && !doubts.iter().any(stands) {
             return Some(Verdict::Doubtful);
         }
-        Some(match decide(self.sheet.books(), client, entry.after.as_ref(), ask) {
+        Some(match decide(self.copy.books(), client, entry.after.as_ref(), ask) {
             Ok(Decision::Keep) => Verdict::Kept,
             Ok(Decision::Write(change)) => self.apply(client, ask, change),
             Err(refusal) => {
-                self.judged.judge(&refusal, self.sheet);
+                self.judged.judge(&refusal, self.copy);
                 Verdict::Refused(refusal)
             }
         })
@@ -159,19 +159,19 @@ impl Planner<'_, '_> {
 
     /// Takes a change over into the working copies.
     fn apply(&mut self, client: &ClientKey, ask: &Ask, change: placement::Change) -> Verdict {
-        if let Some(error) = change.absent.as_ref().and_then(|id| self.sheet.unreadable(id)) {
+        if let Some(error) = change.absent.as_ref().and_then(|id| self.copy.unreadable(id)) {
             // Its home has a ledger, which only cannot be read: what is charged there must not be forgotten.
             return Verdict::Unusable(error.to_string());
         }
         let Some(entry) = self.clients.get_mut(client) else { unreachable!("it was entered just before") };
-        let books = self.sheet.books();
+        let books = self.copy.books();
         let connected = |placement: &&Placement| placement.phase == Phase::Active && books.tick < placement.until;
         let home = |placement: &Placement| placement.home.clone();
         let was_connected_at = entry.after.as_ref().filter(connected).map(home);
         let leaves = was_connected_at.is_some() && was_connected_at != change.client.as_ref().map(home);
         let from = entry.after.as_ref().map(home);
         for (id, ledger) in change.ledgers {
-            let there = self.sheet.change(&id, ledger);
+            let there = self.copy.change(&id, ledger);
             debug_assert!(there, "a decision changes ledgers it was shown");
             self.judged.written.insert(id);
         }
@@ -187,7 +187,7 @@ impl Planner<'_, '_> {
         entry.changed = true;
         // A client that somebody else moved or had forgotten is asked to leave, where the set says how. One that came by
         // itself is told its new home already.
-        let settings = self.sheet.books().settings;
+        let settings = self.copy.books().settings;
         let by_others = matches!(ask.wish, Wish::Move { .. } | Wish::Forget) && settings.presence != Presence::Request;
         if leaves && by_others && settings.evict.is_some() {
             let name = format!("{}.{}", self.nonce, self.leavers.len());
@@ -199,12 +199,12 @@ impl Planner<'_, '_> {
 
     /// Once the batch is committed. `name`: where that stands.
     fn ask_to_leave(&mut self, client: &ClientKey, name: String) {
-        let url = self.sheet.books().settings.evict.as_deref();
+        let url = self.copy.books().settings.evict.as_deref();
         self.leavers.extend(url.map(|url| Leaver { url: url.into(), client: client.clone(), name }));
     }
 
     fn finish(mut self, asks: Vec<(Pending, Verdict)>, put_off: Vec<Pending>, limits: Limits) -> Plan {
-        let believed: HashMap<_, _> = self.sheet.versions().map(|(id, version)| (id.clone(), version)).collect();
+        let believed: HashMap<_, _> = self.copy.versions().map(|(id, version)| (id.clone(), version)).collect();
         // So many instances that no batch could name them all: then what the mirror shows has to do.
         self.judged.every_ledger &= believed.len() <= limits.operations / 2;
         let mut changes = Vec::with_capacity(self.clients.len() + self.judged.written.len());
@@ -220,9 +220,9 @@ impl Planner<'_, '_> {
             changes.push(Change { name: keys::client_name(client), expect, write });
             changes.extend(entry.leaving.iter().map(|(name, by)| leaving::note(self.set, name, client, by)));
         }
-        let (ledgers, more) = self.judged.changes(self.set, self.sheet, self.nonce);
+        let (ledgers, more) = self.judged.changes(self.set, self.copy, self.nonce);
         changes.extend(more);
-        let clock = self.sheet.clock_version();
+        let clock = self.copy.clock_version();
         if !changes.is_empty() {
             // Expiries are counted from the present tick: by that of a mirror which lags they would come too soon.
             let expect = clock.map_or(Expect::Absent, Expect::Version);
@@ -245,7 +245,7 @@ impl Planner<'_, '_> {
 
 impl Judged {
     /// What a refusal was judged by: it is given only while that holds.
-    fn judge(&mut self, refusal: &Refusal, sheet: &Sheet<'_>) {
+    fn judge(&mut self, refusal: &Refusal, copy: &WorkingCopy<'_>) {
         match refusal {
             Refusal::NoRoom { .. }
             | Refusal::TooHeavy { .. }
@@ -256,7 +256,7 @@ impl Judged {
             | Refusal::HomeFull { home: id }
             | Refusal::NotThere { instance: id }
             | Refusal::NotOpen { instance: id, .. } => {
-                let there = sheet.ledger(id).is_some();
+                let there = copy.ledger(id).is_some();
                 let list = if there { &mut self.ledgers } else { &mut self.absent };
                 list.insert(id.clone());
             }
@@ -265,12 +265,17 @@ impl Judged {
     }
 
     /// The ledgers to be written, and every change and precondition on ledgers.
-    fn changes(self, set: &SetName, sheet: &Sheet<'_>, nonce: Nonce) -> (Vec<(InstanceId, LedgerRecord)>, Vec<Change>) {
+    fn changes(
+        self,
+        set: &SetName,
+        copy: &WorkingCopy<'_>,
+        nonce: Nonce,
+    ) -> (Vec<(InstanceId, LedgerRecord)>, Vec<Change>) {
         let mut written = Vec::with_capacity(self.written.len());
         let mut changes = Vec::new();
-        for (id, version) in sheet.versions() {
+        for (id, version) in copy.versions() {
             let key = keys::ledger(set, id);
-            let Some((decided, stored)) = sheet.ledger(id) else { continue };
+            let Some((decided, stored)) = copy.ledger(id) else { continue };
             if self.written.contains(id) {
                 let record = stored.record.with_clients(decided, self.overflowed.contains(id), nonce);
                 changes.push(put(&key, Some(version), &record));
@@ -280,7 +285,7 @@ impl Judged {
             }
         }
         // One that cannot be read is there: to believe otherwise would conflict for ever.
-        let absent = self.absent.iter().filter(|id| sheet.ledger(id).is_none() && sheet.unreadable(id).is_none());
+        let absent = self.absent.iter().filter(|id| copy.ledger(id).is_none() && copy.unreadable(id).is_none());
         changes.extend(absent.map(|id| Change {
             name: keys::ledger(set, id).name,
             expect: Expect::Absent,

@@ -8,13 +8,13 @@
 //! they were judged by: whatever is answered was true of the store when it was answered.
 
 mod attempt;
+mod inputs;
 mod known;
 mod notes;
 mod queue;
 mod settle;
-mod sheet;
-mod sight;
 mod turn;
+mod working_copy;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,10 +31,10 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::leaving::Evictions;
 use crate::{Error, Mirror, Registry, Snapshot, Stored};
 
+use inputs::{Inputs, Suspended};
 use notes::Notes;
 use queue::{Pending, Queue};
-use settle::Desk;
-use sight::{Sight, Suspended};
+use settle::PlacerState;
 
 /// How long an ask without a running placer may take.
 const ONCE_WITHIN: Duration = Duration::from_secs(10);
@@ -92,15 +92,15 @@ impl Placer {
         let (asks, incoming) = mpsc::unbounded_channel();
         let suspended = Suspended::default();
         let beats = registry.follow_beats(&set);
-        let sight = Sight::Following { mirror, beats, suspended: suspended.clone() };
+        let inputs = Inputs::Following { mirror, beats, suspended: suspended.clone() };
         let (mut notes, evictions) = (Notes::start(registry, &set, by), Evictions::start(registry, &set));
-        let mut desk = Desk::new(registry.clone(), set, sight, by);
+        let mut state = PlacerState::new(registry.clone(), set, inputs, by);
         let mut queue = Queue::new(incoming);
         tokio::spawn(async move {
-            while let Some(asks) = queue.gather(desk.batch()).await {
-                queue.give_back(desk.carry(asks).await);
-                notes.say(std::mem::take(&mut desk.events));
-                evictions.ask(std::mem::take(&mut desk.leavers));
+            while let Some(asks) = queue.gather(state.batch()).await {
+                queue.give_back(state.carry(asks).await);
+                notes.say(std::mem::take(&mut state.events));
+                evictions.ask(std::mem::take(&mut state.leavers));
             }
         });
         let places = Arc::new(Semaphore::new(bounds.waiting.min(Semaphore::MAX_PERMITS)));
@@ -143,18 +143,18 @@ impl Registry {
             Err(Error::Store(steadfast_store::Error::Unavailable(why))) => return Err(PlaceError::Unavailable(why)),
             Err(other) => return Err(PlaceError::Books(other.to_string())),
         };
-        let sight = Sight::Once { snapshot: Arc::new(snapshot), beats: Arc::new(beats) };
-        let mut desk = Desk::new(self.clone(), set.clone(), sight, by);
+        let inputs = Inputs::Once { snapshot: Arc::new(snapshot), beats: Arc::new(beats) };
+        let mut state = PlacerState::new(self.clone(), set.clone(), inputs, by);
         let until = clock::now() + ONCE_WITHIN;
         let (pending, mut answer) = Pending::new(client, wish, by.to_owned(), until, None);
         let mut asks = vec![pending];
         while !asks.is_empty() {
-            asks = desk.carry(asks).await;
+            asks = state.carry(asks).await;
         }
-        for event in std::mem::take(&mut desk.events) {
+        for event in std::mem::take(&mut state.events) {
             self.note(set, event, by).await;
         }
-        for leaver in std::mem::take(&mut desk.leavers) {
+        for leaver in std::mem::take(&mut state.leavers) {
             self.send_away(set, &Client::new(ClientLimits::default()), &leaver).await;
         }
         answer.try_recv().unwrap_or_else(|_| Err(PlaceError::Unavailable("it was not answered".to_owned())))

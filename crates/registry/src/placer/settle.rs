@@ -22,11 +22,11 @@ use steadfast_host::{clock, random};
 use steadfast_store::{self as store, Batch, Cursor, Key, Limits, Named, Record, Revision};
 
 use super::attempt::{Belief, Entry, Plan, Verdict, plan};
+use super::inputs::Inputs;
 use super::known::Known;
 use super::queue::{Pending, left};
-use super::sheet::{Answered, Own, Sheet};
-use super::sight::Sight;
 use super::turn::{self, Turns};
+use super::working_copy::{Answered, Own, WorkingCopy};
 use super::{PlaceError, Placed};
 use crate::clients::{self, parse_key};
 use crate::leaving::Leaver;
@@ -47,10 +47,10 @@ const IN_DOUBT: &str = "the store did not say whether the order was carried out,
 
 /// Everything a placer knows from one batch to the next.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct PlacerState {
     registry: Registry,
     set: SetName,
-    sight: Sight,
+    inputs: Inputs,
     own: Own,
     known: Known,
     turns: Turns,
@@ -71,13 +71,13 @@ pub(super) struct Desk {
 /// What the conflicts of one batch showed of its clients.
 type Learnt = HashMap<ClientKey, Belief>;
 
-impl Desk {
-    pub(super) fn new(registry: Registry, set: SetName, sight: Sight, by: &str) -> Desk {
+impl PlacerState {
+    pub(super) fn new(registry: Registry, set: SetName, inputs: Inputs, by: &str) -> PlacerState {
         let batch = registry.store.limits().operations;
-        Desk {
+        PlacerState {
             registry,
             set,
-            sight,
+            inputs,
             own: Own::default(),
             known: Known::default(),
             turns: Turns::default(),
@@ -100,13 +100,13 @@ impl Desk {
         let mut put_off = Vec::new();
         let mut learnt = Learnt::new();
         let mut losses = 0;
-        if let Some(mirror) = self.sight.mirror() {
+        if let Some(mirror) = self.inputs.mirror() {
             self.turns.give(mirror, self.last).await;
         }
         loop {
             asks = still_wanted(asks);
             let Some(latest) = asks.iter().map(|pending| pending.until).max() else { return put_off };
-            let snapshot = self.sight.complete(latest).await;
+            let snapshot = self.inputs.complete(latest).await;
             let most = room(&snapshot, self.registry.store.limits());
             if asks.len() > most {
                 put_off.splice(0..0, asks.split_off(most));
@@ -181,17 +181,17 @@ impl Desk {
         }
         self.own.catch_up(snapshot);
         let now = clock::now();
-        let suspended = self.sight.suspended(now);
-        let sheet = Sheet::new(snapshot, settings, &self.own, &self.sight.beats(), &suspended, now);
-        let mut sheet = match sheet {
-            Ok(sheet) => sheet,
+        let suspended = self.inputs.suspended(now);
+        let copy = WorkingCopy::new(snapshot, settings, &self.own, &self.inputs.beats(), &suspended, now);
+        let mut copy = match copy {
+            Ok(copy) => copy,
             Err(error) => return Err((asks, PlaceError::Books(error.to_string()))),
         };
         let believe = |client: &ClientKey| match learnt.get(client) {
             Some(belief) => belief.clone(),
             None => self.known.get(client).cloned().map_or(Belief::Absent, Belief::Known),
         };
-        Ok(plan(&self.set, &mut sheet, asks, &clock::wall().to_string(), self.registry.store.limits(), believe))
+        Ok(plan(&self.set, &mut copy, asks, &clock::wall().to_string(), self.registry.store.limits(), believe))
     }
 
     fn no_settings(&self, snapshot: &Snapshot) -> PlaceError {

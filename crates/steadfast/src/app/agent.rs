@@ -9,9 +9,9 @@ use steadfast_host::shutdown::{self, Asked, Shutdown};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
+use super::api::{ApiServer, Served};
 use super::ground::Ground;
-use super::parts::agent_outcome;
-use super::serving::{Served, Serving};
+use super::tasks::agent_outcome;
 use crate::admin::{Local, Service};
 use crate::cli;
 use crate::config::{DEFAULT_TOKEN_FILE, agent_from_flags, parse_listen};
@@ -51,11 +51,11 @@ pub(crate) async fn agent(flags: &cli::Agent) -> Outcome {
 fn serve(flags: &cli::Agent, ground: &Ground) -> Result<Option<Served>, Failure> {
     let Some(listen) = &flags.admin else { return Ok(None) };
     let listen = parse_listen(listen).map_err(|why| Failure::usage(format!("--admin: {why}")))?;
-    let serving = Serving::bind(listen, DEFAULT_TOKEN_FILE.as_ref(), &ground.state)?;
+    let api = ApiServer::bind(listen, DEFAULT_TOKEN_FILE.as_ref(), &ground.state)?;
     let local = Local { operator: "the API".to_owned(), ..Local::default() };
     let service = Arc::new(Service::new(ground.registry.clone(), local));
     service.follow([&flags.set]);
-    let served = serving.start(service, &ground.registry, None);
+    let served = api.start(service, &ground.registry, None);
     served.set_ready(true);
     tracing::info!(admin = %served.address(), "serving the API");
     Ok(Some(served))

@@ -60,7 +60,7 @@ pub(super) struct Control {
 /// Sends cameras away, as whoever manages them can.
 struct Door(Bells);
 
-struct Desk {
+struct ControlPage {
     players: Vec<Player>,
     about: watch::Receiver<String>,
 }
@@ -82,7 +82,7 @@ impl Control {
         let door = Listener::from_std(door)?;
         let stop = Shutdown::new();
         let tasks = [
-            tokio::spawn(serve(listener, Arc::new(Desk { players, about }), Limits::default(), stop.clone())),
+            tokio::spawn(serve(listener, Arc::new(ControlPage { players, about }), Limits::default(), stop.clone())),
             tokio::spawn(serve(door, Arc::new(Door(bells)), Limits::default(), stop.clone())),
         ];
         Ok(Control { tasks, stop })
@@ -114,7 +114,7 @@ impl Handler for Door {
     }
 }
 
-impl Desk {
+impl ControlPage {
     fn respond(&self, request: &Request) -> Result<Response, Problem> {
         let segments = request.segments().unwrap_or_default();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -141,7 +141,7 @@ impl Desk {
     }
 }
 
-impl Handler for Desk {
+impl Handler for ControlPage {
     fn answer(self: Arc<Self>, request: Request) -> Answering {
         Box::pin(async move { self.respond(&request).unwrap_or_else(Response::from) })
     }

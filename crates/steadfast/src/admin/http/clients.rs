@@ -7,7 +7,7 @@ use steadfast_core::client::ClientKey;
 use steadfast_host::http::{Request, Response};
 use steadfast_host::problem::Problem;
 
-use super::asked::{Nothing, Query, body};
+use super::input::{Nothing, Query, body};
 use super::json;
 use crate::admin::view::{ClientQuery, ExplainQuery};
 use crate::admin::{Api, Service};

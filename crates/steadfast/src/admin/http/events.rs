@@ -10,9 +10,9 @@ use steadfast_host::problem::Problem;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::asked::Query;
+use super::input::Query;
 use super::json;
-use super::places::Places;
+use super::slots::Slots;
 use crate::admin::view::{EventCursor, Events};
 use crate::admin::{Api, Service};
 
@@ -65,7 +65,7 @@ async fn look_out(service: Arc<Service>, ends: watch::Sender<EventCursor>) {
 
 pub(super) async fn answer(
     service: &Arc<Service>,
-    followers: &Places,
+    followers: &Slots,
     news: &News,
     request: &Request,
 ) -> Result<Response, Problem> {

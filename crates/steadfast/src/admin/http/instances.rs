@@ -4,7 +4,7 @@ use steadfast_core::{InstanceId, SetName};
 use steadfast_host::http::{Request, Response};
 use steadfast_host::problem::Problem;
 
-use super::asked::{Nothing, body};
+use super::input::{Nothing, body};
 use super::json;
 use crate::admin::{Api, Service};
 

@@ -187,7 +187,7 @@ fn of_clients(page: &mut Page, gateway: &GatewayView) {
 
 /// This API itself.
 fn of_admin(page: &mut Page, admin: &Admin) {
-    let tally = admin.turned.tally();
+    let tally = admin.refused.tally();
     for (name, help, value) in [
         ("steadfast_admin_connections", "Connections to the API and the store now.", tally.connections()),
         ("steadfast_admin_followers", "Streams of events now.", admin.followers.taken() as u64),
@@ -198,7 +198,7 @@ fn of_admin(page: &mut Page, admin: &Admin) {
     }
     let name = "steadfast_admin_refused_total";
     page.family(name, "counter", "Requests and connections to the API that were turned away, by reason.");
-    for (reason, count) in admin.turned.counts() {
+    for (reason, count) in admin.refused.counts() {
         page.value(name, &[("reason", &reason)], count);
     }
 }

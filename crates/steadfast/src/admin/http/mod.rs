@@ -1,18 +1,18 @@
 //! The API over HTTP: who may ask what, and which noun answers.
 
-mod asked;
+mod access;
 mod clients;
 mod events;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod input;
 mod instances;
 mod metrics;
 mod orders;
 mod page;
-mod places;
-mod rules;
+mod refused;
 mod sets;
-mod turned;
+mod slots;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use steadfast_host::http::{
 };
 use steadfast_host::problem::Problem;
 
+use self::access::Access;
 use self::events::News;
-use self::places::Places;
-use self::rules::Rules;
-use self::turned::Turned;
+use self::refused::Refused;
+use self::slots::Slots;
 use super::Service;
 
 /// Connections at once: those of all streams, and as many again for requests that are answered and done.
@@ -50,16 +50,16 @@ const FOR_BROWSERS: [(HeaderName, &str); 2] = [
 /// The API of one process.
 pub struct Admin {
     service: Arc<Service>,
-    rules: Rules,
+    access: Access,
     /// The store, for peers whose store is `http://` here.
     store: Option<Arc<dyn Handler>>,
     /// What else a demo can do.
     demo: Option<Arc<dyn Handler>>,
     ready: AtomicBool,
-    followers: Places,
-    watches: Places,
+    followers: Slots,
+    watches: Slots,
     news: News,
-    turned: Turned,
+    refused: Refused,
 }
 
 impl Admin {
@@ -69,14 +69,14 @@ impl Admin {
         let share = |most: usize| (most * seats / CONNECTIONS).max(1);
         Admin {
             service,
-            rules: Rules::new(listen, token),
+            access: Access::new(listen, token),
             store: None,
             demo: None,
             ready: AtomicBool::new(false),
-            followers: Places::new(share(FOLLOWERS), "follow the events"),
-            watches: Places::new(share(WATCHES), "watch the store"),
+            followers: Slots::new(share(FOLLOWERS), "follow the events"),
+            watches: Slots::new(share(WATCHES), "watch the store"),
             news: News::default(),
-            turned: Turned::default(),
+            refused: Refused::default(),
         }
     }
 
@@ -86,7 +86,7 @@ impl Admin {
             connections: CONNECTIONS,
             // Only who has the token may send a body at all.
             body_bytes: steadfast_store::http::BODY_BYTES,
-            tally: self.turned.tally(),
+            tally: self.refused.tally(),
             ..Limits::default()
         }
     }
@@ -190,7 +190,7 @@ impl Admin {
 impl Admin {
     /// A refusal as it is sent, and counted.
     fn refuse(&self, problem: Problem) -> Response {
-        self.turned.add(&problem.reason);
+        self.refused.add(&problem.reason);
         let unknown = problem.status == StatusCode::UNAUTHORIZED.as_u16();
         let response = Response::from(problem);
         if unknown { response.with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")) } else { response }
@@ -199,10 +199,10 @@ impl Admin {
 
 impl Handler for Admin {
     fn admit(&self, head: &Request) -> Result<(), Response> {
-        if page::answer(head).is_some() && self.rules.admit_to_page(head) {
+        if page::answer(head).is_some() && self.access.admit_to_page(head) {
             return Ok(());
         }
-        self.rules.admit(head).map_err(|problem| for_browsers(self.refuse(problem)))
+        self.access.admit(head).map_err(|problem| for_browsers(self.refuse(problem)))
     }
 
     fn answer(self: Arc<Self>, request: Request) -> Answering {

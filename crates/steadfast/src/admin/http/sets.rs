@@ -4,7 +4,7 @@ use steadfast_core::SetName;
 use steadfast_host::http::{Request, Response, StatusCode};
 use steadfast_host::problem::Problem;
 
-use super::asked::body;
+use super::input::body;
 use super::json;
 use crate::admin::view::SettingsView;
 use crate::admin::{Api, Service};

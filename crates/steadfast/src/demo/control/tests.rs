@@ -5,7 +5,7 @@ use steadfast_host::net::Peer;
 
 #[test]
 fn a_desk_without_such_a_player_says_so() {
-    let desk = Desk { players: Vec::new(), about: watch::Sender::new("all is well".to_owned()).subscribe() };
+    let page = ControlPage { players: Vec::new(), about: watch::Sender::new("all is well".to_owned()).subscribe() };
     let ask = |method: Method, path: &str| {
         let request = Request {
             method,
@@ -15,7 +15,7 @@ fn a_desk_without_such_a_player_says_so() {
             body: bytes::Bytes::new(),
             peer: Peer::Tcp("127.0.0.1:1".parse().unwrap()),
         };
-        desk.respond(&request)
+        page.respond(&request)
     };
     let view = ask(Method::GET, "/demo/v1").unwrap();
     assert_eq!(view.body().unwrap(), r#"{"about":"all is well","instances":[]}"#);

@@ -110,7 +110,7 @@ fn apply(stage: &mut Stage, event: &str) {
     });
     let settled = |outcome| Event::Settled { nonce: in_flight.unwrap_or(Nonce(0)), outcome };
     let another = Some(Observed { version: Version(20), record: held_by_other(9) });
-    let known = match stage.machine.sight.known() {
+    let known = match stage.machine.observation.known() {
         Known::Record(known) => Some(known.clone()),
         _ => None,
     };

@@ -17,7 +17,7 @@ use steadfast_host::random::secrets_equal;
 const OPEN: [&str; 3] = ["/metrics", "/healthz", "/readyz"];
 
 /// The rules of one API.
-pub(super) struct Rules {
+pub(super) struct Access {
     token: String,
     /// Only this machine reaches us.
     local: bool,
@@ -25,10 +25,10 @@ pub(super) struct Rules {
     hostname: String,
 }
 
-impl Rules {
-    pub(super) fn new(listen: SocketAddr, token: String) -> Rules {
+impl Access {
+    pub(super) fn new(listen: SocketAddr, token: String) -> Access {
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        Rules { token, local: listen.ip().is_loopback(), hostname: hostname.trim().to_ascii_lowercase() }
+        Access { token, local: listen.ip().is_loopback(), hostname: hostname.trim().to_ascii_lowercase() }
     }
 
     /// Whether this request may be answered.

@@ -13,14 +13,14 @@ const SAY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What was said.
 #[derive(Debug, Default)]
-pub(crate) struct Word {
+pub(crate) struct Participation {
     under_way: bool,
     /// What the store accepted last.
     said: Option<LedgerState>,
     ended: Moment,
 }
 
-impl Word {
+impl Participation {
     /// When `wanted` is to be said, given what the books show; `None` if it need not be, or cannot be now.
     ///
     /// The books may lag behind what was said: what contradicts it is waited out for a while, then said against.
@@ -48,7 +48,7 @@ impl Word {
 
     /// The ledger was written anew: what was said before is not in it.
     pub(super) fn forget(&mut self) {
-        *self = Word { under_way: self.under_way, ..Word::default() };
+        *self = Participation { under_way: self.under_way, ..Participation::default() };
     }
 
     /// The word is with the store, or could not be brought there.
@@ -62,7 +62,7 @@ impl Word {
 impl Agent {
     /// Says in the ledger where this life of the instance stands.
     pub(crate) fn say(&mut self, state: LedgerState) {
-        self.word.under_way = true;
+        self.participation.under_way = true;
         let (registry, set, id) = self.address();
         let (life, tick) = (self.life.incarnation(), self.mirror.snapshot().tick);
         self.effects.spawn(async move {

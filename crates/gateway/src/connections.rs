@@ -29,7 +29,7 @@ const SHARDS: usize = 64;
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Crowd {
+pub(crate) struct Connections {
     most: usize,
     most_per_source: usize,
     uncounted: Vec<IpNet>,
@@ -38,7 +38,7 @@ pub(crate) struct Crowd {
     sources: Box<[Mutex<HashMap<IpAddr, usize>>]>,
 }
 
-/// One connection that was let in, to be given back to [`Crowd::leave`].
+/// One connection that was let in, to be given back to [`Connections::leave`].
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Counted(Option<IpAddr>);
@@ -47,10 +47,10 @@ pub(crate) struct Counted(Option<IpAddr>);
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooMany;
 
-impl Crowd {
+impl Connections {
     /// With the numbers of `bounds`, or what follows from the `files` this process may have open. Connections from
     /// `uncounted` networks count for none of their sources.
-    pub(crate) fn new(bounds: &Bounds, uncounted: &[IpNet], files: u64) -> Result<Crowd, Error> {
+    pub(crate) fn new(bounds: &Bounds, uncounted: &[IpNet], files: u64) -> Result<Connections, Error> {
         let had = files.saturating_sub(APART.min(files / 2)) / FILES_EACH;
         let most = match bounds.connections {
             Some(wanted) if wanted as u64 > had => {
@@ -61,7 +61,7 @@ impl Crowd {
             None => usize::try_from(had.min(MOST_BY_DEFAULT)).unwrap_or(usize::MAX),
         };
         let most_per_source = bounds.connections_per_source.unwrap_or(most / SOURCES_BY_DEFAULT);
-        Ok(Crowd {
+        Ok(Connections {
             most: most.max(1),
             most_per_source: most_per_source.max(1),
             uncounted: uncounted.to_vec(),

@@ -36,7 +36,7 @@ const fn bad_host(detail: &'static str) -> Refused {
 }
 
 /// Checks a request's head and brings its target into origin form: path and query.
-pub(crate) fn screen(head: &mut request::Parts) -> Result<(), Refused> {
+pub(crate) fn validate(head: &mut request::Parts) -> Result<(), Refused> {
     if head.method == Method::CONNECT || head.method == Method::TRACE {
         return Err(NOT_PASSED_ON);
     }

@@ -14,7 +14,7 @@ use steadfast_registry::{PlaceError, Placed, Placer, Registry, Stored};
 use tokio::task::JoinSet;
 
 use crate::clients::{Clients, Found, Hash, Ticket};
-use crate::home::{Errand, View};
+use crate::home::{DeferredWrite, View};
 use crate::set::SetShared;
 
 /// Errands run at once; the placer takes as many into one commit as fit.
@@ -26,14 +26,14 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Errands {
+pub(super) struct DeferredWrites {
     set: Arc<SetShared>,
     clients: Arc<Clients>,
     registry: Registry,
     placer: Placer,
     running: JoinSet<Run>,
     /// At most one a client: the last one counts, of those to be kept if there is one.
-    waiting: HashMap<Hash, Errand>,
+    waiting: HashMap<Hash, DeferredWrite>,
     /// Of those who are carried and not known: where they are at home.
     reading: JoinSet<Read>,
     most: usize,
@@ -43,7 +43,7 @@ pub(super) struct Errands {
 
 #[derive(Debug)]
 struct Run {
-    errand: Errand,
+    write: DeferredWrite,
     ticket: Ticket,
     result: Result<Placed, PlaceError>,
 }
@@ -57,46 +57,46 @@ struct Read {
     found: Option<Option<Stored<Placement>>>,
 }
 
-impl Errands {
+impl DeferredWrites {
     pub(super) fn new(
         set: Arc<SetShared>,
         clients: Arc<Clients>,
         registry: Registry,
         placer: Placer,
         most: usize,
-    ) -> Errands {
+    ) -> DeferredWrites {
         let (running, waiting, reading) = (JoinSet::new(), HashMap::new(), JoinSet::new());
-        Errands { set, clients, registry, placer, running, waiting, reading, most, rest: Moment::ZERO }
+        DeferredWrites { set, clients, registry, placer, running, waiting, reading, most, rest: Moment::ZERO }
     }
 
-    /// Runs an errand, or has it wait.
-    pub(super) fn take(&mut self, errand: Errand) {
+    /// Runs a deferred write, or has it wait.
+    pub(super) fn take(&mut self, write: DeferredWrite) {
         if self.running.len() < RUNNING && clock::now() >= self.rest {
-            self.run(errand);
+            self.run(write);
         } else {
-            self.wait(errand);
+            self.wait(write);
         }
     }
 
-    fn run(&mut self, errand: Errand) {
-        let (placer, ticket) = (self.placer.clone(), self.clients.ticket(errand.hash));
+    fn run(&mut self, write: DeferredWrite) {
+        let (placer, ticket) = (self.placer.clone(), self.clients.ticket(write.hash));
         self.running.spawn(async move {
-            let result = placer.ask(errand.client.clone(), errand.wish.clone()).await;
-            Run { errand, ticket, result }
+            let result = placer.ask(write.client.clone(), write.wish.clone()).await;
+            Run { write, ticket, result }
         });
     }
 
-    fn wait(&mut self, errand: Errand) {
-        if let Some(waiting) = self.waiting.get_mut(&errand.hash) {
+    fn wait(&mut self, write: DeferredWrite) {
+        if let Some(waiting) = self.waiting.get_mut(&write.hash) {
             // What was acted upon already is not given up for what was only wished.
-            if errand.keep || !waiting.keep {
-                *waiting = errand;
+            if write.keep || !waiting.keep {
+                *waiting = write;
             }
         } else if self.waiting.len() < self.most {
-            self.waiting.insert(errand.hash, errand);
+            self.waiting.insert(write.hash, write);
         } else {
-            tracing::debug!(set = %self.set.name, client = %errand.client, "too much is to be written: it is left");
-            self.clients.failed(errand.hash);
+            tracing::debug!(set = %self.set.name, client = %write.client, "too much is to be written: it is left");
+            self.clients.failed(write.hash);
         }
     }
 
@@ -115,36 +115,36 @@ impl Errands {
         }
         while self.running.len() < RUNNING && clock::now() >= self.rest {
             let Some(hash) = self.waiting.keys().next().copied() else { return };
-            if let Some(errand) = self.waiting.remove(&hash) {
-                self.run(errand);
+            if let Some(write) = self.waiting.remove(&hash) {
+                self.run(write);
             }
         }
     }
 
-    fn settle(&mut self, Run { errand, ticket, result }: Run) {
+    fn settle(&mut self, Run { write, ticket, result }: Run) {
         match result {
             Ok(Placed { client: Some(client), .. }) => {
-                if let Some(entry) = self.clients.answer(errand.hash, ticket, client.version.0, &client.record)
-                    && self.clients.has_left(errand.hash, entry.home)
+                if let Some(entry) = self.clients.answer(write.hash, ticket, client.version.0, &client.record)
+                    && self.clients.has_left(write.hash, entry.home)
                 {
                     self.set.ring();
                 }
             }
-            Ok(Placed { client: None, .. }) => self.clients.failed(errand.hash),
+            Ok(Placed { client: None, .. }) => self.clients.failed(write.hash),
             Err(PlaceError::Refused(refusal)) => {
-                tracing::debug!(set = %self.set.name, client = %errand.client, %refusal, "not written");
-                match errand.wish {
-                    Wish::Arrive { weight: Some(weight), .. } => self.clients.declared(errand.hash, weight),
-                    _ => self.clients.failed(errand.hash),
+                tracing::debug!(set = %self.set.name, client = %write.client, %refusal, "not written");
+                match write.wish {
+                    Wish::Arrive { weight: Some(weight), .. } => self.clients.declared(write.hash, weight),
+                    _ => self.clients.failed(write.hash),
                 }
             }
-            Err(PlaceError::Unavailable(_) | PlaceError::Busy) if errand.keep => {
+            Err(PlaceError::Unavailable(_) | PlaceError::Busy) if write.keep => {
                 self.rest = clock::now() + AGAIN_AFTER;
-                self.wait(errand);
+                self.wait(write);
             }
             Err(error) => {
-                tracing::debug!(set = %self.set.name, client = %errand.client, %error, "not written");
-                self.clients.failed(errand.hash);
+                tracing::debug!(set = %self.set.name, client = %write.client, %error, "not written");
+                self.clients.failed(write.hash);
             }
         }
     }
@@ -195,7 +195,7 @@ impl Errands {
                 if wants_charge(self.clients.look(hash), view.due) {
                     self.clients.ask(hash);
                     let wish = Wish::Arrive { weight: None, labels: Labels::new(), present: connection };
-                    self.take(Errand { hash, client, wish, keep: false });
+                    self.take(DeferredWrite { hash, client, wish, keep: false });
                 }
             }
         }
@@ -203,7 +203,7 @@ impl Errands {
             let Some(found) = self.clients.look(hash) else { continue };
             if connection && let Some(home) = view.home(found.entry.home) {
                 let wish = Wish::Leave { at: home.target.instance.clone() };
-                self.take(Errand { hash, client, wish, keep: true });
+                self.take(DeferredWrite { hash, client, wish, keep: true });
             }
         }
     }

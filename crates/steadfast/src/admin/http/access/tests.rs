@@ -18,8 +18,8 @@ fn refusal(listen: &str, method: Method, path: &str, headers: &[(&str, &str)]) -
         body: bytes::Bytes::new(),
         peer: Peer::Tcp("127.0.0.1:1".parse().unwrap()),
     };
-    let rules = Rules::new(listen.parse().unwrap(), TOKEN.to_owned());
-    rules.admit(&request).err().map(|problem| format!("{} {}", problem.status, problem.reason))
+    let access = Access::new(listen.parse().unwrap(), TOKEN.to_owned());
+    access.admit(&request).err().map(|problem| format!("{} {}", problem.status, problem.reason))
 }
 
 const LOCAL: &str = "127.0.0.1:7400";

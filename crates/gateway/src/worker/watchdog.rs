@@ -1,6 +1,6 @@
 //! The one who watches the time of a worker: ends what runs at a target that has ended, closes what stands still.
 //!
-//! What keeps the lease's promise is the check before every piece that is passed on; the warden sees to those that
+//! What keeps the lease's promise is the check before every piece that is passed on; the watchdog sees to those that
 //! wait for a piece.
 
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use std::rc::Rc;
 use steadfast_core::Moment;
 use steadfast_host::clock;
 
-use super::seat::TICK;
+use super::conn_state::TICK;
 use super::{Limits, SetHere, Worker, ticks};
 
 /// Runs as long as the worker does.
@@ -29,8 +29,8 @@ pub(crate) async fn watch(worker: Rc<Worker>) {
             () = clock::sleep_until(until), if until < Moment::MAX => {}
             _ = ticking.tick(), if worker.seated() > 0 || worker.sets.iter().any(SetHere::has_idle) => {
                 worker.tick.set(worker.tick.get().wrapping_add(1));
-                worker.each_seat(|seat| {
-                    if let Some(limit) = seat.inspect_time(&limits) {
+                worker.each_seat(|conn| {
+                    if let Some(limit) = conn.inspect_time(&limits) {
                         worker.counters().limited(limit);
                     }
                 });
@@ -43,8 +43,8 @@ pub(crate) async fn watch(worker: Rc<Worker>) {
             set.target();
             set.changed.notify_waiters();
         }
-        worker.each_seat(|seat| {
-            if seat.inspect_pass(inspected) {
+        worker.each_seat(|conn| {
+            if conn.inspect_pass(inspected) {
                 worker.counters().cut.add_one();
             }
         });

@@ -19,7 +19,7 @@ pub(super) const RETRY_EVERY: Duration = Duration::from_secs(1);
 const AT_ONCE_WITHIN: Duration = Duration::from_secs(3);
 
 /// What runs, and what came of what has ended.
-pub(super) struct Parts {
+pub(super) struct Tasks {
     running: JoinSet<Outcome>,
     names: HashMap<Id, String>,
     leave: Shutdown,
@@ -27,10 +27,10 @@ pub(super) struct Parts {
     outcome: Outcome,
 }
 
-impl Parts {
+impl Tasks {
     /// No parts yet; when one fails, `leave` begins.
-    pub(super) fn new(leave: Shutdown) -> Parts {
-        Parts { running: JoinSet::new(), names: HashMap::new(), leave, hurry_until: None, outcome: Ok(Exit::Yes) }
+    pub(super) fn new(leave: Shutdown) -> Tasks {
+        Tasks { running: JoinSet::new(), names: HashMap::new(), leave, hurry_until: None, outcome: Ok(Exit::Yes) }
     }
 
     /// One part more.

@@ -20,7 +20,7 @@ use crate::source::network;
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Newcomers {
+pub(crate) struct NewClients {
     /// Sources in one half.
     most: usize,
     halves: Mutex<Halves>,
@@ -78,10 +78,10 @@ impl Bucket {
     }
 }
 
-impl Newcomers {
+impl NewClients {
     /// Counts at most so many sources.
-    pub(crate) fn new(most: usize) -> Newcomers {
-        Newcomers { most: (most / 2).max(1), halves: Mutex::default() }
+    pub(crate) fn new(most: usize) -> NewClients {
+        NewClients { most: (most / 2).max(1), halves: Mutex::default() }
     }
 
     /// Takes a token of a source that may bring so many clients of a set `a_second`. Otherwise, when there is one

@@ -30,16 +30,16 @@ impl Suspended {
 }
 
 #[derive(Debug)]
-pub(super) enum Sight {
+pub(super) enum Inputs {
     Following { mirror: Arc<Mirror>, beats: watch::Receiver<Arc<Beats>>, suspended: Suspended },
     Once { snapshot: Arc<Snapshot>, beats: Arc<Beats> },
 }
 
-impl Sight {
+impl Inputs {
     /// What is known, as soon as that is all of it, or else at `until`.
     pub(super) async fn complete(&self, until: Moment) -> Arc<Snapshot> {
         match self {
-            Sight::Following { mirror, .. } => {
+            Inputs::Following { mirror, .. } => {
                 let snapshot = mirror.snapshot();
                 if snapshot.complete {
                     return snapshot;
@@ -47,29 +47,29 @@ impl Sight {
                 let within = left(until).max(Duration::from_millis(1));
                 mirror.complete(within).await.unwrap_or_else(|| mirror.snapshot())
             }
-            Sight::Once { snapshot, .. } => snapshot.clone(),
+            Inputs::Once { snapshot, .. } => snapshot.clone(),
         }
     }
 
     /// The mirror, if there is one.
     pub(super) fn mirror(&self) -> Option<&Mirror> {
         match self {
-            Sight::Following { mirror, .. } => Some(mirror),
-            Sight::Once { .. } => None,
+            Inputs::Following { mirror, .. } => Some(mirror),
+            Inputs::Once { .. } => None,
         }
     }
 
     pub(super) fn beats(&self) -> Arc<Beats> {
         match self {
-            Sight::Following { beats, .. } => beats.borrow().clone(),
-            Sight::Once { beats, .. } => beats.clone(),
+            Inputs::Following { beats, .. } => beats.borrow().clone(),
+            Inputs::Once { beats, .. } => beats.clone(),
         }
     }
 
     pub(super) fn suspended(&self, now: Moment) -> BTreeMap<InstanceId, Moment> {
         match self {
-            Sight::Following { suspended, .. } => suspended.at(now),
-            Sight::Once { .. } => BTreeMap::new(),
+            Inputs::Following { suspended, .. } => suspended.at(now),
+            Inputs::Once { .. } => BTreeMap::new(),
         }
     }
 }

@@ -25,22 +25,22 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct Rejects {
     answer: Bytes,
     most: usize,
     waited_for: Rc<Cell<usize>>,
 }
 
-impl Door {
-    pub(super) fn new(workers: usize) -> Door {
+impl Rejects {
+    pub(super) fn new(workers: usize) -> Rejects {
         let detail = "too many connections from this address are open";
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-connections", detail);
         let answer = written(problem.retry_after(RETRY_AFTER));
-        Door { answer, most: (WAITED_FOR / workers.max(1)).max(1), waited_for: Rc::default() }
+        Rejects { answer, most: (WAITED_FOR / workers.max(1)).max(1), waited_for: Rc::default() }
     }
 
     /// Says why, and closes.
-    pub(super) fn turn_away(&self, worker: &Worker, stream: TcpStream) {
+    pub(super) fn take(&self, worker: &Worker, stream: TcpStream) {
         worker.counters().limited(Limit::ConnectionsPerSource);
         // A new connection takes this much at once; one that does not has not asked for an answer.
         let told = stream.try_write(&self.answer).is_ok_and(|written| written == self.answer.len());

@@ -14,42 +14,42 @@ fn ip(text: &str) -> IpAddr {
 
 #[test]
 fn a_source_brings_so_many_a_second_and_no_more() {
-    let newcomers = Newcomers::new(10);
+    let new_clients = NewClients::new(10);
     let taken =
-        |millis| (0..100).take_while(|_| newcomers.take(&set(), ip("10.0.0.1"), 20, at(millis)).is_ok()).count();
+        |millis| (0..100).take_while(|_| new_clients.take(&set(), ip("10.0.0.1"), 20, at(millis)).is_ok()).count();
     assert_eq!(taken(0), 20);
-    assert_eq!(newcomers.take(&set(), ip("10.0.0.1"), 20, at(0)), Err(Duration::from_millis(50)));
+    assert_eq!(new_clients.take(&set(), ip("10.0.0.1"), 20, at(0)), Err(Duration::from_millis(50)));
     assert_eq!(taken(40), 0);
     assert_eq!(taken(50), 1);
     assert_eq!(taken(550), 10);
     assert_eq!(taken(60_000), 20, "what is not used is not saved up");
-    assert!(newcomers.take(&set(), ip("10.0.0.2"), 20, at(60_000)).is_ok(), "another one has its own");
+    assert!(new_clients.take(&set(), ip("10.0.0.2"), 20, at(60_000)).is_ok(), "another one has its own");
 }
 
 #[test]
 fn small_steps_of_time_are_not_lost() {
-    let newcomers = Newcomers::new(10);
+    let new_clients = NewClients::new(10);
     let taken = (0..10_000_u64).filter(|step| {
         let now = at(0) + Duration::from_micros(100 * step);
-        newcomers.take(&set(), ip("10.0.0.1"), 3, now).is_ok()
+        new_clients.take(&set(), ip("10.0.0.1"), 3, now).is_ok()
     });
     assert_eq!(taken.count(), 3 + 2, "three at once, and in less than a second two more");
 }
 
 #[test]
 fn what_was_given_back_can_be_taken() {
-    let newcomers = Newcomers::new(10);
+    let new_clients = NewClients::new(10);
     let source = ip("2001:db8::1");
-    newcomers.take(&set(), source, 1, at(0)).unwrap();
-    assert!(newcomers.take(&set(), ip("2001:db8::ffff"), 1, at(0)).is_err(), "a network is one source");
-    newcomers.give_back(&set(), source);
-    newcomers.take(&set(), source, 1, at(0)).unwrap();
+    new_clients.take(&set(), source, 1, at(0)).unwrap();
+    assert!(new_clients.take(&set(), ip("2001:db8::ffff"), 1, at(0)).is_err(), "a network is one source");
+    new_clients.give_back(&set(), source);
+    new_clients.take(&set(), source, 1, at(0)).unwrap();
 }
 
 #[test]
 fn sources_are_forgotten_rather_than_gathered() {
-    let newcomers = Newcomers::new(8);
-    let spend = |last: u8, millis| newcomers.take(&set(), ip(&format!("10.0.0.{last}")), 1, at(millis));
+    let new_clients = NewClients::new(8);
+    let spend = |last: u8, millis| new_clients.take(&set(), ip(&format!("10.0.0.{last}")), 1, at(millis));
     for last in 1..=4 {
         spend(last, 0).unwrap();
     }
@@ -67,21 +67,21 @@ fn sources_are_forgotten_rather_than_gathered() {
 
 #[test]
 fn a_flood_of_sources_costs_no_more_a_source_than_a_few_do() {
-    let newcomers = Newcomers::new(1_000);
+    let new_clients = NewClients::new(1_000);
     for n in 0..200_000_u32 {
         let source = IpAddr::V4(n.into());
-        newcomers.take(&set(), source, 1, at(u64::from(n / 1_000))).unwrap();
-        assert!(newcomers.halves.lock().unwrap().len() <= 1_000);
+        new_clients.take(&set(), source, 1, at(u64::from(n / 1_000))).unwrap();
+        assert!(new_clients.halves.lock().unwrap().len() <= 1_000);
     }
 }
 
 #[test]
 fn each_set_counts_at_its_own_rate() {
-    let newcomers = Newcomers::new(10);
+    let new_clients = NewClients::new(10);
     let (slow, fast): (SetName, SetName) = ("slow".parse().unwrap(), "fast".parse().unwrap());
     let source = ip("10.0.0.1");
-    let taken = |set, a_second| (0..100).take_while(|_| newcomers.take(set, source, a_second, at(0)).is_ok()).count();
+    let taken = |set, a_second| (0..100).take_while(|_| new_clients.take(set, source, a_second, at(0)).is_ok()).count();
     assert_eq!((taken(&slow, 2), taken(&fast, 20)), (2, 20), "what one has used the other has not");
-    newcomers.give_back(&slow, source);
+    new_clients.give_back(&slow, source);
     assert_eq!((taken(&fast, 20), taken(&slow, 2)), (0, 1), "what the one gives back the other cannot take");
 }

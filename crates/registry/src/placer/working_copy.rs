@@ -61,7 +61,7 @@ struct Time {
 
 /// A working copy of the books, without the clients.
 #[derive(Debug)]
-pub(super) struct Sheet<'a> {
+pub(super) struct WorkingCopy<'a> {
     settings: &'a StickySettings,
     time: Time,
     /// The working copies of the ledgers are in here.
@@ -71,7 +71,7 @@ pub(super) struct Sheet<'a> {
     unreadable: BTreeMap<InstanceId, Error>,
 }
 
-impl<'a> Sheet<'a> {
+impl<'a> WorkingCopy<'a> {
     /// As things are known now. `suspended`: where no new clients go from here, and until when. An error: what time it
     /// is cannot be read, and whoever is placed by an earlier one would seem to be long gone.
     pub(super) fn new(
@@ -81,8 +81,8 @@ impl<'a> Sheet<'a> {
         beats: &Beats,
         suspended: &BTreeMap<InstanceId, Moment>,
         now: Moment,
-    ) -> Result<Sheet<'a>, Error> {
-        let mut sheet = Sheet {
+    ) -> Result<WorkingCopy<'a>, Error> {
+        let mut copy = WorkingCopy {
             settings,
             time: own.time(snapshot)?,
             members: Members::new(),
@@ -91,24 +91,24 @@ impl<'a> Sheet<'a> {
         };
         for (key, error) in &snapshot.unusable {
             if let Some(Ok(id)) = key.strip_prefix(keys::LEDGERS).map(str::parse) {
-                sheet.unreadable.insert(id, error.clone());
+                copy.unreadable.insert(id, error.clone());
             }
         }
         for (id, seen) in &snapshot.instances {
             if let Some(ledger) = &seen.ledger {
-                sheet.ledgers.insert(id.clone(), Stored { version: seen.ledger_version, record: ledger.clone() });
+                copy.ledgers.insert(id.clone(), Stored { version: seen.ledger_version, record: ledger.clone() });
             }
         }
         for (id, answered) in &own.ledgers {
-            sheet.correct(id, answered);
+            copy.correct(id, answered);
         }
-        for (id, stored) in &sheet.ledgers {
+        for (id, stored) in &copy.ledgers {
             let description = snapshot.instances.get(id).and_then(|seen| seen.description.as_ref());
             let mut member = member(description, &stored.record, beats.get(id), now);
             member.suspended |= suspended.get(id).is_some_and(|until| now < *until);
-            sheet.members.insert(id.clone(), member);
+            copy.members.insert(id.clone(), member);
         }
-        Ok(sheet)
+        Ok(copy)
     }
 
     fn correct(&mut self, id: &InstanceId, answered: &Answered<LedgerRecord>) {

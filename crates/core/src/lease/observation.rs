@@ -28,7 +28,7 @@ pub(super) enum News {
 /// The watch over the record. It is *broken* when the store was not heard from for longer than `renew_every`:
 /// then the history may have been replaced meanwhile, and it begins again with the next sign of life.
 #[derive(Clone, Debug)]
-pub(super) struct Sight {
+pub(super) struct Observation {
     known: Known,
     /// When what is known was received, or the watch began again.
     since: Moment,
@@ -45,9 +45,9 @@ pub(super) struct Sight {
     caution: Span,
 }
 
-impl Sight {
-    pub(super) fn new() -> Sight {
-        Sight {
+impl Observation {
+    pub(super) fn new() -> Observation {
+        Observation {
             known: Known::Nothing,
             since: Moment::ZERO,
             began: Moment::ZERO,

@@ -1,9 +1,9 @@
 use super::*;
 
-/// A connection whose request has a body, and the warden's clock.
+/// The state of a connection whose request has a body, and the watchdog's clock.
 struct Watched {
     tick: Rc<Cell<Ticks>>,
-    seat: Seat,
+    conn: ConnState,
     limits: Limits,
 }
 
@@ -12,24 +12,24 @@ impl Watched {
     fn new() -> Watched {
         let bounds = Bounds { body_stalled_for: Duration::from_secs(10), body_rate: 100, ..Bounds::default() };
         let tick = Rc::<Cell<Ticks>>::default();
-        let seat = Seat::new(tick.clone(), Some(1_000_000));
-        seat.begin_request();
-        Watched { tick, seat, limits: Limits::new(&bounds) }
+        let conn = ConnState::new(tick.clone(), Some(1_000_000));
+        conn.begin_request();
+        Watched { tick, conn, limits: Limits::new(&bounds) }
     }
 
-    /// Lets a second pass at whose beginning so many bytes come and more would be taken: what the warden finds in it.
+    /// Lets a second pass at whose beginning so many bytes come and more would be taken: what the watchdog finds in it.
     fn second(&self, bytes: usize) -> Option<Limit> {
         if bytes > 0 {
-            self.seat.take_body(bytes).unwrap();
+            self.conn.take_body(bytes).unwrap();
         }
-        self.seat.starve();
+        self.conn.starve();
         self.pass(4)
     }
 
     fn pass(&self, ticks: u32) -> Option<Limit> {
         (0..ticks).fold(None, |found, _| {
             self.tick.set(self.tick.get().wrapping_add(1));
-            found.or(self.seat.inspect_time(&self.limits))
+            found.or(self.conn.inspect_time(&self.limits))
         })
     }
 }
@@ -42,7 +42,7 @@ fn a_body_that_stops_coming_is_noticed_in_its_time() {
     }
     let silent = (1..60).find(|_| watched.second(0).is_some());
     assert_eq!(silent, Some(10), "what came before does not buy a longer silence");
-    assert_eq!(watched.seat.body_fault(), Some(Fault::TooSlow));
+    assert_eq!(watched.conn.body_fault(), Some(Fault::TooSlow));
 }
 
 #[test]
@@ -62,35 +62,35 @@ fn the_time_in_which_nobody_takes_the_body_is_not_the_clients() {
     for _ in 0..5 {
         assert_eq!(watched.second(1), None);
     }
-    watched.seat.starve_no_more();
+    watched.conn.starve_no_more();
     assert_eq!(watched.pass(100), None);
-    assert_eq!(watched.seat.body_fault(), None);
+    assert_eq!(watched.conn.body_fault(), None);
 }
 
 #[test]
 fn who_takes_nothing_is_cut_and_who_has_nothing_to_take_is_not() {
     let watched = Watched::new();
     let limit = watched.limits.reader;
-    watched.seat.enter(Phase::Answer);
+    watched.conn.enter(Phase::Answer);
     assert_eq!(watched.pass(limit + 10), None);
-    watched.seat.held_up();
+    watched.conn.held_up();
     assert_eq!(watched.pass(limit), None);
-    watched.seat.written();
+    watched.conn.written();
     assert_eq!(watched.pass(limit), None, "it took something");
-    watched.seat.held_up();
+    watched.conn.held_up();
     assert_eq!(watched.pass(limit + 1), Some(Limit::ReaderStalled));
-    assert!(watched.seat.must_reset() && watched.seat.verdict() == Verdict::Close);
+    assert!(watched.conn.must_reset() && watched.conn.verdict() == Verdict::Close);
     assert_eq!(watched.pass(100), None, "it is counted once");
 }
 
 /// An answer whose last bytes are on their way to a client that takes a few of them so often.
 fn taken_slowly(watched: &Watched, times: u32) {
     for time in 0..times {
-        watched.seat.held_up();
+        watched.conn.held_up();
         assert_eq!(watched.pass(2 * IDLE_BEFORE_MAKING_ROOM), None, "time {time}");
-        watched.seat.make_room();
-        assert_eq!(watched.seat.verdict(), Verdict::None, "time {time}");
-        watched.seat.written();
+        watched.conn.make_room();
+        assert_eq!(watched.conn.verdict(), Verdict::None, "time {time}");
+        watched.conn.written();
     }
 }
 
@@ -98,39 +98,39 @@ fn taken_slowly(watched: &Watched, times: u32) {
 fn who_is_still_taking_an_answer_is_not_idle() {
     let watched = Watched::new();
     // hyper has all of it; the client has not.
-    watched.seat.enter(Phase::Idle);
+    watched.conn.enter(Phase::Idle);
     taken_slowly(&watched, 200);
     // From here on it rests.
     assert_eq!(watched.pass(watched.limits.idle), None);
     assert_eq!(watched.pass(1), Some(Limit::Idle));
     let watched = Watched::new();
-    watched.seat.enter(Phase::Idle);
+    watched.conn.enter(Phase::Idle);
     taken_slowly(&watched, 10);
     watched.pass(IDLE_BEFORE_MAKING_ROOM + 1);
-    watched.seat.make_room();
-    assert_eq!(watched.seat.verdict(), Verdict::Close);
+    watched.conn.make_room();
+    assert_eq!(watched.conn.verdict(), Verdict::Close);
 }
 
 #[test]
 fn what_waits_behind_an_answer_that_is_being_taken_is_not_late() {
     let watched = Watched::new();
-    watched.seat.enter(Phase::Idle);
-    watched.seat.read();
+    watched.conn.enter(Phase::Idle);
+    watched.conn.read();
     taken_slowly(&watched, 200);
     assert_eq!(watched.pass(watched.limits.head), None);
-    assert_eq!(watched.seat.verdict(), Verdict::None);
+    assert_eq!(watched.conn.verdict(), Verdict::None);
     watched.pass(1);
-    assert_eq!(watched.seat.verdict(), Verdict::Late);
-    watched.seat.begin_request();
-    assert_eq!(watched.seat.verdict(), Verdict::None, "it came in time after all");
+    assert_eq!(watched.conn.verdict(), Verdict::Late);
+    watched.conn.begin_request();
+    assert_eq!(watched.conn.verdict(), Verdict::None, "it came in time after all");
 }
 
 #[test]
 fn who_takes_nothing_of_an_answer_that_is_at_its_end_is_cut_as_well() {
     for phase in [Phase::Idle, Phase::Head] {
         let watched = Watched::new();
-        watched.seat.enter(phase);
-        watched.seat.held_up();
+        watched.conn.enter(phase);
+        watched.conn.held_up();
         assert_eq!(watched.pass(watched.limits.reader), None);
         assert_eq!(watched.pass(1), Some(Limit::ReaderStalled));
     }

@@ -22,7 +22,7 @@ use crate::exit::{Exit, Failure};
 use crate::token;
 
 /// An address for the API, held, and the token.
-pub(super) struct Serving {
+pub(super) struct ApiServer {
     listener: Listener,
     address: SocketAddr,
     token: String,
@@ -36,16 +36,16 @@ pub(super) struct Served {
     task: JoinHandle<()>,
 }
 
-impl Serving {
+impl ApiServer {
     /// Listens on `listen` and reads the token, which is made if there is none.
-    pub(super) fn bind(listen: SocketAddr, token_file: &Path, state: &StateDir) -> Result<Serving, Failure> {
+    pub(super) fn bind(listen: SocketAddr, token_file: &Path, state: &StateDir) -> Result<ApiServer, Failure> {
         let token = token::own(token_file, state)?;
         let listener = Listener::tcp(listen).map_err(|error| {
             let advice = "the API needs an address of its own: change listen in [admin], or --admin";
             Failure::new(Exit::Usage, anyhow::anyhow!("{error}; {advice}"))
         })?;
         let address = listener.local_addr().unwrap_or(listen);
-        Ok(Serving { listener, address, token })
+        Ok(ApiServer { listener, address, token })
     }
 
     /// Serves `service`, the store of `registry` for peers, and whatever more a `demo` can do.

@@ -1,7 +1,7 @@
 //! One client connection as its worker supervises it: what it is doing, since when, and whether it must stop.
 //!
-//! A timer for each request would cost more than the request. Instead every connection has a seat, in which it notes
-//! what it does, and the worker's warden looks over all seats a few times a second and whenever a target ends.
+//! A timer for each request would cost more than the request. Instead every connection has a state, in which it notes
+//! what it does, and the worker's watchdog looks over all connections a few times a second and whenever a target ends.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use steadfast_core::Moment;
 use steadfast_host::clock;
 
-use super::here::Pass;
+use super::set::Pass;
 use crate::bounds::Bounds;
 use crate::limit::Limit;
 
@@ -44,7 +44,7 @@ pub(crate) enum Phase {
     Tunnel,
 }
 
-/// What the warden has decided.
+/// What the watchdog has decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Go on.
@@ -72,7 +72,7 @@ pub(crate) enum Fault {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct ConnState {
     tick: Rc<Cell<Ticks>>,
     phase: Cell<Phase>,
     since: Cell<Ticks>,
@@ -96,10 +96,10 @@ pub(crate) struct Seat {
     waker: RefCell<Option<Waker>>,
 }
 
-impl Seat {
-    pub(crate) fn new(tick: Rc<Cell<Ticks>>, most_body: Option<u64>) -> Seat {
+impl ConnState {
+    pub(crate) fn new(tick: Rc<Cell<Ticks>>, most_body: Option<u64>) -> ConnState {
         let now = tick.get();
-        Seat {
+        ConnState {
             tick,
             phase: Cell::new(Phase::Fresh),
             since: Cell::new(now),
@@ -269,7 +269,7 @@ impl Seat {
         }
     }
 
-    /// The warden: stops what goes on at a target that has ended. True if that cut an answer.
+    /// The watchdog: stops what goes on at a target that has ended. True if that cut an answer.
     pub(crate) fn inspect_pass(&self, now: Moment) -> bool {
         let lost = self.pass.borrow().as_ref().is_some_and(|pass| !pass.alive(now));
         let streams = matches!(self.phase.get(), Phase::Answer | Phase::Tunnel);
@@ -285,7 +285,7 @@ impl Seat {
         false
     }
 
-    /// The warden: has this connection been at it for too long? The limit it has run into now.
+    /// The watchdog: has this connection been at it for too long? The limit it has run into now.
     pub(crate) fn inspect_time(&self, limits: &Limits) -> Option<Limit> {
         if self.verdict.get() == Verdict::Close {
             return None;

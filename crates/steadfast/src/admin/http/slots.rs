@@ -11,16 +11,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// So many answers of one kind at once.
-pub(super) struct Places {
+pub(super) struct Slots {
     free: Arc<Semaphore>,
     all: usize,
     /// What is done there, for people: `follow the events`.
     what: &'static str,
 }
 
-impl Places {
-    pub(super) fn new(all: usize, what: &'static str) -> Places {
-        Places { free: Arc::new(Semaphore::new(all)), all, what }
+impl Slots {
+    pub(super) fn new(all: usize, what: &'static str) -> Slots {
+        Slots { free: Arc::new(Semaphore::new(all)), all, what }
     }
 
     /// A place, for as long as the returned value is kept.

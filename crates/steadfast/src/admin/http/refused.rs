@@ -10,12 +10,12 @@ const REASONS: [&str; 5] = ["foreign-host", "cross-site", "token-needed", "not-j
 
 /// The counts of both.
 #[derive(Default)]
-pub(super) struct Turned {
+pub(super) struct Refused {
     tally: Arc<Tally>,
     by_rules: [AtomicU64; REASONS.len()],
 }
 
-impl Turned {
+impl Refused {
     /// What the server counts.
     pub(super) fn tally(&self) -> Arc<Tally> {
         Arc::clone(&self.tally)

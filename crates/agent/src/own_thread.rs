@@ -6,17 +6,17 @@ use steadfast_host::shutdown::Shutdown;
 
 use crate::Error;
 
-/// A running lane. Dropping it asks it to end.
+/// A running thread. Dropping it asks it to end.
 #[derive(Debug)]
-pub(crate) struct Lane {
+pub(crate) struct OwnThread {
     shutdown: Shutdown,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Lane {
+impl OwnThread {
     /// Runs `work` on a thread called `name` until it ends, which it must once its [`Shutdown`] begins.
     /// `work` is called on that thread, inside its runtime.
-    pub(crate) fn start<W, F>(name: &str, work: W) -> Result<Lane, Error>
+    pub(crate) fn start<W, F>(name: &str, work: W) -> Result<OwnThread, Error>
     where
         W: FnOnce(Shutdown) -> F + Send + 'static,
         F: Future<Output = ()>,
@@ -29,7 +29,7 @@ impl Lane {
             .name(name.to_owned())
             .spawn(move || runtime.block_on(async move { work(inner).await }))
             .map_err(failed)?;
-        Ok(Lane { shutdown, thread: Some(thread) })
+        Ok(OwnThread { shutdown, thread: Some(thread) })
     }
 
     /// Asks it to end and waits until it has.
@@ -44,7 +44,7 @@ impl Lane {
     }
 }
 
-impl Drop for Lane {
+impl Drop for OwnThread {
     fn drop(&mut self) {
         self.shutdown.begin();
     }

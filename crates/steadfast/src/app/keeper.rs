@@ -11,17 +11,17 @@ use tokio::task::JoinHandle;
 const RELEASE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A keeper that runs. It keeps no process alive: it ends when its process does.
-pub(super) struct Keeping {
+pub(super) struct Keeper {
     end: Shutdown,
     task: JoinHandle<()>,
 }
 
-impl Keeping {
+impl Keeper {
     /// Keeps the sets of `registry`'s store whenever nobody else does.
-    pub(super) fn start(registry: &Registry) -> Keeping {
+    pub(super) fn start(registry: &Registry) -> Keeper {
         let end = Shutdown::new();
         let work = steadfast_registry::keep(registry.clone(), machine(), end.clone());
-        Keeping { end, task: tokio::spawn(work) }
+        Keeper { end, task: tokio::spawn(work) }
     }
 
     /// Ends it, so that another one can take over at once.

@@ -196,7 +196,7 @@ impl SetHere {
     }
 
     /// Closes connections nobody used for a while.
-    pub(crate) fn sweep(&self, now: super::seat::Ticks, longest: super::seat::Ticks) {
+    pub(crate) fn sweep(&self, now: super::conn_state::Ticks, longest: super::conn_state::Ticks) {
         self.each_pool(|pool| pool.sweep(now, longest));
     }
 }
