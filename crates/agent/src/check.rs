@@ -1,12 +1,13 @@
 //! Checks of the application: one at a time, each its own task, judged by core's health machine.
 
+use std::io;
 use std::time::Duration;
 
 use steadfast_core::health::{CheckPolicy, CheckResult, Health, Verdict};
 use steadfast_core::{Endpoint, Moment};
 use steadfast_host::http::{Call, Client, ClientLimits, HeaderValue, Target, header};
 use steadfast_host::net;
-use steadfast_host::process::{self, Spec};
+use steadfast_host::process::{self, RunError, Spec};
 
 use crate::CheckTarget;
 use crate::event::Event;
@@ -127,41 +128,47 @@ impl Checks {
     }
 }
 
+/// Each kind of check has one bound and says itself that it was reached: an application that hangs is told from one that
+/// answers no, also where this machine is so busy that it looks long after the time.
 async fn check(target: &CheckTarget, within: Duration) -> CheckResult {
-    let checking = async {
-        match target {
-            CheckTarget::Http { endpoint, path } => ask(endpoint, path, within).await,
-            CheckTarget::Tcp(endpoint) => net::connect_tcp(endpoint.host(), endpoint.port()).await.is_ok(),
-            CheckTarget::Command(command) => run(command, within).await,
-        }
-    };
-    match tokio::time::timeout(within, checking).await {
-        Ok(true) => CheckResult::Passed,
-        Ok(false) => CheckResult::Failed,
-        Err(_) => CheckResult::TimedOut,
+    match target {
+        CheckTarget::Http { endpoint, path } => ask(endpoint, path, within).await,
+        CheckTarget::Tcp(endpoint) => connect(endpoint, within).await,
+        CheckTarget::Command(command) => run(command, within).await,
+    }
+}
+
+/// Whether a connection is taken.
+async fn connect(endpoint: &Endpoint, within: Duration) -> CheckResult {
+    match tokio::time::timeout(within, net::connect_tcp(endpoint.host(), endpoint.port())).await {
+        Ok(Ok(_)) => CheckResult::Passed,
+        Ok(Err(error)) if error.kind() != io::ErrorKind::TimedOut => CheckResult::Failed,
+        Ok(Err(_)) | Err(_) => CheckResult::TimedOut,
     }
 }
 
 /// Whether a command ends with code 0. What it prints is kept from the application's output.
-async fn run(command: &str, within: Duration) -> bool {
-    let spec = Spec::new(["sh", "-c", command]);
-    // The caller's time-out comes first, and kills it.
-    process::run(&spec, within * 2, 0).await.is_ok_and(|ran| ran.exit.success())
+async fn run(command: &str, within: Duration) -> CheckResult {
+    match process::run(&Spec::new(["sh", "-c", command]), within, 0).await {
+        Ok(ran) if ran.exit.success() => CheckResult::Passed,
+        Ok(_) | Err(RunError::Spawn(_)) => CheckResult::Failed,
+        Err(RunError::TimedOut { .. }) => CheckResult::TimedOut,
+    }
 }
 
 /// Whether GET is answered by 200 to 299. On a connection of its own: accepting one is part of being able to serve.
-async fn ask(endpoint: &Endpoint, path: &str, within: Duration) -> bool {
+async fn ask(endpoint: &Endpoint, path: &str, within: Duration) -> CheckResult {
     let client = Client::new(ClientLimits { idle_per_target: 0, line_bytes: BODY_BYTES, ..ClientLimits::default() });
     let call = Call::get(path).with(header::USER_AGENT, HeaderValue::from_static("steadfast-check"));
-    // The caller's time-out comes first: what ends in here is an answer, or the lack of one to come.
-    match client.stream(&Target::from(endpoint), call, within * 2).await {
+    match client.stream(&Target::from(endpoint), call, within).await {
         Ok(reply) => {
             let success = reply.status.is_success();
             // An application that is cut off in the middle of its answer may complain.
             drop(tokio::time::timeout(BODY_WITHIN, reply.rest()).await);
-            success
+            if success { CheckResult::Passed } else { CheckResult::Failed }
         }
-        Err(_) => false,
+        Err(error) if error.timed_out() => CheckResult::TimedOut,
+        Err(_) => CheckResult::Failed,
     }
 }
 

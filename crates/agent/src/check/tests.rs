@@ -1,4 +1,5 @@
 use steadfast_core::Span;
+use steadfast_host::clock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -66,6 +67,25 @@ async fn a_connection_is_enough_for_tcp_and_code_0_for_a_command() {
         ("sleep 60", Duration::from_millis(50), CheckResult::TimedOut),
     ] {
         assert_eq!(check(&CheckTarget::Command(command.into()), within).await, expected, "{command}");
+    }
+}
+
+#[tokio::test]
+async fn silence_is_told_from_an_answer_however_late_it_is_looked_for() {
+    const SHORT: Duration = Duration::from_millis(10);
+    let silent = answering(b"").await;
+    for target in
+        [CheckTarget::Http { endpoint: silent, path: "/healthz".into() }, CheckTarget::Command("sleep 60".into())]
+    {
+        // The check has begun when the machine is busy with something else for many times its time-out.
+        let busy = async {
+            let until = clock::now() + SHORT * 20;
+            while clock::now() < until {
+                std::hint::spin_loop();
+            }
+        };
+        let (result, ()) = tokio::join!(check(&target, SHORT), busy);
+        assert_eq!(result, CheckResult::TimedOut, "{target:?}");
     }
 }
 

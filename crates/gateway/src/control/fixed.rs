@@ -105,10 +105,10 @@ async fn ask(client: &Client, instance: &FixedInstance, within: Duration) -> (Ch
                 (_, vouched) => (CheckResult::Passed, vouched),
             }
         }
-        Ok(_) | Err(CallError::NotSent { .. } | CallError::TooLarge { .. } | CallError::Malformed { .. }) => {
-            (CheckResult::Failed, None)
-        }
+        // Nothing came, or nothing whole: it may be serving somebody.
         Err(CallError::Unknown { .. }) => (CheckResult::TimedOut, None),
+        Err(error) if error.timed_out() => (CheckResult::TimedOut, None),
+        Ok(_) | Err(_) => (CheckResult::Failed, None),
     }
 }
 

@@ -130,6 +130,14 @@ pub enum CallError {
         /// What ended the wait.
         why: String,
     },
+    /// It was sent, and no whole answer came in the time given: it may have happened or may happen still.
+    #[error("no whole answer from {target} within {within:?}")]
+    TimedOut {
+        /// Where it went.
+        target: String,
+        /// How long it was waited for.
+        within: Duration,
+    },
     /// An answer came, with a head or body above the client's limit: it was handled.
     #[error("the answer from {target} has more than {limit} bytes")]
     TooLarge {
@@ -152,6 +160,16 @@ impl CallError {
     /// Whether the request may have been acted upon.
     pub fn may_have_happened(&self) -> bool {
         !matches!(self, CallError::NotSent { .. })
+    }
+
+    /// Whether there was nothing but silence: the time went by, for the connection or for the answer. Everything else
+    /// is somebody's word.
+    pub fn timed_out(&self) -> bool {
+        match self {
+            CallError::TimedOut { .. } => true,
+            CallError::NotSent { source, .. } => source.kind() == io::ErrorKind::TimedOut,
+            CallError::Unknown { .. } | CallError::TooLarge { .. } | CallError::Malformed { .. } => false,
+        }
     }
 }
 
@@ -235,10 +253,7 @@ impl Client {
         let name = || target.to_string();
         let collected = clock::timeout_at(deadline, Limited::new(body, limit).collect())
             .await
-            .ok_or_else(|| CallError::Unknown {
-                target: name(),
-                why: format!("the answer was not whole within {within:?}"),
-            })?
+            .ok_or_else(|| CallError::TimedOut { target: name(), within })?
             .map_err(|error| {
                 if error.is::<LengthLimitError>() {
                     CallError::TooLarge { target: name(), limit }
@@ -292,12 +307,7 @@ impl Client {
                     let (head, body) = response.into_parts();
                     return Ok((head, body, connection));
                 }
-                None => {
-                    return Err(CallError::Unknown {
-                        target: target.to_string(),
-                        why: format!("nothing came within {within:?}"),
-                    });
-                }
+                None => return Err(CallError::TimedOut { target: target.to_string(), within }),
                 // hyper gives a request back only if it never began to write it. A kept connection may have died
                 // before us, and a new one is tried once; after that the answer is what it is.
                 Some(Err(mut failed)) => match (failed.take_message(), connection.reused, again.take()) {

@@ -43,7 +43,9 @@ pub enum RunError {
 /// [`RunError`]. A program that fails is `Ok`, with its exit.
 pub async fn run(spec: &Spec, within: Duration, output_bytes: usize) -> Result<Ran, RunError> {
     let deadline = clock::now() + within;
-    let mut group = Group::spawn(&spec.clone().output(Output::Piped)).await?;
+    let late = || RunError::TimedOut { program: spec.program(), within };
+    let piped = spec.clone().output(Output::Piped);
+    let mut group = clock::timeout_at(deadline, Group::spawn(&piped)).await.ok_or_else(late)??;
     let (stdout, stderr) = (group.stdout.take(), group.stderr.take());
     let exited = async {
         let exit = group.exited().await;
@@ -54,7 +56,7 @@ pub async fn run(spec: &Spec, within: Duration, output_bytes: usize) -> Result<R
     let finished = async { tokio::join!(exited, collect(stdout, output_bytes), collect(stderr, output_bytes)) };
     match clock::timeout_at(deadline, finished).await {
         Some((exit, stdout, stderr)) => Ok(Ran { exit, stdout, stderr }),
-        None => Err(RunError::TimedOut { program: spec.program(), within }),
+        None => Err(late()),
     }
 }
 

@@ -90,6 +90,7 @@ async fn a_connection_nobody_takes_is_not_sent_within_the_time() {
         matches!(&error, CallError::NotSent { source, .. } if source.kind() == std::io::ErrorKind::TimedOut),
         "{error}"
     );
+    assert!(error.timed_out());
 }
 
 #[tokio::test]
@@ -103,13 +104,14 @@ async fn what_was_sent_and_not_answered_is_unknown() {
             let server = Scripted::new(&[&[answer], &[OK]]).await;
             let error = server.call(&Client::default(), call).await.unwrap_err();
             assert!(matches!(error, CallError::Unknown { .. }) && error.to_string().contains(why), "{error}");
+            assert!(!error.timed_out());
             assert_eq!(server.read().len(), 1, "never twice");
         }
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_takes_too_long_is_unknown() {
+async fn an_answer_that_takes_too_long_is_told_from_one_that_breaks_off() {
     for answer in ["", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"] {
         // On a machine so loaded that it cannot connect in the first time, there is a longer one.
         for within in [SHORT, LONGER, SOON] {
@@ -117,7 +119,7 @@ async fn an_answer_that_takes_too_long_is_unknown() {
             let server = Scripted::new(&[&[answer, OK]]).await;
             let error = Client::default().call(&server.target, post(), within).await.unwrap_err();
             if error.may_have_happened() {
-                assert!(matches!(error, CallError::Unknown { .. }), "{error}");
+                assert!(matches!(error, CallError::TimedOut { .. }) && error.timed_out(), "{error}");
                 assert!(error.to_string().contains(&format!("within {within:?}")), "{error}");
                 break;
             }
