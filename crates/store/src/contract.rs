@@ -15,7 +15,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 /// A number that grows with every commit of a space and is never reused, also not after a delete. 0: before the first.
-/// Writes under `beat/` count too, so the commits a watch shows are in order but not numbered one by one.
+/// The commits a watch shows are in order but not numbered one by one.
+///
+/// Names under `beat/` and `lease/` may count for themselves: their versions grow name by name and are never used again,
+/// but are comparable with no other name's, nor with a cursor's revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct Revision(pub u64);
 
@@ -36,7 +39,7 @@ pub struct Space(String);
 /// A record as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The revision of the commit that wrote it.
+    /// The revision of the commit that wrote it; of a beat or a lease perhaps a number of its own, see [`Revision`].
     pub version: Revision,
     /// What was written.
     pub value: Bytes,
@@ -100,7 +103,9 @@ pub struct Batch {
 /// A place in a space's history: a revision and the mark of the commit that made it, which differs when
 /// another history has the same number (a rolled-back store). Its text, `42.9f3c…`, goes over the wire.
 ///
-/// A write under `beat/` is in no history: its cursor carries the mark of the last commit that is.
+/// A write under `beat/` is in no history: its cursor carries the mark of the last commit that is. Where leases are kept
+/// apart, neither is a write under `lease/`. The revision of such a cursor is the version that was written; nothing is
+/// resumed from it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor {
     /// The revision.
@@ -130,6 +135,10 @@ pub struct PageToken {
 }
 
 /// One commit as a watch shows it (only the names under the watched prefixes, each once; never empty).
+///
+/// A watch tells a lease's latest version. Where the engine keeps leases apart ([`Description::leases_apart`]), versions
+/// between may be missing, the cursor is that of the last commit of the space, and a watch begins by telling each lease
+/// under its prefixes that there is or was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
     /// Where it stands in history; resume a watch from it.
@@ -143,14 +152,16 @@ pub struct Committed {
 pub enum Notice {
     /// A commit, in order, without gaps.
     Committed(Committed),
-    /// Nothing under the prefixes happened up to here: the store is alive and this is where it stands.
+    /// Nothing under the prefixes happened up to here: the store is alive and this is where it stands. It is proof of
+    /// contact: a watch whose store lies elsewhere says it only of what it has heard from there since its last notice.
     Progress(Cursor),
 }
 
 /// A running watch. Dropping it ends it.
 #[async_trait]
 pub trait Watch: Send {
-    /// The next notice; at least one every `progress_every`. Cancel-safe: a dropped call loses nothing.
+    /// The next notice; at least one every `progress_every`, or every [`Description::pace`] if that is longer, unless
+    /// the store cannot be reached. Cancel-safe: a dropped call loses nothing.
     /// An error ends the watch; resume with [`Store::watch`] from the last cursor.
     async fn next(&mut self) -> Result<Notice, Error>;
 }
@@ -181,7 +192,47 @@ pub struct Description {
     pub one_machine: bool,
     /// How acknowledged writes can be lost, if they can.
     pub may_lose: Option<String>,
+    /// The shortest interval at which a watch can prove contact with the store ([`Description::pace`]); 0: any.
+    #[serde(default)]
+    pub pace_ms: u64,
+    /// Leases are no part of the space's history: see [`Revision`] and [`Committed`].
+    #[serde(default)]
+    pub leases_apart: bool,
+    /// The engine holds leases itself, and each for exactly so long.
+    #[serde(default)]
+    pub lease_lasts_ms: Option<u64>,
+    /// What else is worth knowing of it now, a sentence each, like `polls, because it is behind a pooler`.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
+
+/// One thing that a store's server says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    /// What it is about: `version`, `fsync`, `replicas` …
+    pub about: &'static str,
+    /// How it stands.
+    pub value: String,
+    /// What that means for a store of Steadfast's.
+    pub grade: Grade,
+    /// What to do about it, if there is something.
+    pub advice: Option<String>,
+}
+
+/// What a [`Finding`] means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grade {
+    /// As it should be.
+    Good,
+    /// Worth knowing.
+    Note,
+    /// A promise of the contract may be broken.
+    Bad,
+}
+
+/// No store is waited for longer at its own word, which may come from far away.
+const PACE_AT_MOST: Duration = Duration::from_secs(60);
 
 /// What went wrong, sorted by what the caller does next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -243,12 +294,23 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn limits(&self) -> Limits;
     /// What it guarantees.
     fn describe(&self) -> Description;
+    /// What its server says of itself, for people: nothing depends on it.
+    async fn examine(&self, _within: Duration) -> Result<Vec<Finding>, Error> {
+        Ok(Vec::new())
+    }
 }
 
 impl Revision {
     /// The one after it.
     pub fn next(self) -> Revision {
         Revision(self.0 + 1)
+    }
+}
+
+impl Description {
+    /// The shortest interval at which a watch can prove contact with the store, a minute at most.
+    pub fn pace(&self) -> Duration {
+        Duration::from_millis(self.pace_ms).min(PACE_AT_MOST)
     }
 }
 

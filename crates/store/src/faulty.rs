@@ -13,7 +13,9 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::history::locked;
-use crate::{Batch, Cursor, Description, Error, Key, Limits, Notice, Page, PageToken, Record, Space, Store, Watch};
+use crate::{
+    Batch, Cursor, Description, Error, Finding, Key, Limits, Notice, Page, PageToken, Record, Space, Store, Watch,
+};
 
 /// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -356,6 +358,10 @@ impl Store for Faulty {
 
     fn describe(&self) -> Description {
         self.inner.describe()
+    }
+
+    async fn examine(&self, within: Duration) -> Result<Vec<Finding>, Error> {
+        self.inner.examine(within).await
     }
 }
 

@@ -1,10 +1,14 @@
 //! The recent commits of one space, and the watches that wait for the next. It promises what
-//! [`Store::watch`](crate::Store::watch) does, for every back end that keeps its log in this process.
+//! [`Store::watch`](crate::Store::watch) does, for every back end that keeps its log in this process, and for those
+//! that are fed from a log elsewhere.
 //!
 //! ```text
 //!            base                 from                    head
 //!  ── trimmed ──┤ kept entry … kept entry … kept entry ─────┤      a beat moves head, and is no entry
 //! ```
+//!
+//! A watch of a history that is fed says nothing but what the feed has heard since: it proves where it begins, and that
+//! nothing happened, only after [`History::contact`] or a commit. Where the log's keeper hangs, the watch is silent.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,8 +51,12 @@ struct Kept {
     /// When they were kept here, and what they say.
     entries: VecDeque<(Moment, Arc<Committed>)>,
     bytes: usize,
-    /// The last entry trimmed; 0: all of history is here.
+    /// The last entry trimmed, or where what is fed begins; 0: all of history is here.
     base: Revision,
+    /// The mark of the last commit up to `base`, if nothing was trimmed here.
+    base_mark: Option<Vec<u8>>,
+    /// How often its feed heard from the log's keeper; `None`: it is kept here.
+    contacts: Option<u64>,
     /// Why every watch ends.
     ended: Option<Error>,
 }
@@ -65,7 +73,19 @@ impl Default for LogBound {
 impl History {
     /// Of a space whose log begins after `base` (0: with its first commit).
     pub(crate) fn new(bound: LogBound, base: Revision) -> History {
-        let kept = Kept { head: Cursor::START, entries: VecDeque::new(), bytes: 0, base, ended: None };
+        let base_mark = (base == Revision::default()).then(Vec::new);
+        History::of(bound, Kept::begin(Cursor::START, base, base_mark, None))
+    }
+
+    /// Of a space whose log is kept elsewhere and fed in here, beginning after `from`, or with the commit at it. A watch
+    /// from beyond what was fed is told that the store was rolled back: who feeds can know better, and asks there first.
+    #[allow(dead_code, reason = "the back ends whose log is elsewhere are chosen by features")]
+    pub(crate) fn fed(bound: LogBound, from: Cursor) -> History {
+        let (base, mark) = (from.revision, from.mark.clone());
+        History::of(bound, Kept::begin(from, base, Some(mark), Some(0)))
+    }
+
+    fn of(bound: LogBound, kept: Kept) -> History {
         History { kept: Mutex::new(kept), news: watch::Sender::new(()), bound }
     }
 
@@ -91,6 +111,7 @@ impl History {
     pub(crate) fn push(&self, commit: Committed) {
         let mut kept = self.kept();
         kept.head = commit.cursor.clone();
+        kept.heard();
         kept.bytes += entry_bytes(&commit);
         let now = clock::now();
         kept.entries.push_back((now, Arc::new(commit)));
@@ -98,6 +119,7 @@ impl History {
             let Some((_, oldest)) = kept.entries.pop_front() else { break };
             kept.bytes -= entry_bytes(&oldest);
             kept.base = oldest.cursor.revision;
+            kept.base_mark = None;
         }
         drop(kept);
         self.news.send_replace(());
@@ -106,6 +128,18 @@ impl History {
     /// A beat was written: the revision grows, and there is nothing to tell.
     pub(crate) fn beat(&self, revision: Revision) {
         self.kept().head.revision = revision;
+    }
+
+    /// The feed heard from the log's keeper: nothing came after what was pushed, up to `head`.
+    #[allow(dead_code, reason = "as `fed`")]
+    pub(crate) fn contact(&self, head: Cursor) {
+        let mut kept = self.kept();
+        if head.revision > kept.head.revision {
+            kept.head = head;
+        }
+        kept.heard();
+        drop(kept);
+        self.news.send_replace(());
     }
 
     /// Ends every watch, now and later, with `error`.
@@ -121,7 +155,11 @@ impl History {
         from: Cursor,
         progress_every: Duration,
     ) -> Result<HistoryWatch, Error> {
-        self.kept().verify(&from)?;
+        let heard = {
+            let kept = self.kept();
+            kept.verify(&from)?;
+            kept.contacts
+        };
         let mut progress = tokio::time::interval(rules::progress_interval(progress_every));
         progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
         progress.reset();
@@ -131,6 +169,8 @@ impl History {
             prefixes: prefixes.iter().map(|prefix| prefix.to_vec()).collect(),
             at: from.revision,
             unproved: Some(from),
+            heard,
+            due: false,
             progress,
         })
     }
@@ -141,6 +181,20 @@ impl History {
 }
 
 impl Kept {
+    fn begin(head: Cursor, base: Revision, base_mark: Option<Vec<u8>>, contacts: Option<u64>) -> Kept {
+        Kept { head, entries: VecDeque::new(), bytes: 0, base, base_mark, contacts, ended: None }
+    }
+
+    /// Counts a contact, where there is somebody to be in contact with.
+    fn heard(&mut self) {
+        self.contacts = self.contacts.map(|contacts| contacts + 1);
+    }
+
+    /// Whether there was a contact since they were so many; what is kept here is always in touch.
+    fn in_touch_since(&self, contacts: Option<u64>) -> bool {
+        self.contacts.is_none() || self.contacts != contacts
+    }
+
     fn is_beyond(&self, bound: LogBound, now: Moment) -> bool {
         let old = |(since, _): &(Moment, _)| now.since(*since) > bound.age;
         let (commits, bytes) = (self.entries.len(), self.bytes);
@@ -163,8 +217,10 @@ impl Kept {
         }
         match self.after(from.revision).checked_sub(1).map(|last| &self.entries[last].1.cursor) {
             Some(entry) if entry.mark == from.mark => Ok(()),
-            None if self.base.0 == 0 && from.mark.is_empty() => Ok(()),
-            None if self.base.0 > 0 => gone(format!("what came up to revision {} was trimmed", self.base)),
+            None if from.revision >= self.base && self.base_mark.as_ref() == Some(&from.mark) => Ok(()),
+            None if self.base_mark.is_none() || from.revision < self.base => {
+                gone(format!("what came up to revision {} was trimmed", self.base))
+            }
             _ => gone("its commits carry other marks: the store was rolled back or replaced".to_owned()),
         }
     }
@@ -204,29 +260,57 @@ pub(crate) struct HistoryWatch {
     at: Revision,
     /// Where the watch begins, until its first notice proves that history goes on from there.
     unproved: Option<Cursor>,
+    /// The contacts there were when something was told last.
+    heard: Option<u64>,
+    /// The interval of progress is over.
+    due: bool,
     progress: Interval,
 }
 
 impl HistoryWatch {
-    /// The next notice there is without waiting; when `idle`, at least that of progress.
-    fn step(&mut self, idle: bool) -> Result<Option<Notice>, Error> {
-        if let Some(from) = self.unproved.take() {
-            let first = self.history.kept().first(&from)?;
-            let told = first.and_then(|entry| under(&self.prefixes, &entry));
-            return Ok(Some(told.unwrap_or(Notice::Progress(from))));
+    /// The next notice there is without waiting; when progress is due, at least that.
+    fn step(&mut self) -> Result<Option<Notice>, Error> {
+        if let Some(from) = &self.unproved {
+            return self.prove(from.clone());
         }
         loop {
             // What an entry shows is picked out when the writer can go on already.
-            let (next, head) = self.history.kept().next(self.at)?;
+            let (next, head, in_touch) = {
+                let kept = self.history.kept();
+                let (next, head) = kept.next(self.at)?;
+                (next, head, kept.in_touch_since(self.heard))
+            };
             let Some(entry) = next else {
                 self.at = head.revision;
-                return Ok(idle.then_some(Notice::Progress(head)));
+                return Ok((self.due && in_touch).then_some(Notice::Progress(head)));
             };
             self.at = entry.cursor.revision;
             if let Some(notice) = under(&self.prefixes, &entry) {
                 return Ok(Some(notice));
             }
         }
+    }
+
+    /// The first notice: that history goes on from `from`.
+    fn prove(&mut self, from: Cursor) -> Result<Option<Notice>, Error> {
+        let first = {
+            let kept = self.history.kept();
+            let first = kept.first(&from)?;
+            if !kept.in_touch_since(self.heard) {
+                return Ok(None);
+            }
+            first
+        };
+        self.unproved = None;
+        let told = first.and_then(|entry| under(&self.prefixes, &entry));
+        Ok(Some(told.unwrap_or(Notice::Progress(from))))
+    }
+
+    /// Something is told: the interval begins anew, and what was heard until now counts no more.
+    fn told(&mut self) {
+        self.heard = self.history.kept().contacts;
+        self.due = false;
+        self.progress.reset();
     }
 }
 
@@ -236,17 +320,16 @@ impl Watch for HistoryWatch {
         // Marked as seen before looking: what is written after the look wakes us, and nothing is lost
         // when this future is dropped, since `step` alone moves the watch and nothing is awaited after it.
         self.news.borrow_and_update();
-        let mut idle = false;
         loop {
-            if let Some(notice) = self.step(idle)? {
-                self.progress.reset();
+            if let Some(notice) = self.step()? {
+                self.told();
                 return Ok(notice);
             }
             tokio::select! {
                 changed = self.news.changed() => {
                     changed.map_err(|_| Error::Unavailable("the store was closed".to_owned()))?;
                 }
-                _ = self.progress.tick() => idle = true,
+                _ = self.progress.tick() => self.due = true,
             }
         }
     }

@@ -169,6 +169,10 @@ impl Store for Memory {
             push: true,
             one_machine: true,
             may_lose: Some("everything, when this process ends".to_owned()),
+            pace_ms: 0,
+            leases_apart: false,
+            lease_lasts_ms: None,
+            notes: Vec::new(),
         }
     }
 }

@@ -9,8 +9,12 @@ use crate::{Batch, Change, Error, Expect, Key, Limits, Revision, Write};
 /// Names under this prefix are leases: alone in their batch, and their puts may carry a [`Hold`](crate::Hold).
 pub const LEASE: &[u8] = b"lease/";
 
-/// Names under this prefix are signs of life: alone in their batch, in no log and in no watch, but versioned like all.
+/// Names under this prefix are signs of life: alone in their batch, in no log and in no watch, but versioned.
 pub const BEAT: &[u8] = b"beat/";
+
+/// Names under this prefix are many and large. A back end may keep them apart in its log, so that a watch which does not
+/// ask for them is not sent them; for the rest they are like any others.
+pub const BULK: &[u8] = b"client/";
 
 /// What the back ends made here accept.
 pub(crate) const LIMITS: Limits = Limits { operations: 1024, bytes: 1 << 20, name_bytes: 512 };

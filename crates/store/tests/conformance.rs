@@ -25,7 +25,8 @@ const FAULTS: Plan = Plan {
 };
 
 fn fixture(stores: Vec<Arc<dyn Store>>) -> Fixture {
-    Fixture { stores, log_commits: SHORT_LOG.commits, within: Duration::from_secs(30), keep: Box::new(()) }
+    let (log_commits, within) = (SHORT_LOG.commits, Duration::from_secs(30));
+    Fixture { stores, log_commits, within, counts_apart: false, keep: Box::new(()) }
 }
 
 /// The same store through faults; what hangs, hangs for `within`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{Caller, Fixture, PATIENCE, in_time, put};
+use super::{Caller, Fixture, Follower, PATIENCE, in_time, put};
 use crate::{Committed, Cursor, Error, Notice, Record, Revision};
 
 /// The names a commit changed, each with whether it is there now.
@@ -152,6 +152,62 @@ pub async fn beats_are_in_no_watch(fixture: Fixture) {
             Notice::Committed(commit) => panic!("a watch shows a beat: {commit:?}"),
             Notice::Progress(at) if at.revision >= last => break,
             Notice::Progress(_) => {}
+        }
+    }
+}
+
+/// A watch tells what a lease is, in order; all that it was, unless leases are kept apart. It goes on after one, and one
+/// that begins later learns of the lease as well.
+pub async fn a_watch_tells_what_a_lease_is(fixture: Fixture) {
+    let (caller, writer) = (fixture.caller(0), fixture.caller(1));
+    let begin = caller.put(b"order/1", b"x").await;
+    let begin = cursor_of(&caller, begin).await;
+    let mut follower = caller.follow(b"", begin.clone());
+    let (mut written, mut told) = (Vec::new(), Vec::new());
+    for round in 0..5u8 {
+        written.push(writer.put(b"lease/web", &[round]).await);
+        // Where leases are apart, what is between two looks may be missed: each is waited for.
+        let mut last = hear_of_lease(&mut follower, &fixture, &mut told).await;
+        while last != *written.last().expect("one at least") {
+            last = hear_of_lease(&mut follower, &fixture, &mut told).await;
+        }
+    }
+    assert!(fixture.counts_apart || told == written, "{told:?} of {written:?}");
+    let order = writer.put(b"order/2", b"x").await;
+    let mut commit = follower.commit().await;
+    while names(&commit) == [(&b"lease/web"[..], true)] {
+        commit = follower.commit().await;
+    }
+    assert_eq!((commit.cursor.revision, &names(&commit)[..]), (order, &[(&b"order/2"[..], true)][..]));
+    // Also from where it began before there was a lease.
+    let (mut late, mut told) = (caller.follow(b"lease/", begin), Vec::new());
+    while hear_of_lease(&mut late, &fixture, &mut told).await != *written.last().expect("one at least") {}
+    assert!(fixture.counts_apart || told == written, "{told:?} of {written:?}");
+}
+
+/// The cursor of the commit of this revision.
+async fn cursor_of(caller: &Caller, revision: Revision) -> Cursor {
+    let mut follower = caller.follow(b"", Cursor::START);
+    loop {
+        let cursor = follower.commit().await.cursor;
+        if cursor.revision == revision {
+            return cursor;
+        }
+    }
+}
+
+/// The version of the lease that is told next; those not told before are added to `told`.
+async fn hear_of_lease(follower: &mut Follower, fixture: &Fixture, told: &mut Vec<Revision>) -> Revision {
+    loop {
+        let Notice::Committed(commit) = follower.notice().await else { continue };
+        let [(name, Some(lease))] = &commit.changes[..] else { continue };
+        if name == b"lease/web" {
+            assert!(fixture.counts_apart || lease.version == commit.cursor.revision, "{commit:?}");
+            // A watch that was cut begins with what it told last.
+            if told.last().is_none_or(|last| *last < lease.version) {
+                told.push(lease.version);
+            }
+            return lease.version;
         }
     }
 }

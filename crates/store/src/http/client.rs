@@ -27,7 +27,8 @@ const LIMITS_UNTIL_TOLD: Limits = Limits { operations: 100, bytes: 64 << 10, nam
 /// How long the beginning of a watch is waited for.
 const WATCH_WITHIN: Duration = Duration::from_secs(5);
 
-/// How much longer than the interval of progress a watch may be silent before its server counts as gone.
+/// How much longer than the interval of progress, or than the pace of the store behind it, a watch may be silent before
+/// its server counts as gone.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// Runtimes whose connections are kept apart; the oldest of more loses its own.
@@ -127,7 +128,8 @@ impl Http {
             let body = stream.rest().await.map_err(|e| Missed::Unanswered(e.to_string()))?;
             return Err(self.refused(&Reply { status, headers, body }));
         }
-        let mut silence = interval(progress_every + SILENCE);
+        let pace = self.told.get().map_or(Duration::ZERO, |told| told.description.pace());
+        let mut silence = interval(progress_every.max(pace) + SILENCE);
         silence.reset();
         Ok(Box::new(HttpWatch { stream, silence }))
     }
@@ -321,6 +323,10 @@ impl Store for Http {
                 push: true,
                 one_machine: true,
                 may_lose: Some("not known before the server has answered once".to_owned()),
+                pace_ms: 0,
+                leases_apart: false,
+                lease_lasts_ms: None,
+                notes: Vec::new(),
             },
         }
     }

@@ -114,6 +114,10 @@ impl Place {
             push: true,
             one_machine: true,
             may_lose: None,
+            pace_ms: 0,
+            leases_apart: false,
+            lease_lasts_ms: None,
+            notes: Vec::new(),
         }
     }
 }

@@ -93,3 +93,41 @@ fn fields_of_a_later_version_are_passed_over() {
         assert!(serde_json::from_str::<Read>(wrong).is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn a_server_of_an_earlier_version_is_understood() {
+    let earlier = concat!(
+        r#"{"protocol":1,"limits":{"operations":1024,"bytes":1048576,"name_bytes":512},"#,
+        r#""description":{"engine":"sqlite","place":"/state.db","durable":true,"push":true,"one_machine":true,"#,
+        r#""may_lose":null}}"#
+    );
+    let told: Describe = serde_json::from_str(earlier).unwrap();
+    let Description { pace_ms, leases_apart, lease_lasts_ms, notes, .. } = told.description;
+    assert_eq!((pace_ms, leases_apart, lease_lasts_ms, notes), (0, false, None, vec![]));
+}
+
+#[test]
+fn a_description_comes_out_as_it_went_in() {
+    let description = Description {
+        engine: "azure".to_owned(),
+        place: "azure://account/container".to_owned(),
+        durable: true,
+        push: false,
+        one_machine: false,
+        may_lose: Some("x".to_owned()),
+        pace_ms: 1_000,
+        leases_apart: true,
+        lease_lasts_ms: Some(60_000),
+        notes: vec!["polls".to_owned()],
+    };
+    let text = serde_json::to_string(&description).unwrap();
+    assert!(text.contains(r#""pace_ms":1000,"leases_apart":true,"lease_lasts_ms":60000,"notes":["polls"]"#), "{text}");
+    assert_eq!(serde_json::from_str::<Description>(&text).unwrap(), description);
+}
+
+#[test]
+fn no_store_is_waited_for_as_long_as_it_likes() {
+    let far = r#"{"engine":"e","place":"p","durable":true,"push":true,"one_machine":true,"may_lose":null,"pace_ms":18446744073709551615}"#;
+    let description: Description = serde_json::from_str(far).unwrap();
+    assert_eq!(description.pace(), std::time::Duration::from_secs(60));
+}
