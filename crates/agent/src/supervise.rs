@@ -34,10 +34,8 @@ impl Supervisor {
         at_once: Shutdown,
     ) -> Result<Option<Supervisor>, Error> {
         let Some(command) = &config.command else { return Ok(None) };
-        let filled: Result<Vec<String>, Error> = command
-            .iter()
-            .map(|participation| Template::new(participation).fill(|name| endpoints.port_of(name)))
-            .collect();
+        let filled: Result<Vec<String>, Error> =
+            command.iter().map(|word| Template::new(word).fill(|name| endpoints.port_of(name))).collect();
         let mut spec = Spec::new(filled?);
         spec.env = environment(config, endpoints, life, api);
         spec.check()?;

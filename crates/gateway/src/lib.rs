@@ -4,12 +4,13 @@
 //! is none. In a *sticky* set each client has a home: it is redirected there, told where that is, or passed on.
 //!
 //! ```text
-//! control thread (may stall)                    worker threads, one a core
-//!                                                framing → worker::intake → hyper → screen
-//!   books + probes, or checks of its own   ──▶   set::Target {address, epoch, until}  ◀── read before every piece
-//!   control::{leader, follow, fixed}             worker::{connection, conn_state, watchdog, set, pool, upstream, relay, tunnel}
-//!   books + feed of clients + deferred writes      ──▶   home::View, clients::Clients         ◀── read once a request
-//!   control::{sticky, homes, deferred}                   request → answer::{proxy, sticky → redirect, assign, homeward}
+//! control thread (may stall)                       worker threads, one a core
+//!                                                  framing → worker::intake → hyper → validate
+//!   books + probes, or checks of its own      ──▶  set::Target {address, epoch, until}  ◀── read before every piece
+//!   control::{leader, follow, fixed}               worker::{connection, conn_state, watchdog, set, pool, upstream,
+//!                                                  relay, tunnel}
+//!   books + feed of clients + deferred writes ──▶  home::View, clients::Clients         ◀── read once a request
+//!   control::{sticky, homes, deferred}             request → answer::{proxy, sticky → redirect, assign, homeward}
 //! ```
 //! What it promises: nothing is passed to an instance of a single set, and nothing of its answers on, unless that
 //! instance's probe vouched for it at the highest epoch seen, and only until then (rule 7 of the lease). A client of a

@@ -26,8 +26,8 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// A request whose body is kept, where repeating makes sense, up to `room` bytes.
-    /// Takes what it passes on out of `head`.
+    /// The request of `head` and `body`; what is passed on of the head is taken out of it. Where repeating makes sense, up
+    /// to `room` bytes of the body are kept.
     pub(crate) fn new(head: &mut Parts, body: Incoming, room: usize, conn: &Rc<ConnState>) -> Message {
         let mut headers = std::mem::take(&mut head.headers);
         let body = (!body.is_end_stream()).then(|| {

@@ -1,4 +1,4 @@
-//! A request's whole way: screened, routed, answered.
+//! A request's whole way: validated, routed, answered.
 
 use std::future::poll_fn;
 use std::pin::Pin;

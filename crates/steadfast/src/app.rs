@@ -167,6 +167,6 @@ async fn introduce(registry: Registry, sets: Vec<(SetName, SetSettings)>) -> Out
             break;
         }
     }
-    // This part has done its work; the others go on.
+    // This task has done its work; the others go on.
     Ok(Exit::Yes)
 }

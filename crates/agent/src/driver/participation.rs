@@ -1,4 +1,5 @@
-//! Our own word in our ledger: whether we take part. One at a time, so that an older one never comes last.
+//! What this instance says of itself in its ledger: whether it takes part. One write at a time, so that an older one
+//! never comes last.
 
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ impl Participation {
         *self = Participation { under_way: self.under_way, ..Participation::default() };
     }
 
-    /// The word is with the store, or could not be brought there.
+    /// The write of `state` came to an end, accepted or not.
     pub(super) fn ended(&mut self, now: Moment, state: LedgerState, accepted: bool) {
         self.under_way = false;
         self.ended = now;

@@ -2,11 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use steadfast_agent::{AgentConfig, EndpointSource};
 use steadfast_core::{Endpoint, EndpointName, Host};
-use steadfast_host::clock;
 use steadfast_registry::{ProbeReason, Role};
 use steadfast_store::faulty::Fault;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::support::{Agent, Cluster, SOON, TTL};
+use crate::support::{Agent, Cluster, SOON, TTL, holds_for};
 
 /// An application that answers each byte with the next one; 100 only when it is told to.
 struct Counting {
@@ -153,11 +151,8 @@ async fn a_planned_hand_over_lets_what_is_carried_end_and_takes_on_nothing() {
     leader.says("stepping down", |answer| answer.reason == ProbeReason::SteppingDown).await;
     asked(&cluster, leader).await.unwrap_err();
     // Longer than what was left of the lease as the order came: it is renewed for those who are finishing.
-    let until = clock::now() + TTL;
-    while clock::now() < until {
-        assert!(!cluster.lease().await.unwrap().released, "somebody waits for an answer");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let kept = async || assert!(!cluster.lease().await.unwrap().released, "somebody waits for an answer");
+    holds_for(TTL, kept).await;
     application.answer.notify_one();
     assert_eq!(waiting.read_u8().await.unwrap(), 101, "what was begun is ended");
     let (next, epoch) = cluster.leader(&agents, 1).await;

@@ -7,7 +7,7 @@ use steadfast_core::Span;
 use steadfast_host::clock;
 use steadfast_registry::{ProbeReason, Role};
 
-use crate::support::{Agent, Cluster, TTL, eventually, shell};
+use crate::support::{Agent, Cluster, TTL, eventually, holds_for, shell};
 
 /// Two agents, the first of which leads; its application writes a file when it is asked to end.
 async fn two(cluster: &Cluster, stop_within: Duration) -> (Vec<Agent>, PathBuf) {
@@ -30,12 +30,11 @@ async fn the_application_goes_on_until_gateways_have_let_go() {
     let probe = agents[0].probe().await;
     assert_eq!(probe.ask_as("gateway", 3).await.role, Role::Leader);
     cluster.registry.order_switchover(&cluster.set, None, "operator").await.unwrap();
-    let until = clock::now() + TTL / 2;
-    while clock::now() < until {
+    holds_for(TTL / 2, async || {
         let answer = probe.ask_as("gateway", 1).await;
         assert!(!ended.exists() && !cluster.lease().await.unwrap().released, "{answer:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    })
+    .await;
     assert_eq!(probe.ask_as("gateway", 0).await.reason, ProbeReason::SteppingDown);
     eventually("it is asked to end", async || ended.exists().then_some(())).await;
     let (leader, epoch) = cluster.leader(&agents, 1).await;

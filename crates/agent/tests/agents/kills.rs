@@ -14,24 +14,21 @@ use steadfast_core::Span;
 use steadfast_core::health::CheckPolicy;
 use steadfast_core::placement::Wish;
 use steadfast_core::settings::Presence;
-use steadfast_host::clock;
 use steadfast_registry::{LedgerState, ProbeReason, Registry, Role};
 use steadfast_store::faulty::{Call, Control, Fault};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet, LocalSet};
 
 use crate::sticky;
-use crate::support::{Agent, Cluster, kill};
+use crate::support::{Agent, Cluster, Looks, kill};
 
 /// What can become of a commit. Whoever is killed between two might as well have been killed before the second; what
 /// else a call can meet is in the registry's tests, where time costs nothing.
 const FAULTS: [Fault; 3] = [Fault::LoseReply, Fault::Die, Fault::DieDone];
 /// Cases beside each other: few enough to leave room for the tests beside these.
 const AT_ONCE: usize = 8;
-/// How often it is looked whether something has come about.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// What has not come about by then never does.
-const GIVE_UP: Duration = Duration::from_secs(180);
+/// More rarely than other tests, and for longer: many look beside each other.
+const LOOKS: Looks = Looks { every: Duration::from_millis(100), give_up: Duration::from_secs(180) };
 
 /// When the fault is ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,57 +87,48 @@ where
     assert!(visited[&Phase::Start] >= 3 * FAULTS.len(), "{visited:?}");
 }
 
-/// Asks until the answer is there, more rarely than [`crate::support::eventually`]: many do so beside each other.
-async fn soon<T>(what: &str, mut asked: impl AsyncFnMut() -> Option<T>) -> T {
-    let give_up = clock::now() + GIVE_UP;
-    loop {
-        if let Some(answer) = asked().await {
-            return answer;
-        }
-        assert!(clock::now() < give_up, "{what}: not within {GIVE_UP:?}");
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
 /// Whether something comes about before the agent is killed, or ends by itself since it cannot start without a store:
 /// whoever started it starts it again.
 async fn unless_ended<T>(agent: &Agent, control: &Control, what: impl Future<Output = T>) -> bool {
-    let over = async {
-        while !agent.is_over() {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    };
     tokio::select! {
         biased;
         () = control.died() => false,
         _ = what => true,
-        () = over => false,
+        () = over(agent) => false,
     }
+}
+
+/// Waits for its end.
+async fn over(agent: &Agent) {
+    LOOKS.eventually("its end", async || agent.is_over().then_some(())).await;
 }
 
 /// Looks all the while that the epoch of the lease only grows.
 fn watch_epochs(cluster: &Cluster) -> JoinHandle<()> {
     let (books, set) = (cluster.registry.clone(), cluster.set.clone());
-    tokio::spawn(async move {
+    tokio::task::spawn_local(async move {
         let leases = steadfast_registry::Leases::new(books, set);
         let mut highest = 0;
-        loop {
-            let found = leases.read(Duration::from_secs(5)).await.unwrap();
-            let epoch = found.map_or(highest, |lease| lease.record.epoch.0);
-            assert!(epoch >= highest, "the epoch fell from {highest} to {epoch}");
-            highest = epoch;
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        // For as long as the case lasts.
+        LOOKS
+            .hold_for(Duration::MAX, async || {
+                let found = leases.read(Duration::from_secs(5)).await.unwrap();
+                let epoch = found.map_or(highest, |lease| lease.record.epoch.0);
+                assert!(epoch >= highest, "the epoch fell from {highest} to {epoch}");
+                highest = epoch;
+            })
+            .await;
     })
 }
 
 /// Has `to` take over, as often as that has to be ordered.
 async fn switch_over(cluster: &Cluster, to: &Agent) {
-    soon("a switchover", async || {
-        drop(cluster.registry.order_switchover(&cluster.set, Some(&to.instance), "operator").await);
-        leads(to).await.then_some(())
-    })
-    .await;
+    LOOKS
+        .eventually("a switchover", async || {
+            drop(cluster.registry.order_switchover(&cluster.set, Some(&to.instance), "operator").await);
+            leads(to).await.then_some(())
+        })
+        .await;
 }
 
 async fn leads(agent: &Agent) -> bool {
@@ -149,7 +137,7 @@ async fn leads(agent: &Agent) -> bool {
 
 /// Waits until the books say that it is open.
 async fn open(agent: &Agent) {
-    soon("it is open", async || agent.state().await.filter(|state| *state == LedgerState::Open)).await;
+    LOOKS.eventually("it is open", async || agent.state().await.filter(|state| *state == LedgerState::Open)).await;
 }
 
 /// Waits for the end of an agent that left, was killed, or could not go on.
@@ -166,10 +154,14 @@ async fn contender(case: Case) -> bool {
     let cluster = Cluster::new();
     let epochs = watch_epochs(&cluster);
     let (first, control) = cluster.start_apart(cluster.config("web-1"), |control| case.begin(Phase::Start, control));
-    let leading = soon("it leads", async || leads(&first).await.then_some(()));
+    let leading = LOOKS.eventually("it leads", async || leads(&first).await.then_some(()));
     let mut alive = unless_ended(&first, &control, leading).await;
     let other = cluster.start(cluster.config("web-2"));
-    soon("the other one stands by", async || other.ask().await.filter(|one| one.reason != ProbeReason::Starting)).await;
+    LOOKS
+        .eventually("the other one stands by", async || {
+            other.ask().await.filter(|one| one.reason != ProbeReason::Starting)
+        })
+        .await;
     if alive {
         case.begin(Phase::Middle, &control);
         alive = unless_ended(&first, &control, switch_over(&cluster, &other)).await;
@@ -177,8 +169,7 @@ async fn contender(case: Case) -> bool {
     if alive {
         case.begin(Phase::Leave, &control);
         first.leave.begin();
-        let left = soon("it leaves", async || first.is_over().then_some(()));
-        alive = unless_ended(&first, &control, left).await;
+        alive = unless_ended(&first, &control, over(&first)).await;
     }
     let met = !control.waits();
     ended(first, alive).await;
@@ -228,7 +219,7 @@ async fn member(case: Case) -> bool {
         let again = async {
             kill(cluster.main_process("rec-1"));
             let lost = async || first.state().await.filter(|state| *state == LedgerState::Lost);
-            soon("it is lost", lost).await;
+            LOOKS.eventually("it is lost", lost).await;
             open(&first).await;
         };
         alive = unless_ended(&first, &control, again).await;
@@ -236,8 +227,7 @@ async fn member(case: Case) -> bool {
     if alive {
         case.begin(Phase::Leave, &control);
         first.leave.begin();
-        let left = soon("it leaves", async || first.is_over().then_some(()));
-        alive = unless_ended(&first, &control, left).await;
+        alive = unless_ended(&first, &control, over(&first)).await;
     }
     let met = !control.waits();
     ended(first, alive).await;
@@ -254,7 +244,7 @@ async fn member(case: Case) -> bool {
 async fn arrive(cluster: &Cluster) {
     let wish = || Wish::Arrive { weight: None, labels: Default::default(), present: false };
     let come = async || cluster.registry.place_once(&cluster.set, "cam-1".parse().unwrap(), wish(), "test").await.ok();
-    soon("a client is placed", come).await;
+    LOOKS.eventually("a client is placed", come).await;
 }
 
 #[tokio::test]

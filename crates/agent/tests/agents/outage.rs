@@ -9,7 +9,7 @@ use steadfast_host::clock;
 use steadfast_registry::{ProbeAnswer, ProbeReason, Role};
 use steadfast_store::faulty::Fault;
 
-use crate::support::{Cluster, Probe, TTL, eventually};
+use crate::support::{Cluster, Probe, TTL, eventually, holds_for};
 
 /// Every call, and the watches, meet this from now on.
 fn away(cluster: &Cluster, fault: Fault) {
@@ -37,12 +37,11 @@ async fn an_outage_shorter_than_the_lease_is_not_noticed() {
         cluster.leader(&agents, 0).await;
         let probe = agents[0].probe().await;
         let leads_for = async |span: Duration| {
-            let until = clock::now() + span;
-            while clock::now() < until {
+            holds_for(span, async || {
                 let answer = probe.ask().await.unwrap();
                 assert_eq!((answer.role, answer.epoch), (Role::Leader, 1), "{fault:?}");
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            })
+            .await;
         };
         away(&cluster, fault);
         leads_for(TTL / 4).await;

@@ -270,13 +270,50 @@ pub(crate) fn kill(pid: i32) {
 }
 
 /// Asks until the answer is there.
-pub(crate) async fn eventually<T>(what: &str, mut asked: impl AsyncFnMut() -> Option<T>) -> T {
-    let give_up = clock::now() + SOON;
-    loop {
-        if let Some(answer) = asked().await {
-            return answer;
+pub(crate) async fn eventually<T>(what: &str, asked: impl AsyncFnMut() -> Option<T>) -> T {
+    Looks::OFTEN.eventually(what, asked).await
+}
+
+/// Checks all the while, for so long.
+pub(crate) async fn holds_for(span: Duration, check: impl AsyncFnMut()) {
+    Looks::OFTEN.hold_for(span, check).await;
+}
+
+/// How often a test looks, and for how long at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Looks {
+    /// The pause between two looks.
+    pub(crate) every: Duration,
+    /// What has not come about by then never does.
+    pub(crate) give_up: Duration,
+}
+
+impl Looks {
+    const OFTEN: Looks = Looks { every: Duration::from_millis(5), give_up: SOON };
+
+    /// Asks until the answer is there.
+    pub(crate) async fn eventually<T>(self, what: &str, asked: impl AsyncFnMut() -> Option<T>) -> T {
+        let give_up = self.give_up;
+        self.look(give_up, asked).await.unwrap_or_else(|| panic!("{what}: not within {give_up:?}"))
+    }
+
+    /// Checks all the while, for so long.
+    pub(crate) async fn hold_for(self, span: Duration, mut check: impl AsyncFnMut()) {
+        let nothing = async || {
+            check().await;
+            None::<()>
+        };
+        self.look(span, nothing).await;
+    }
+
+    async fn look<T>(self, span: Duration, mut asked: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+        let end = clock::now() + span;
+        loop {
+            let answer = asked().await;
+            if answer.is_some() || clock::now() >= end {
+                return answer;
+            }
+            tokio::time::sleep(self.every).await;
         }
-        assert!(clock::now() < give_up, "{what}: not within {SOON:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

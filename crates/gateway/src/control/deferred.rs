@@ -17,7 +17,7 @@ use crate::clients::{Clients, Found, Hash, Ticket};
 use crate::home::{DeferredWrite, View};
 use crate::set::SetShared;
 
-/// Errands run at once; the placer takes as many into one commit as fit.
+/// Deferred writes run at once; the placer takes as many into one commit as fit.
 const RUNNING: usize = 1_024;
 /// Records read at once, and in a tick, of clients who are carried and not known.
 const READING: usize = 256;

@@ -19,7 +19,7 @@ pub fn head(data: &[u8]) {
     if validate(&mut parts).is_err() {
         return;
     }
-    check_screened(&parts, &target, &came);
+    check_validated(&parts, &target, &came);
     let peer: IpAddr = [192, 0, 2, 7].into();
     let mut origin = Origin::new(peer, &[]);
     headers::prepare(&mut parts, &String::new(), &mut origin);
@@ -41,7 +41,7 @@ fn parts(line: &str) -> Option<request::Parts> {
     Some(parts)
 }
 
-fn check_screened(parts: &request::Parts, target: &Uri, came: &HeaderMap) {
+fn check_validated(parts: &request::Parts, target: &Uri, came: &HeaderMap) {
     assert!(parts.uri.authority().is_none() && parts.uri.scheme().is_none());
     assert!(parts.uri.path().starts_with('/'));
     // `http://host?query` is `/?query`.

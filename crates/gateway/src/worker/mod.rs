@@ -67,8 +67,8 @@ impl Worker {
         &self.shared.counters[self.index]
     }
 
-    /// The state of a new connection.
-    fn sit(self: &Rc<Worker>, counted: Counted) -> Place {
+    /// Takes a connection in, with a new state.
+    fn enter(self: &Rc<Worker>, counted: Counted) -> Place {
         let conn = Rc::new(ConnState::new(self.tick.clone(), self.shared.bounds.body_bytes));
         let mut conns = self.conns.borrow_mut();
         let place = self.free.borrow_mut().pop().unwrap_or_else(|| {
@@ -85,15 +85,15 @@ impl Worker {
     /// Has every connection finish what it is at, also those that have no state yet.
     fn drain(&self) {
         self.draining.set(true);
-        self.each_seat(|conn| conn.judge(Verdict::Finish));
+        self.each_conn(|conn| conn.judge(Verdict::Finish));
     }
 
     /// How many connections there are.
-    fn seated(&self) -> usize {
+    fn connected(&self) -> usize {
         self.conns.borrow().len() - self.free.borrow().len()
     }
 
-    fn each_seat(&self, look: impl Fn(&ConnState)) {
+    fn each_conn(&self, look: impl Fn(&ConnState)) {
         self.conns.borrow().iter().flatten().for_each(|conn| look(conn));
     }
 }

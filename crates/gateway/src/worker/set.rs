@@ -8,6 +8,7 @@ use steadfast_core::Moment;
 use steadfast_host::clock;
 use tokio::sync::Notify;
 
+use super::conn_state::Ticks;
 use super::pool::Pool;
 use crate::bounds::Bounds;
 use crate::clients::Held;
@@ -106,12 +107,7 @@ impl SetHere {
     fn look_at_homes(&self) {
         let view = self.shared.view();
         let mut homes = self.homes.borrow_mut();
-        let same = match (&*homes, &view) {
-            (Some(homes), Some(view)) => Arc::ptr_eq(&homes.view, view),
-            (None, None) => true,
-            _ => false,
-        };
-        if !same {
+        if !is_same(homes.as_ref().map(|homes| &homes.view), view.as_ref()) {
             // Connections to homes that are as they were are kept; those of the others go.
             let still = |view: &View, number: usize, here: &Rc<TargetHere>| {
                 let home = view.homes.get(number).and_then(|home| home.as_ref());
@@ -152,12 +148,7 @@ impl SetHere {
     fn look_at_target(&self) {
         let target = self.shared.target();
         let mut here = self.here.borrow_mut();
-        let same = match (&*here, &target) {
-            (Some(here), Some(target)) => Arc::ptr_eq(&here.target, target),
-            (None, None) => true,
-            _ => false,
-        };
-        if !same {
+        if !is_same(here.as_ref().map(|here| &here.target), target.as_ref()) {
             *here = target.map(|target| self.begin(target));
         }
     }
@@ -196,9 +187,14 @@ impl SetHere {
     }
 
     /// Closes connections nobody used for a while.
-    pub(crate) fn sweep(&self, now: super::conn_state::Ticks, longest: super::conn_state::Ticks) {
+    pub(crate) fn sweep(&self, now: Ticks, longest: Ticks) {
         self.each_pool(|pool| pool.sweep(now, longest));
     }
+}
+
+/// Whether nothing was published since, be it nothing both times.
+fn is_same<T>(known: Option<&Arc<T>>, published: Option<&Arc<T>>) -> bool {
+    known.map(Arc::as_ptr) == published.map(Arc::as_ptr)
 }
 
 impl TargetHere {

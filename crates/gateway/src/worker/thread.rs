@@ -75,7 +75,7 @@ async fn accept(worker: Rc<Worker>, listener: net::TcpListener, here: Rc<Listene
             if !std::mem::replace(&mut full, true) {
                 worker.counters().limited(Limit::Connections);
             }
-            worker.each_seat(ConnState::make_room);
+            worker.each_conn(ConnState::make_room);
             tokio::select! {
                 () = &mut closing => return,
                 () = tokio::time::sleep(ROOM_EVERY) => continue,
@@ -90,7 +90,7 @@ async fn accept(worker: Rc<Worker>, listener: net::TcpListener, here: Rc<Listene
                     let _ = stream.set_nodelay(true);
                     match connections.enter(peer.ip()) {
                         Ok(counted) => {
-                            let place = worker.sit(counted);
+                            let place = worker.enter(counted);
                             spawn_local(connection::serve(worker.clone(), here.clone(), stream, peer, place));
                         }
                         Err(TooMany) => rejects.take(&worker, stream),
@@ -118,12 +118,12 @@ async fn rest(error: &std::io::Error, here: &ListenerHere, told: &mut Option<Mom
 async fn drain(worker: &Worker) {
     let deadline = clock::now() + worker.shared.bounds.drain_within;
     worker.drain();
-    while worker.seated() > 0 && clock::now() < deadline {
+    while worker.connected() > 0 && clock::now() < deadline {
         tokio::time::sleep(DRAIN_EVERY).await;
     }
-    if worker.seated() > 0 {
-        tracing::warn!(connections = worker.seated(), "connections were closed in the middle of a request");
-        worker.each_seat(ConnState::cut);
+    if worker.connected() > 0 {
+        tracing::warn!(connections = worker.connected(), "connections were closed in the middle of a request");
+        worker.each_conn(ConnState::cut);
         tokio::task::yield_now().await;
     }
 }

@@ -27,9 +27,9 @@ pub(crate) async fn watch(worker: Rc<Worker>) {
         tokio::select! {
             () = bell.notified() => {}
             () = clock::sleep_until(until), if until < Moment::MAX => {}
-            _ = ticking.tick(), if worker.seated() > 0 || worker.sets.iter().any(SetHere::has_idle) => {
+            _ = ticking.tick(), if worker.connected() > 0 || worker.sets.iter().any(SetHere::has_idle) => {
                 worker.tick.set(worker.tick.get().wrapping_add(1));
-                worker.each_seat(|conn| {
+                worker.each_conn(|conn| {
                     if let Some(limit) = conn.inspect_time(&limits) {
                         worker.counters().limited(limit);
                     }
@@ -43,7 +43,7 @@ pub(crate) async fn watch(worker: Rc<Worker>) {
             set.target();
             set.changed.notify_waiters();
         }
-        worker.each_seat(|conn| {
+        worker.each_conn(|conn| {
             if conn.inspect_pass(inspected) {
                 worker.counters().cut.add_one();
             }

@@ -1,4 +1,4 @@
-//! The parts of a running process. When the first of them fails, all are asked to end; the process ends when all have.
+//! The tasks of a running process. When the first of them fails, all are asked to end; the process ends when all have.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -28,12 +28,12 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    /// No parts yet; when one fails, `leave` begins.
+    /// No tasks yet; when one fails, `leave` begins.
     pub(super) fn new(leave: Shutdown) -> Tasks {
         Tasks { running: JoinSet::new(), names: HashMap::new(), leave, hurry_until: None, outcome: Ok(Exit::Yes) }
     }
 
-    /// One part more.
+    /// One task more.
     pub(super) fn spawn(&mut self, name: &str, work: impl Future<Output = Outcome> + Send + 'static) {
         let handle = self.running.spawn(work);
         self.names.insert(handle.id(), name.to_owned());
@@ -47,7 +47,7 @@ impl Tasks {
         self.spawn(&name, async move { agent_outcome(work.await) });
     }
 
-    /// Waits until all parts have ended, and says how: as the first that failed. Cancel safe.
+    /// Waits until all tasks have ended, and says how: as the first that failed. Cancel safe.
     pub(super) async fn ended(&mut self) -> Outcome {
         while let Some(ended) = self.next().await {
             let (id, outcome) = match ended {

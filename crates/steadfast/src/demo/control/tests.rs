@@ -4,7 +4,7 @@ use steadfast_host::http::HeaderMap;
 use steadfast_host::net::Peer;
 
 #[test]
-fn a_desk_without_such_a_player_says_so() {
+fn a_page_without_such_an_instance_says_so() {
     let page = ControlPage { players: Vec::new(), about: watch::Sender::new("all is well".to_owned()).subscribe() };
     let ask = |method: Method, path: &str| {
         let request = Request {
