@@ -1,8 +1,10 @@
 //! What a task needs and the machine may lack: programs out of Debian packages, Rust components, crates, packages of
-//! PyPI.
+//! PyPI and npm.
 //!
 //! Installs as root or with passwordless sudo; otherwise says exactly what to install, and fails.
 
+mod bundle;
+pub(crate) mod npm;
 pub(crate) mod python;
 
 use std::path::Path;
@@ -19,11 +21,14 @@ pub(crate) struct Tool {
     needed_by: &'static [&'static str],
 }
 
+/// Who starts the servers of other stores than our own.
+const STORES: &[&str] = &["conformance", "blackbox"];
+
 /// Every program of the machine that is started by a task, beside what each Debian has (bash, coreutils, util-linux).
 const TOOLS: &[Tool] = &[
     Tool { program: "curl", package: "curl", needed_by: &["blackbox"] },
-    Tool { program: "python3", package: "python3", needed_by: &["blackbox"] },
-    Tool { program: "pip3", package: "python3-pip", needed_by: &["blackbox", "bench"] },
+    Tool { program: "python3", package: "python3", needed_by: STORES },
+    Tool { program: "pip3", package: "python3-pip", needed_by: &["conformance", "blackbox", "bench"] },
     Tool { program: "chromium", package: "chromium", needed_by: &["blackbox"] },
     Tool { program: "chromedriver", package: "chromium-driver", needed_by: &["blackbox"] },
     Tool { program: "ip", package: "iproute2", needed_by: &["blackbox"] },
@@ -34,6 +39,14 @@ const TOOLS: &[Tool] = &[
     Tool { program: "nginx", package: "nginx", needed_by: &["blackbox", "bench"] },
     Tool { program: "varnishtest", package: "varnish", needed_by: &["blackbox"] },
     Tool { program: "faketime", package: "faketime", needed_by: &["blackbox"] },
+    Tool { program: "setpriv", package: "util-linux", needed_by: STORES },
+    Tool { program: "etcd", package: "etcd-server", needed_by: STORES },
+    Tool { program: "etcdctl", package: "etcd-client", needed_by: STORES },
+    Tool { program: "redis-server", package: "redis-server", needed_by: STORES },
+    Tool { program: "postgres", package: "postgresql", needed_by: STORES },
+    // Comes with PostgreSQL in any case; named here, so that its service is switched off as well.
+    Tool { program: "pg_ctlcluster", package: "postgresql-common", needed_by: STORES },
+    Tool { program: "pgbouncer", package: "pgbouncer", needed_by: STORES },
     Tool { program: "wrk", package: "wrk", needed_by: &["bench"] },
 ];
 

@@ -61,7 +61,14 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let servers = ["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path).chain(servers).map(|dir| dir.join(program)).find(|file| file.is_file())
+    let places = std::env::split_paths(&path).chain(servers).chain(postgres_versions());
+    places.map(|dir| dir.join(program)).find(|file| file.is_file())
+}
+
+/// Where Debian keeps each version of PostgreSQL it has.
+fn postgres_versions() -> impl Iterator<Item = PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    versions.flatten().map(|version| version.path().join("bin"))
 }
 
 /// The command line as a person would type it.

@@ -34,7 +34,7 @@ enum Step {
 }
 
 const STEPS: [(Step, &str, &str); 11] = [
-    (Step::Prepare, "prepare", "install what the steps need and the machine lacks; always run"),
+    (Step::Prepare, "prepare", "install what the steps need and the machine lacks; always run; alone, for all steps"),
     (Step::Fmt, "fmt", "cargo fmt --check"),
     (Step::Clippy, "clippy", "cargo clippy on all targets, warnings denied"),
     (Step::Tidy, "tidy", "the house rules (cargo xtask tidy)"),
@@ -101,7 +101,11 @@ impl Wanted {
         }
     }
 
+    /// The steps there are things to install for: `prepare` by itself prepares for all.
     fn names(&self) -> Vec<&'static str> {
+        if self.steps == [Step::Prepare] {
+            return STEPS.map(|(_, name, _)| name).to_vec();
+        }
         STEPS.iter().filter(|(step, ..)| self.includes(*step)).map(|(_, name, _)| *name).collect()
     }
 }
@@ -182,6 +186,7 @@ impl Runner<'_> {
         }
         install::programs(&self.names)?;
         install::python::packages(self.root, &self.names)?;
+        install::npm::packages(self.root, &self.names)?;
         install::crates(self.root)
     }
 

@@ -15,6 +15,7 @@ fn a_step_brings_what_it_needs() {
     assert_eq!(wanted(&["fmt"]).names(), ["prepare", "fmt"]);
     assert_eq!(wanted(&["blackbox", "tidy"]).names(), ["prepare", "tidy", "build", "blackbox"]);
     assert!(wanted(&["--keep-going", "fmt"]).keep_going);
+    assert_eq!(wanted(&["prepare"]).names(), wanted(&[]).names(), "by itself it prepares for everything");
 }
 
 #[test]
