@@ -4,6 +4,7 @@
 //! set through a [`Mirror`], whose [`Snapshot`] may lag: what matters is decided by a commit, never by it.
 
 mod clients;
+mod copy;
 mod drain;
 mod error;
 mod events;
@@ -30,6 +31,7 @@ mod text;
 mod verify;
 
 pub use clients::{ClientNews, ClientPage};
+pub use copy::{Copied, CopyError, CopyNews, CopyRules};
 pub use error::Error;
 pub use events::Note;
 pub use instances::Registration;
