@@ -12,6 +12,7 @@ mod message;
 mod observation;
 mod role;
 mod standing;
+mod suits;
 mod timing;
 mod tries;
 
@@ -21,6 +22,7 @@ pub use guard::RouteGuard;
 pub use machine::Machine;
 pub use message::{Action, Attempt, Event, Expect, Hold, Memory, Outcome, StopCause};
 pub use standing::{Phase, Standing};
+pub use suits::{Fit, Quickness, ROOM, Suits};
 pub use timing::{CUT, LARGEST_DRIFT_MILLI, LONGEST_RELEASE_AFTER, LONGEST_TTL, SHORTEST_TRY, TRIES, Timing, Unsafe};
 
 /// A store's version of a record: the revision of the commit that wrote it.

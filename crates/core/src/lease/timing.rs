@@ -228,7 +228,7 @@ impl Pace {
 
 /// The shortest TTL that satisfies both inequalities. Tried one by one: both are monotonous but for
 /// rounding, and an error may take a millisecond.
-fn smallest(drift_milli: u32) -> Span {
+pub(super) fn smallest(drift_milli: u32) -> Span {
     let right = |ms: &u64| {
         let pace = Pace(Span::from_millis(*ms));
         pace.apart(drift_milli) && pace.renewable()
