@@ -7,6 +7,8 @@
 //! | [`clock`] | the one reading of time |
 //! | [`random`] | numbers nobody can guess |
 //! | [`net`] | listeners, ports, names, errors that say who has the address |
+//! | [`tls`] | who is at the other end is proven, by files that may change meanwhile |
+//! | [`reread`] | what is in a file now |
 //! | [`http`] | control-plane HTTP/1.1, both sides, every wait and size bounded |
 //! | [`problem`] | errors over HTTP, RFC 9457 |
 //! | [`relay`] | bytes between two sockets, without touching them, while a gate is open |
@@ -25,7 +27,9 @@ pub mod problem;
 pub mod process;
 pub mod random;
 pub mod relay;
+pub mod reread;
 pub mod shutdown;
 pub mod state;
+pub mod tls;
 
 mod sys;

@@ -2,6 +2,7 @@
 //!
 //! What it refuses to know: protocols. A [`Stream`] is bytes from a [`Peer`].
 
+mod dial;
 mod listen;
 mod ports;
 mod stream;
@@ -14,6 +15,7 @@ use socket2::{SockRef, TcpKeepalive};
 use steadfast_core::Host;
 use tokio::net::TcpStream;
 
+pub use dial::{Address, DialError, dial};
 pub use listen::{BindError, Listener, Owner, Sharing, bind_tcp};
 pub use ports::{NoFreePort, ReservedPort, reserve_port};
 pub use stream::{Peer, Stream};
