@@ -32,8 +32,8 @@ const WAITING: usize = 16_384;
 /// A client that shall leave.
 #[derive(Clone, Debug)]
 pub(crate) struct Leaver {
-    /// The set's `evict` URL.
-    pub(crate) url: Arc<str>,
+    /// The set's `evict` URL; without one there is nobody to ask, and that it is to leave is only forgotten.
+    pub(crate) url: Option<Arc<str>>,
     /// Who.
     pub(crate) client: ClientKey,
     /// Where that stands.
@@ -48,18 +48,12 @@ impl Evictions {
     /// Asks until this is dropped, and then for those that wait. Must be called inside a Tokio runtime.
     pub(crate) fn start(registry: &Registry, set: &SetName) -> Evictions {
         let (leavers, mut waiting) = mpsc::channel::<Leaver>(WAITING);
-        let (registry, set) = (registry.clone(), set.clone());
+        let mut asking = Asking::new(registry, set);
         tokio::spawn(async move {
-            let http = Client::new(ClientLimits::default());
-            let mut asked = JoinSet::new();
             while let Some(leaver) = waiting.recv().await {
-                if asked.len() >= AT_ONCE {
-                    asked.join_next().await;
-                }
-                let (registry, set, http) = (registry.clone(), set.clone(), http.clone());
-                asked.spawn(async move { registry.send_away(&set, &http, &leaver).await });
+                asking.ask(leaver).await;
             }
-            while asked.join_next().await.is_some() {}
+            asking.finish().await;
         });
         Evictions(leavers)
     }
@@ -71,6 +65,37 @@ impl Evictions {
                 tracing::warn!(client = %error.into_inner().client, "too many clients wait to be sent away");
             }
         }
+    }
+}
+
+/// Asks for several clients at once, up to [`AT_ONCE`].
+#[derive(Debug)]
+pub(crate) struct Asking {
+    registry: Registry,
+    set: SetName,
+    http: Client,
+    under_way: JoinSet<()>,
+}
+
+impl Asking {
+    /// Nobody is asked for yet.
+    pub(crate) fn new(registry: &Registry, set: &SetName) -> Asking {
+        let http = Client::new(ClientLimits::default());
+        Asking { registry: registry.clone(), set: set.clone(), http, under_way: JoinSet::new() }
+    }
+
+    /// Begins to ask for one more, as soon as there is room.
+    pub(crate) async fn ask(&mut self, leaver: Leaver) {
+        if self.under_way.len() >= AT_ONCE {
+            self.under_way.join_next().await;
+        }
+        let (registry, set, http) = (self.registry.clone(), self.set.clone(), self.http.clone());
+        self.under_way.spawn(async move { registry.send_away(&set, &http, &leaver).await });
+    }
+
+    /// Waits until all were asked for.
+    pub(crate) async fn finish(&mut self) {
+        while self.under_way.join_next().await.is_some() {}
     }
 }
 
@@ -93,15 +118,17 @@ impl Registry {
         if let Ok(None) = self.store.read(&key, CALL_WITHIN).await {
             return;
         }
-        let Leaver { url, client, .. } = leaver;
-        if let Err(why) = evict_with_patience(http, url, client).await {
+        let client = &leaver.client;
+        if let Some(url) = &leaver.url
+            && let Err(why) = evict_with_patience(http, url, client).await
+        {
             tracing::warn!(%client, why, "a client that has another home now could not be sent away from its former one");
         }
         self.forget_leaver(&key).await;
     }
 
     /// Nobody need be asked for any more: it is done, or there is nobody to ask.
-    pub(crate) async fn forget_leaver(&self, key: &Key) {
+    async fn forget_leaver(&self, key: &Key) {
         let forgotten = async {
             let Some(noted) = self.store.read(key, CALL_WITHIN).await? else { return Ok(()) };
             let expect = Expect::Version(noted.version);

@@ -199,8 +199,8 @@ impl Planner<'_, '_> {
 
     /// Once the batch is committed. `name`: where that stands.
     fn ask_to_leave(&mut self, client: &ClientKey, name: String) {
-        let url = self.copy.books().settings.evict.as_deref();
-        self.leavers.extend(url.map(|url| Leaver { url: url.into(), client: client.clone(), name }));
+        let url = self.copy.books().settings.evict.as_deref().map(Into::into);
+        self.leavers.push(Leaver { url, client: client.clone(), name });
     }
 
     fn finish(mut self, asks: Vec<(Pending, Verdict)>, put_off: Vec<Pending>, limits: Limits) -> Plan {
