@@ -8,11 +8,11 @@
 use std::time::Duration;
 
 use steadfast_core::{Moment, Nonce, SetName};
-use steadfast_store::{Batch, Revision};
+use steadfast_store::{self as store, Batch, Key, Record, Revision};
 
 use super::queue::left;
 use crate::records::{Extras, TurnRecord};
-use crate::registry::{CALL_WITHIN, put};
+use crate::registry::{CALL_WITHIN, put, stored};
 use crate::{Mirror, Registry, Snapshot, keys};
 
 /// Commits lost in a row before a turn is asked for, and again after so many more. Who was kept out just before asks at
@@ -30,8 +30,11 @@ pub(super) struct Turns {
     asks: bool,
     /// Its last commit took a turn.
     kept_out: bool,
-    /// The last one it gave.
-    given: Revision,
+    /// The last one it gave, or that had been asked for before this placer began; `None`: it has not seen the books yet.
+    given: Option<Revision>,
+    /// The version of the record and its unknown fields, as an ask of its own showed them last: newer, perhaps, than what a
+    /// snapshot shows, above all for a placer that looked only once.
+    stands: Option<(Revision, Extras)>,
     /// The newest commit of somebody else to a ledger, as far as conflicts showed.
     others: Revision,
 }
@@ -53,18 +56,24 @@ impl Turns {
         self.kept_out = std::mem::take(&mut self.asks);
     }
 
-    /// Asks for a turn. Where that fails somebody else has just asked, and all the others give way as well.
+    /// Asks for a turn. Where that fails somebody else has asked since, and all the others give way as well; the next ask
+    /// knows of it.
     pub(super) async fn ask(&mut self, registry: &Registry, set: &SetName, seen: &Snapshot, by: &str, until: Moment) {
         let id = Nonce(steadfast_host::random::u64());
-        let (version, extras) = match &seen.turn {
-            Some(turn) => (Some(turn.version), turn.record.extras.clone()),
-            None => (None, Extras::new()),
-        };
+        let shown = seen.turn.as_ref().map(|turn| (turn.version, turn.record.extras.clone()));
+        let newest = [shown, self.stands.clone()].into_iter().flatten().max_by_key(|(version, _)| *version);
+        let (version, extras) = newest.map_or((None, Extras::new()), |(version, extras)| (Some(version), extras));
         (self.asked, self.asks) = (Some(id), true);
-        let record = TurnRecord { id, by: by.to_owned(), extras };
-        let batch = Batch { space: keys::space(set), changes: vec![put(&keys::turn(set), version, &record)] };
-        if let Err(error) = registry.store.commit(batch, left(until).min(CALL_WITHIN)).await {
-            tracing::debug!(%set, %error, "a turn could not be asked for");
+        let (key, record) = (keys::turn(set), TurnRecord { id, by: by.to_owned(), extras });
+        let batch = Batch { space: key.space.clone(), changes: vec![put(&key, version, &record)] };
+        match registry.store.commit(batch, left(until).min(CALL_WITHIN)).await {
+            Ok(cursor) => self.stands = Some((cursor.revision, record.extras)),
+            Err(error) => {
+                tracing::debug!(%set, %error, "a turn could not be asked for");
+                if let store::Error::Conflict(current) = error {
+                    self.stands = current.into_iter().find_map(|(_, record)| stands(&key, &record?));
+                }
+            }
         }
     }
 
@@ -72,10 +81,15 @@ impl Turns {
     /// last commit.
     pub(super) async fn give(&mut self, mirror: &Mirror, last: Revision) {
         let mut snapshots = mirror.subscribe();
-        let Some(turn) = snapshots.borrow().turn.clone() else { return };
-        let new = turn.version > self.given && Some(turn.record.id) != self.asked;
-        self.given = self.given.max(turn.version);
-        if !new || self.others > turn.version {
+        let seen = snapshots.borrow().clone();
+        if !seen.complete {
+            return;
+        }
+        let newest = seen.turn.as_ref().map(|turn| turn.version).unwrap_or_default();
+        // What was asked for before this placer began was given by others, or is asked for again.
+        let given = self.given.replace(newest).unwrap_or(newest);
+        let Some(turn) = seen.turn.as_ref().filter(|turn| turn.version > given) else { return };
+        if Some(turn.record.id) == self.asked || self.others > turn.version {
             return;
         }
         let after = last.max(turn.version);
@@ -83,3 +97,11 @@ impl Turns {
         drop(tokio::time::timeout(PAUSE, snapshots.wait_for(|snapshot| taken(snapshot))).await);
     }
 }
+
+/// The version and the unknown fields of the record that is there.
+fn stands(key: &Key, record: &Record) -> Option<(Revision, Extras)> {
+    stored::<TurnRecord>(key, record).ok().map(|turn| (turn.version, turn.record.extras))
+}
+
+#[cfg(test)]
+mod tests;
