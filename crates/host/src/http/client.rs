@@ -14,13 +14,13 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use steadfast_core::{Endpoint, Host, Moment};
-use tokio::net::UnixStream;
 use tokio::task::AbortHandle;
 
 use super::lines::{Lines, TooLong};
 use super::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use crate::clock;
-use crate::net::{self, Stream};
+use crate::net::{self, Address, DialError};
+use crate::tls;
 
 /// Where a call goes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,8 +32,40 @@ pub enum Target {
         /// Its port.
         port: u16,
     },
+    /// A server on TCP that speaks TLS.
+    Tls {
+        /// Its host.
+        host: Host,
+        /// Its port.
+        port: u16,
+        /// Proves who it is.
+        tls: tls::Client,
+    },
     /// A server on a Unix socket.
     Unix(PathBuf),
+}
+
+impl Target {
+    fn address(&self) -> Address {
+        match self {
+            Target::Tcp { host, port } | Target::Tls { host, port, .. } => {
+                Address::Tcp { host: host.clone(), port: *port }
+            }
+            Target::Unix(path) => Address::Unix(path.clone()),
+        }
+    }
+
+    fn tls(&self) -> Option<&tls::Client> {
+        match self {
+            Target::Tls { tls, .. } => Some(tls),
+            Target::Tcp { .. } | Target::Unix(_) => None,
+        }
+    }
+
+    /// What counts the changes of the files by which a connection to it is proven.
+    fn generation(&self) -> u64 {
+        self.tls().map_or(0, tls::Client::generation)
+    }
 }
 
 impl From<&Endpoint> for Target {
@@ -46,6 +78,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::Tcp { host, port } => write!(f, "http://{host}:{port}"),
+            Target::Tls { host, port, .. } => write!(f, "https://{host}:{port}"),
             Target::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -224,6 +257,9 @@ struct Connection {
     driver: AbortHandle,
     /// Whether it has carried a call before.
     reused: bool,
+    /// That of the target when it was made. Under another one it is not used again: what proved it may not count any
+    /// more.
+    generation: u64,
 }
 
 impl Drop for Connection {
@@ -325,31 +361,33 @@ impl Client {
 
     fn failed(&self, target: &Target, error: &hyper::Error) -> CallError {
         let target = target.to_string();
-        if error.is_parse_too_large() {
-            CallError::TooLarge { target, limit: self.0.limits.head_bytes }
-        } else if error.is_parse() {
-            CallError::Malformed { target, why: error.to_string() }
-        } else if error.is_incomplete_message() {
-            CallError::Unknown { target, why: "the connection was closed before an answer".into() }
-        } else {
-            CallError::Unknown { target, why: error.to_string() }
+        let socket = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+        match socket {
+            // With TLS 1.3 a server may turn us away after we have begun to speak: it has read nothing of it.
+            Some(socket) if tls::Refused::is_in(socket) => {
+                CallError::NotSent { target, source: io::Error::new(socket.kind(), socket.to_string()) }
+            }
+            Some(socket) => CallError::Unknown { target, why: socket.to_string() },
+            None if error.is_parse_too_large() => CallError::TooLarge { target, limit: self.0.limits.head_bytes },
+            None if error.is_parse() => CallError::Malformed { target, why: error.to_string() },
+            None if error.is_incomplete_message() => {
+                CallError::Unknown { target, why: "the connection was closed before an answer".into() }
+            }
+            None => CallError::Unknown { target, why: error.to_string() },
         }
     }
 
     async fn connect(&self, target: &Target, deadline: Moment, within: Duration) -> Result<Connection, CallError> {
         let not_sent = |source| CallError::NotSent { target: target.to_string(), source };
-        let connect = async {
-            match target {
-                Target::Tcp { host, port } => net::connect_tcp(host, *port).await.map(Stream::Tcp),
-                Target::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
-            }
-        };
-        let stream = clock::timeout_at(deadline, connect)
-            .await
-            .ok_or_else(|| {
-                not_sent(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {within:?}")))
-            })?
-            .map_err(not_sent)?;
+        let late = |what: &str| io::Error::new(io::ErrorKind::TimedOut, format!("{what} within {within:?}"));
+        let generation = target.generation();
+        let stream = net::dial(&target.address(), target.tls(), deadline).await.map_err(|error| {
+            not_sent(match error {
+                DialError::Late => late("no connection"),
+                DialError::LateHandshake => late("no end of the TLS handshake"),
+                other => other.into(),
+            })
+        })?;
         let limits = &self.0.limits;
         let (sender, driver) = http1::Builder::new()
             .max_header_size(limits.head_bytes)
@@ -362,7 +400,7 @@ impl Client {
                 tracing::trace!(%error, "a client connection ended");
             }
         });
-        Ok(Connection { sender, driver: driver.abort_handle(), reused: false })
+        Ok(Connection { sender, driver: driver.abort_handle(), reused: false, generation })
     }
 
     /// A kept connection that is not known to be dead.
@@ -378,8 +416,11 @@ impl Client {
 
     /// The one used last: the likeliest to live.
     fn pop(&self, target: &Target) -> Option<Connection> {
+        let generation = target.generation();
         let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let one = idle.get_mut(target)?.pop()?;
+        let of_target = idle.get_mut(target)?;
+        of_target.retain(|one| one.connection.generation == generation);
+        let one = of_target.pop()?;
         (clock::now().since(one.since) < self.0.limits.idle).then_some(one.connection)
     }
 
@@ -412,8 +453,8 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 fn request(target: &Target, call: Call) -> Result<::http::Request<Full<Bytes>>, CallError> {
     let host = match target {
-        Target::Tcp { host, port: 80 } => host.to_string(),
-        Target::Tcp { host, port } => format!("{host}:{port}"),
+        Target::Tcp { host, port: 80 } | Target::Tls { host, port: 443, .. } => host.to_string(),
+        Target::Tcp { host, port } | Target::Tls { host, port, .. } => format!("{host}:{port}"),
         Target::Unix(_) => "localhost".to_string(),
     };
     let invalid = |why: String| CallError::NotSent {

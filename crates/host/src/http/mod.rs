@@ -1,8 +1,9 @@
 //! Small HTTP/1.1 for the control plane: administration, stores, probes, checks, the local API.
 //!
-//! [`serve`] answers on a listener until told to stop; [`Client`] calls. Both work over TCP and Unix sockets, bound
-//! every size and every wait by a named limit, and tell apart what their callers must treat differently. What they
-//! refuse to know: routes, tokens, records. The data plane has its own path and does not come through here.
+//! [`serve`] answers on a listener until told to stop, [`serve_tls`] does so inside TLS; [`Client`] calls. All work over
+//! TCP, and over Unix sockets, bound every size and every wait by a named limit, and tell apart what their callers must
+//! treat differently. What they refuse to know: routes, tokens, records. The data plane has its own path and does not
+//! come through here.
 
 mod body;
 mod client;
@@ -24,7 +25,7 @@ pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 pub use crate::net::Peer;
 pub use body::{Gone, Sink};
 pub use client::{Call, CallError, Client, ClientLimits, Reply, ReplyStream, StreamError, Target};
-pub use server::{Limits, serve};
+pub use server::{Limits, serve, serve_tls};
 pub use site::{check_site, host_name};
 pub use tally::{Reached, Tally};
 

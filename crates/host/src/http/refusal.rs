@@ -53,6 +53,12 @@ impl Refusal {
         Some(Refusal::new(Reached::Line, StatusCode::URI_TOO_LONG, detail))
     }
 
+    /// What came to a port that speaks TLS does not begin as that does.
+    pub(super) fn not_tls() -> Refusal {
+        let detail = "this port speaks TLS, and what came is not: ask by https://";
+        Refusal::new(Reached::NotTls, StatusCode::BAD_REQUEST, detail)
+    }
+
     pub(super) fn head_too_slow(within: Duration) -> Refusal {
         let detail = format!("the head of the request did not arrive within {within:?}");
         Refusal::new(Reached::HeadWithin, StatusCode::REQUEST_TIMEOUT, detail)

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,6 +27,7 @@ use crate::net::{Listener, Peer, Stream};
 use crate::problem::Problem;
 use crate::process::open_files;
 use crate::shutdown::Shutdown;
+use crate::tls::{self, Unaccepted};
 
 /// Bytes buffered a connection in each direction, where the head limit does not ask for more.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -51,6 +53,8 @@ pub struct Limits {
     /// of the files this process may have open. For a further one, that which has carried no request for longest gives
     /// way; where each carries one, it waits until one ends, and others behind it in the kernel's backlog.
     pub connections: usize,
+    /// From a connection to the end of its TLS handshake, where the server speaks TLS. Then it is closed.
+    pub handshake_within: Duration,
     /// Bytes of a request's line and headers. More is answered with 414 or 431.
     pub head_bytes: usize,
     /// From the first byte of a request to the end of its headers. Then 408.
@@ -73,6 +77,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections: 1024,
+            handshake_within: Duration::from_secs(10),
             head_bytes: 16 * 1024,
             head_within: Duration::from_secs(10),
             body_bytes: 1024 * 1024,
@@ -95,10 +100,33 @@ impl Limits {
 /// Answers requests on `listener` until `shutdown` begins. Then it accepts nothing more, closes idle connections,
 /// ends streams, waits [`Limits::drain`] for what is under way, and returns with nothing left running.
 pub async fn serve(listener: Listener, handler: Arc<dyn Handler>, limits: Limits, shutdown: Shutdown) {
+    run(listener, None, handler, limits, shutdown).await;
+}
+
+/// The same inside TLS. A handshake takes a seat as every connection does, and gives way as one without a request
+/// does, so that peers who begin one and leave it there keep nobody out. Who speaks plain HTTP is told so, in plain.
+pub async fn serve_tls(
+    listener: Listener,
+    tls: tls::Server,
+    handler: Arc<dyn Handler>,
+    limits: Limits,
+    shutdown: Shutdown,
+) {
+    run(listener, Some(tls), handler, limits, shutdown).await;
+}
+
+async fn run(
+    listener: Listener,
+    tls: Option<tls::Server>,
+    handler: Arc<dyn Handler>,
+    limits: Limits,
+    shutdown: Shutdown,
+) {
     let room = Arc::new(Semaphore::new(limits.seats()));
     let (alive, mut all_ended) = mpsc::channel(1);
     let (drain, abandon) = (limits.drain, Shutdown::new());
-    let server = Server { handler, limits, shutdown, abandon: abandon.clone(), crowded: Notify::new(), _alive: alive };
+    let crowded = Notify::new();
+    let server = Server { tls, handler, limits, shutdown, abandon: abandon.clone(), crowded, _alive: alive };
     let server = Arc::new(server);
     loop {
         let next = async {
@@ -126,6 +154,7 @@ pub async fn serve(listener: Listener, handler: Arc<dyn Handler>, limits: Limits
 
 /// What every task of one server shares. The last one to end drops it, which ends the wait in [`serve`].
 struct Server {
+    tls: Option<tls::Server>,
     handler: Arc<dyn Handler>,
     limits: Limits,
     shutdown: Shutdown,
@@ -166,6 +195,7 @@ impl Server {
         let tally = Arc::clone(&self.limits.tally);
         let _counted = tally.connection();
         let guard = Guard::new();
+        let Some(stream) = self.secured(stream, peer, &guard).await else { return };
         let service = {
             let (server, guard) = (Arc::clone(&self), guard.clone());
             service_fn(move |request| {
@@ -202,6 +232,39 @@ impl Server {
         self.part(parts.io.into_inner(), &parts.read_buf, end, peer).await;
     }
 
+    /// The stream to speak HTTP on, if there is to be one.
+    async fn secured(&self, stream: Stream, peer: Peer, guard: &Guard) -> Option<Stream> {
+        let (tls, tcp) = match (&self.tls, stream) {
+            (Some(tls), Stream::Tcp(tcp)) => (tls, tcp),
+            (_, stream) => return Some(stream),
+        };
+        let tally = &self.limits.tally;
+        let accepted = tokio::select! {
+            biased;
+            accepted = tls.accept(tcp, self.limits.handshake_within) => accepted,
+            () = guard.gives_way(&self.crowded) => {
+                tally.add(Reached::GaveWay);
+                return None;
+            }
+            () = self.shutdown.requested() => return None,
+        };
+        match accepted {
+            Ok(stream) => return Some(stream),
+            Err(Unaccepted::NotTls(tcp)) => {
+                let refusal = Refusal::not_tls();
+                tally.add(refusal.reached);
+                self.last_words(&mut Stream::Tcp(tcp), &refusal.bytes()).await;
+            }
+            // Who looks whether somebody listens here is not counted.
+            Err(Unaccepted::Failed(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+            Err(error) => {
+                tracing::debug!(%peer, %error, "a connection was not taken");
+                tally.add(Reached::Handshake);
+            }
+        }
+        None
+    }
+
     /// Says what there is to say at the end of a connection, and closes it.
     async fn part(&self, io: Guarded, unread: &[u8], end: End, peer: Peer) {
         let tally = &self.limits.tally;
@@ -235,10 +298,15 @@ impl Server {
             None if io.guard.is_unread() => Vec::new(),
             None => return,
         };
+        self.last_words(&mut stream, &last_words).await;
+    }
+
+    /// Says `words`, and listens a while for whether they were heard.
+    async fn last_words(&self, stream: &mut Stream, words: &[u8]) {
         let farewell = async {
-            stream.write_all(&last_words).await?;
+            stream.write_all(words).await?;
             stream.shutdown().await?;
-            tokio::io::copy(&mut (&mut stream).take(LINGER_BYTES), &mut tokio::io::sink()).await
+            tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await
         };
         tokio::select! {
             // That the peer is gone before it is over is its own choice.

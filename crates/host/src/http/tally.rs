@@ -10,6 +10,10 @@ pub enum Reached {
     Connections,
     /// A connection without a request was closed, to make room for one that came.
     GaveWay,
+    /// A TLS handshake that failed, or did not end in time.
+    Handshake,
+    /// What arrived at a port that speaks TLS is not TLS: 400, in plain.
+    NotTls,
     /// What arrived is not HTTP/1: 400.
     NotHttp,
     /// A request line that is too long: 414.
@@ -30,9 +34,11 @@ pub enum Reached {
 
 impl Reached {
     /// All of them.
-    pub const ALL: [Reached; 10] = [
+    pub const ALL: [Reached; 12] = [
         Reached::Connections,
         Reached::GaveWay,
+        Reached::Handshake,
+        Reached::NotTls,
         Reached::NotHttp,
         Reached::Line,
         Reached::Head,
@@ -48,6 +54,8 @@ impl Reached {
         match self {
             Reached::Connections => "connections",
             Reached::GaveWay => "gave-way",
+            Reached::Handshake => "tls-handshake",
+            Reached::NotTls => "not-tls",
             Reached::NotHttp => "not-http",
             Reached::Line => "line-too-long",
             Reached::Head => "head-too-large",

@@ -1,5 +1,6 @@
 mod client;
 mod refusals;
+mod secured;
 mod server;
 
 use std::net::SocketAddr;
