@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
-    let registry = Registry::new(steadfast_store::open(&options.store, None)?);
+    let registry = Registry::new(steadfast_store::open(&options.store, &steadfast_store::Access::default())?);
     let mirror = Arc::new(Mirror::follow(&registry, &options.set));
     let ready = async {
         let mut snapshots = mirror.subscribe();

@@ -14,6 +14,7 @@ extern crate std;
 
 mod endpoint;
 mod id;
+mod near;
 mod size;
 mod time;
 mod weight;
@@ -30,6 +31,7 @@ pub mod settings;
 
 pub use endpoint::{Endpoint, EndpointName, Host};
 pub use id::{BadText, Epoch, Incarnation, InstanceId, Nonce, SetName};
+pub use near::nearest;
 pub use size::Size;
 pub use time::{Moment, Span};
 pub use weight::Weight;

@@ -33,3 +33,6 @@ pub mod state;
 pub mod tls;
 
 mod sys;
+
+/// What those who know no more of `core` than its words need of it: the store, for one.
+pub use steadfast_core::{Host, Span, nearest};

@@ -28,6 +28,7 @@ use crate::cli;
 use crate::config::{Config, Set};
 use crate::demo::Passage;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::stores::StoreName;
 
 /// How long the store may keep the start waiting.
 const INTRODUCE_WITHIN: Duration = Duration::from_secs(2);
@@ -38,7 +39,8 @@ pub(crate) async fn run(flags: &cli::Run) -> Outcome {
     for warning in config.warnings.lines() {
         tracing::warn!("{warning}");
     }
-    let ground = Ground::open(config.state_dir.clone(), config.store.as_deref(), config.store_token_file.as_deref())?;
+    let store = config.store.as_deref().map(StoreName::kept);
+    let ground = Ground::open(config.state_dir.clone(), store, config.store_token_file.as_deref())?;
     let mut signals = shutdown::signals()?;
     let (leave, at_once) = (Shutdown::new(), Shutdown::new());
     let api = ApiServer::bind(config.admin.listen, &config.admin.token_file, &ground.state)?;

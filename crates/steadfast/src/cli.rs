@@ -63,9 +63,12 @@ impl Cli {
     pub fn read_from(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
         let matches = without_values(Cli::command()).try_get_matches_from(arguments)?;
         let mut cli = Cli::from_arg_matches(&matches)?;
-        if let (Some(reach), Some((_, below))) = (cli.command.reach(), matches.subcommand()) {
-            let said = |flag| below.value_source(flag) == Some(ValueSource::CommandLine);
-            reach.settle(said("admin"), said("store"))?;
+        let Some((_, below)) = matches.subcommand() else { return Ok(cli) };
+        let said = |flag: &str| below.value_source(flag) == Some(ValueSource::CommandLine);
+        if let Command::Agent(agent) = &mut cli.command {
+            agent.settle(said)?;
+        } else if let Some(reach) = cli.command.reach() {
+            reach.settle(said)?;
         }
         Ok(cli)
     }
@@ -98,23 +101,50 @@ impl Command {
 }
 
 impl Reach {
-    /// Of an API and a store, what was said on the command line counts, whatever the environment says of the other.
-    fn settle(&mut self, admin_said: bool, store_said: bool) -> Result<(), clap::Error> {
-        if self.admin.is_none() || self.store.is_none() {
-            return Ok(());
-        }
-        let both = |what: &str| {
-            let text = format!("{what} name two places to ask: give one of them");
-            Err(Cli::command().error(ErrorKind::ArgumentConflict, text))
-        };
-        match (admin_said, store_said) {
-            (true, false) => self.store = None,
-            (false, true) => self.admin = None,
-            (true, true) => return both("--admin and --store"),
-            (false, false) => return both("STEADFAST_ADMIN and STEADFAST_STORE"),
-        }
+    /// Leaves one place to ask.
+    fn settle(&mut self, said: impl Fn(&str) -> bool) -> Result<(), clap::Error> {
+        let given = [
+            ("admin", self.admin.is_some()),
+            ("store", self.store.is_some()),
+            ("store_file", self.store_file.is_some()),
+        ];
+        let Some(counts) = the_one(&given, &said)? else { return Ok(()) };
+        self.admin.take_if(|_| counts != "admin");
+        self.store.take_if(|_| counts != "store");
+        self.store_file.take_if(|_| counts != "store_file");
+        self.store_on_command_line = said("store");
         Ok(())
     }
+}
+
+impl Agent {
+    /// Leaves one name of the store.
+    fn settle(&mut self, said: impl Fn(&str) -> bool) -> Result<(), clap::Error> {
+        let given = [("store", self.store.is_some()), ("store_file", self.store_file.is_some())];
+        let Some(counts) = the_one(&given, &said)? else { return Ok(()) };
+        self.store.take_if(|_| counts != "store");
+        self.store_file.take_if(|_| counts != "store_file");
+        self.store_on_command_line = said("store");
+        Ok(())
+    }
+}
+
+/// Of flags of which one may be given: the one that counts, if there is one. What was said on the command line counts,
+/// whatever the environment says of the others.
+fn the_one(flags: &[(&'static str, bool)], said: impl Fn(&str) -> bool) -> Result<Option<&'static str>, clap::Error> {
+    let given: Vec<&str> = flags.iter().filter(|(_, given)| *given).map(|(flag, _)| *flag).collect();
+    let on_command_line: Vec<&str> = given.iter().copied().filter(|flag| said(flag)).collect();
+    let names = |flags: &[&str], name: &dyn Fn(&str) -> String| {
+        flags.iter().map(|flag| name(flag)).collect::<Vec<_>>().join(" and ")
+    };
+    let several = match (&on_command_line[..], &given[..]) {
+        ([one], _) | ([], [one]) => return Ok(Some(one)),
+        ([], []) => return Ok(None),
+        ([], given) => names(given, &|flag| format!("STEADFAST_{}", flag.to_uppercase())),
+        (said, _) => names(said, &|flag| format!("--{}", flag.replace('_', "-"))),
+    };
+    let text = format!("{several} name two places to ask: give one of them");
+    Err(Cli::command().error(ErrorKind::ArgumentConflict, text))
 }
 
 /// How a process tells what it does, on standard error.
@@ -209,7 +239,13 @@ pub struct Reach {
     /// Go to this store directly, without a running Steadfast: sqlite:///path, http://host:7400
     #[arg(long, value_name = "URL", env = "STEADFAST_STORE", help_heading = "Where to ask")]
     pub store: Option<String>,
-    /// The file with the token of the API [default: admin.token in the state directory]
+    /// The same, with the URL in a file, where it may hold a password
+    #[arg(long, value_name = "FILE", env = "STEADFAST_STORE_FILE", help_heading = "Where to ask")]
+    pub store_file: Option<PathBuf>,
+    /// `store` was said where every user of this machine can read it.
+    #[arg(skip)]
+    pub store_on_command_line: bool,
+    /// The file with the token of the API, or with the store's password [default: admin.token in the state directory]
     #[arg(long, value_name = "FILE", env = "STEADFAST_TOKEN_FILE", help_heading = "Where to ask")]
     pub token_file: Option<PathBuf>,
 }
@@ -273,7 +309,13 @@ pub struct Agent {
     /// The store: sqlite:///path (one machine), http://host:7400 [default: the one in the state directory]
     #[arg(long, value_name = "URL", env = "STEADFAST_STORE")]
     pub store: Option<String>,
-    /// The file with the token for a store of http:// [default: admin.token in the state directory]
+    /// The same, with the URL in a file, where it may hold a password
+    #[arg(long, value_name = "FILE", env = "STEADFAST_STORE_FILE")]
+    pub store_file: Option<PathBuf>,
+    /// `store` was said where every user of this machine can read it.
+    #[arg(skip)]
+    pub store_on_command_line: bool,
+    /// The file with the store's token or password [default for http://: admin.token in the state directory]
     #[arg(long, value_name = "FILE", env = "STEADFAST_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
     /// Where this agent keeps its files [default: $STATE_DIRECTORY, /var/lib/steadfast, $XDG_STATE_HOME/steadfast]

@@ -5,26 +5,74 @@ use std::path::Path;
 use std::sync::Arc;
 
 use steadfast_host::http::percent_encode;
-use steadfast_store::{Error, Store};
+use steadfast_store::{Access, Error, Secret, Store, is_of_another_steadfast};
 
 use crate::exit::{Exit, Failure};
+use crate::token;
 
-/// The store in the state directory: what is meant where none is named.
-pub(crate) fn default_url(state_dir: &Path) -> String {
-    let path = state_dir.join("state.db");
-    let encoded: Vec<String> = path.as_os_str().as_bytes().split(|byte| *byte == b'/').map(percent_encode).collect();
-    format!("sqlite://{}", encoded.join("/"))
+/// How a store was named.
+pub(crate) struct StoreName {
+    url: String,
+    /// Nobody else could read it where it stood.
+    may_hold_a_password: bool,
 }
 
-/// Opens the store at `url`, with `token` for one of `http://`.
-pub(crate) fn open(url: &str, token: Option<&str>) -> Result<Arc<dyn Store>, Failure> {
-    steadfast_store::open(url, token).map_err(|error| {
-        let exit = match error {
-            Error::Unavailable(_) | Error::OutcomeUnknown(_) => Exit::Unreachable,
-            Error::Denied(_) => Exit::Refused,
-            Error::Config(_) | Error::Corrupt(_) => Exit::Usage,
-            Error::Conflict(_) | Error::Compacted(..) => Exit::No,
+impl StoreName {
+    /// By a file of ours, or by a variable of the environment: only this user reads them.
+    pub(crate) fn kept(url: &str) -> StoreName {
+        StoreName { url: url.to_owned(), may_hold_a_password: true }
+    }
+
+    /// By flags: a URL, which may stand on the command line, or a file that holds one.
+    pub(crate) fn of_flags(
+        url: Option<&str>,
+        on_command_line: bool,
+        file: Option<&Path>,
+    ) -> Result<Option<StoreName>, Failure> {
+        let named = url.map(|url| StoreName { url: url.to_owned(), may_hold_a_password: !on_command_line });
+        match file {
+            Some(file) => Ok(Some(StoreName::kept(&token::read_line(file, "store")?))),
+            None => Ok(named),
+        }
+    }
+
+    /// The store in the state directory: what is meant where none is named.
+    pub(crate) fn default_in(state_dir: &Path) -> StoreName {
+        let path = state_dir.join("state.db");
+        let parts = path.as_os_str().as_bytes().split(|byte| *byte == b'/');
+        let encoded: Vec<String> = parts.map(percent_encode).collect();
+        StoreName::kept(&format!("sqlite://{}", encoded.join("/")))
+    }
+
+    /// Opens it, with the secret in `token_file`. Where none is named, a store of another Steadfast is given what
+    /// `default_token` finds; to any other it would only tell our own token.
+    pub(crate) fn open(
+        &self,
+        token_file: Option<&Path>,
+        default_token: impl FnOnce() -> Result<Option<String>, Failure>,
+    ) -> Result<Arc<dyn Store>, Failure> {
+        let secret = match token_file {
+            Some(file) => {
+                if is_of_another_steadfast(&self.url) {
+                    token::read(file)?;
+                }
+                Some(Secret::in_file(file).map_err(Failure::usage)?)
+            }
+            None if is_of_another_steadfast(&self.url) => default_token()?.map(|token| Secret::given(&token)),
+            None => None,
         };
-        Failure::new(exit, error)
-    })
+        let access = Access { secret, url_may_hold_a_password: self.may_hold_a_password, ..Access::default() };
+        steadfast_store::open(&self.url, &access).map_err(|error| {
+            let exit = match error {
+                Error::Unavailable(_) | Error::OutcomeUnknown(_) => Exit::Unreachable,
+                Error::Denied(_) => Exit::Refused,
+                Error::Config(_) | Error::Corrupt(_) => Exit::Usage,
+                Error::Conflict(_) | Error::Compacted(..) => Exit::No,
+            };
+            Failure::new(exit, error)
+        })
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,22 +16,29 @@ const OF_OTHERS: u32 = 0o066;
 
 /// The token in `path`, without white space around it. What is wrong with the file is said without a word of it.
 pub(crate) fn read(path: &Path) -> Result<String, Failure> {
-    let wrong = |why: &dyn std::fmt::Display| Failure::usage(format!("the token file {}: {why}", path.display()));
+    read_line(path, "token")
+}
+
+/// The `what` in `path`, in the same way: a token, or a store's URL, which may hold a password.
+pub(crate) fn read_line(path: &Path, what: &str) -> Result<String, Failure> {
+    let wrong = |why: &dyn std::fmt::Display| Failure::usage(format!("the {what} file {}: {why}", path.display()));
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| wrong(&error))?;
     file.take(FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| wrong(&error))?;
     if bytes.len() as u64 > FILE_BYTES {
-        return Err(wrong(&format_args!("more than {FILE_BYTES} bytes are no token: is it the right file?")));
+        return Err(wrong(&format_args!("more than {FILE_BYTES} bytes are no {what}: is it the right file?")));
     }
     let text = String::from_utf8(bytes).map_err(|_| wrong(&"it is not UTF-8: is it the right file?"))?;
-    let token = text.trim();
-    if token.is_empty() {
+    let line = text.trim();
+    if line.is_empty() {
         return Err(wrong(&"it is empty"));
     }
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(wrong(&"a token is one line of letters, digits and marks, without spaces: is it the right file?"));
+    if !line.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let one =
+            format_args!("a {what} is one line of letters, digits and marks, without spaces: is it the right file?");
+        return Err(wrong(&one));
     }
-    Ok(token.to_owned())
+    Ok(line.to_owned())
 }
 
 /// The token of this process' own API, in `file`, which is made if there is none. A relative path is one in the state

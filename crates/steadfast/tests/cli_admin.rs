@@ -42,7 +42,7 @@ impl Drop for Served {
 
 impl Served {
     async fn start() -> Served {
-        Served::start_over(steadfast_store::open("memory:", None).unwrap()).await
+        Served::start_over(steadfast_store::open("memory:", &steadfast_store::Access::default()).unwrap()).await
     }
 
     async fn start_over(store: Arc<dyn Store>) -> Served {
@@ -201,9 +201,10 @@ async fn a_sticky_sets_settings_are_put_as_they_stand_in_a_file() {
 async fn the_store_is_there_for_peers() {
     let served = Served::start().await;
     let url = format!("http://{}", served.address);
-    let peer = Registry::new(steadfast_store::open(&url, Some(TOKEN)).unwrap());
+    let peer = Registry::new(steadfast_store::open(&url, &steadfast_store::Access::with_secret(TOKEN)).unwrap());
     assert_eq!(peer.sets().await.unwrap().len(), 1);
-    let stranger = Registry::new(steadfast_store::open(&url, Some("nonsense")).unwrap());
+    let stranger =
+        Registry::new(steadfast_store::open(&url, &steadfast_store::Access::with_secret("nonsense")).unwrap());
     let refused = stranger.sets().await.unwrap_err().to_string();
     assert!(refused.contains("refuses"), "{refused}");
 }
@@ -270,7 +271,7 @@ async fn many_who_follow_cost_the_store_as_much_as_one_and_miss_nothing() {
     /// Calls that one look for news takes at most, and how often there is one.
     const CALLS: u64 = 4;
     const LOOK_EVERY: Duration = Duration::from_millis(250);
-    let faulty = Faulty::new(steadfast_store::open("memory:", None).unwrap());
+    let faulty = Faulty::new(steadfast_store::open("memory:", &steadfast_store::Access::default()).unwrap());
     let store = faulty.control();
     let served = Served::start_over(Arc::new(faulty)).await;
     let drain = async |id: &InstanceId| served.service.drain(&served.set, id, &DrainOrder::default()).await.unwrap();

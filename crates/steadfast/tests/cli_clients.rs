@@ -36,7 +36,7 @@ impl Drop for Served {
 
 impl Served {
     async fn start() -> Served {
-        let registry = Registry::new(steadfast_store::open("memory:", None).unwrap());
+        let registry = Registry::new(steadfast_store::open("memory:", &steadfast_store::Access::default()).unwrap());
         let set: SetName = "recorder".parse().unwrap();
         let client = Sources(vec!["query:camera".parse().unwrap()]);
         let settings = StickySettings::new(Sticky { client, ..Sticky::default() }).unwrap();

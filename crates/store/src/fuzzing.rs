@@ -3,8 +3,8 @@
 mod server;
 
 pub use crate::http::fuzzing::store_replies;
+pub use crate::open::fuzzing::store_url;
 pub use crate::sqlite::fuzzing::{sqlite_fold, sqlite_log};
-pub use crate::url::fuzzing::store_url;
 pub use server::store_server;
 
 /// A name, and what is run on any bytes.

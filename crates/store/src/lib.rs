@@ -12,16 +12,22 @@ pub mod fuzzing;
 mod history;
 pub mod http;
 mod memory;
+mod open;
 mod page;
 mod rules;
+mod secret;
 mod sqlite;
+#[allow(dead_code, reason = "what only the engines of servers need is also in a build without them")]
 mod url;
+
+// The engines that are a feature each: `#[cfg(feature = "etcd")] mod etcd;`, and a line in `open.rs`.
 
 pub use contract::*;
 pub use history::{KEPT_AT_LEAST, LogBound};
 pub use http::Http;
 pub use memory::Memory;
+pub use open::{check_scheme, is_of_another_steadfast, open};
 pub use page::{PAGE_BYTES, PAGE_RECORDS};
 pub use rules::{BEAT, BULK, LEASE, WATCH_PREFIXES};
+pub use secret::{Access, Secret, TlsFiles};
 pub use sqlite::{FoldBound, Sqlite};
-pub use url::{URLS, open};

@@ -16,11 +16,13 @@ use crate::admin::{Local, Service};
 use crate::cli;
 use crate::config::{DEFAULT_TOKEN_FILE, agent_from_flags, parse_listen};
 use crate::exit::{Failure, Outcome};
+use crate::stores::StoreName;
 
 pub(crate) async fn agent(flags: &cli::Agent) -> Outcome {
     let mut config = agent_from_flags(flags).map_err(Failure::usage)?;
     let mut signals = shutdown::signals()?;
-    let ground = Ground::open(flags.state_dir.clone(), flags.store.as_deref(), flags.token_file.as_deref())?;
+    let store = StoreName::of_flags(flags.store.as_deref(), flags.store_on_command_line, flags.store_file.as_deref())?;
+    let ground = Ground::open(flags.state_dir.clone(), store, flags.token_file.as_deref())?;
     config.state_dir = ground.state.path().to_path_buf();
     let served = serve(flags, &ground)?;
 

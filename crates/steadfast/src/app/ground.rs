@@ -8,7 +8,7 @@ use steadfast_registry::Registry;
 use crate::commands::reach::find_token;
 use crate::config::DEFAULT_TOKEN_FILE;
 use crate::exit::{Exit, Failure};
-use crate::stores;
+use crate::stores::StoreName;
 
 /// The state directory and the books.
 pub(super) struct Ground {
@@ -17,23 +17,22 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// Opens `state_dir` (or the default one) and the store at `url` (or the one in the state directory).
-    pub(super) fn open(state_dir: Option<PathBuf>, url: Option<&str>, token: Option<&Path>) -> Result<Ground, Failure> {
+    /// Opens `state_dir` (or the default one) and the store (or the one in the state directory).
+    pub(super) fn open(
+        state_dir: Option<PathBuf>,
+        store: Option<StoreName>,
+        token: Option<&Path>,
+    ) -> Result<Ground, Failure> {
         let state = state_dir.map_or_else(StateDir::open_default, StateDir::open);
         let state = state.map_err(|error| Failure::new(Exit::Usage, error))?;
-        let url = url.map_or_else(|| stores::default_url(state.path()), str::to_owned);
-        let token = if url.starts_with("http") { store_token(token, &state)? } else { None };
-        let store = stores::open(&url, token.as_deref())?;
+        let store = store.unwrap_or_else(|| StoreName::default_in(state.path()));
+        let store = store.open(token, || own_token(&state))?;
         Ok(Ground { state, registry: Registry::new(store) })
     }
 }
 
-/// The token for a store of another Steadfast: in the file that is named, in this state directory, or in the default
-/// one.
-fn store_token(named: Option<&Path>, state: &StateDir) -> Result<Option<String>, Failure> {
+/// The token in this state directory, or in the default one: of a store of another Steadfast, it may be a copy.
+fn own_token(state: &StateDir) -> Result<Option<String>, Failure> {
     let own = state.file(DEFAULT_TOKEN_FILE);
-    if named.is_none() && own.exists() {
-        return find_token(Some(&own));
-    }
-    find_token(named)
+    find_token(own.exists().then_some(&own))
 }

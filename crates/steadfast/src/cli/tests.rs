@@ -36,18 +36,29 @@ fn every_flag_has_its_variable() {
 
 #[test]
 fn what_was_said_counts_whatever_the_environment_says() {
-    let reach = || Reach { admin: Some("a".into()), store: Some("s".into()), token_file: None };
-    let settled = |admin_said, store_said| {
-        let mut reach = reach();
-        reach.settle(admin_said, store_said).map(|()| (reach.admin.is_some(), reach.store.is_some()))
+    let settled = |given: &[&str], said: &[&str]| {
+        let text = |flag: &str| given.contains(&flag).then(|| flag.to_owned());
+        let mut reach = Reach {
+            admin: text("admin"),
+            store: text("store"),
+            store_file: text("store_file").map(Into::into),
+            store_on_command_line: false,
+            token_file: None,
+        };
+        reach.settle(|flag| said.contains(&flag)).map_err(|error| error.to_string())?;
+        let left = [reach.admin, reach.store, reach.store_file.map(|file| file.display().to_string())];
+        Ok::<_, String>((left.into_iter().flatten().collect::<Vec<_>>().concat(), reach.store_on_command_line))
     };
-    assert_eq!(settled(true, false).unwrap(), (true, false));
-    assert_eq!(settled(false, true).unwrap(), (false, true));
-    assert!(settled(true, true).unwrap_err().to_string().contains("--admin and --store"));
-    assert!(settled(false, false).unwrap_err().to_string().contains("STEADFAST_ADMIN and STEADFAST_STORE"));
-    let mut alone = Reach { admin: None, ..reach() };
-    alone.settle(false, false).unwrap();
-    assert!(alone.store.is_some());
+    let counts = |given: &[&str], said: &[&str]| settled(given, said).unwrap();
+    assert_eq!(counts(&["admin", "store"], &["admin"]), ("admin".into(), false));
+    assert_eq!(counts(&["admin", "store"], &["store"]), ("store".into(), true));
+    assert_eq!(counts(&["admin", "store", "store_file"], &["store_file"]), ("store_file".into(), false));
+    assert_eq!(counts(&["store"], &[]), ("store".into(), false));
+    assert_eq!(counts(&[], &[]), ("".into(), false));
+    let refused = |given: &[&str], said: &[&str]| settled(given, said).unwrap_err();
+    assert!(refused(&["admin", "store"], &["admin", "store"]).contains("--admin and --store name two places"));
+    assert!(refused(&["admin", "store"], &[]).contains("STEADFAST_ADMIN and STEADFAST_STORE"));
+    assert!(refused(&["store", "store_file"], &["store", "store_file"]).contains("--store and --store-file"));
 }
 
 #[test]

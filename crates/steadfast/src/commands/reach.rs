@@ -9,17 +9,20 @@ use crate::admin::{Api, Local, Remote, Service};
 use crate::cli::{DEFAULT_ADMIN_URL, Reach};
 use crate::config::DEFAULT_TOKEN_FILE;
 use crate::exit::Failure;
+use crate::stores::StoreName;
 use crate::token;
 
 /// Whoever is to be asked.
 pub(super) fn api(reach: &Reach) -> Result<Box<dyn Api>, Failure> {
-    let token = find_token(reach.token_file.as_deref())?;
-    if let Some(url) = &reach.store {
-        let store = crate::stores::open(url, token.as_deref())?;
+    let token_file = reach.token_file.as_deref();
+    let named = StoreName::of_flags(reach.store.as_deref(), reach.store_on_command_line, reach.store_file.as_deref())?;
+    if let Some(store) = named {
+        let store = store.open(token_file, || find_token(None))?;
         let local = Local { operator: operator(), ..Local::default() };
         return Ok(Box::new(Service::new(Registry::new(store), local)));
     }
     let url = reach.admin.as_deref().unwrap_or(DEFAULT_ADMIN_URL);
+    let token = find_token(token_file)?;
     let remote = Remote::new(url, token.as_deref()).map_err(Failure::usage)?;
     Ok(Box::new(remote))
 }

@@ -169,17 +169,10 @@ fn read_admin(root: &Table<'_>) -> Option<ReadAdmin> {
 
 fn read_store(root: &Table<'_>) -> Option<String> {
     let store = root.text("store")?;
-    let known = ["memory:", "sqlite://", "http://", "https://"];
-    if !known.iter().any(|scheme| store.value.starts_with(scheme)) {
-        root.source()
-            .wrong(&store.span, format!("store is not the URL of a store: expected {}", steadfast_store_urls()));
+    if let Err(wrong) = steadfast_store::check_scheme(&store.value) {
+        root.source().wrong(&store.span, wrong.to_string());
     }
     Some(store.value)
-}
-
-/// The forms a store's URL may have, for messages.
-fn steadfast_store_urls() -> &'static str {
-    "`sqlite:///absolute/path.db`, `http://host:port` or `memory:`"
 }
 
 fn read_state_dir(root: &Table<'_>) -> Option<PathBuf> {

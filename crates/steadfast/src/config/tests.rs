@@ -159,8 +159,8 @@ fn bad_values_say_what_would_be_right() {
             "test.toml:3:9: ports: \"9-8\" is not a range of ports: expected first-last, such as 20000-29999",
         ),
         (
-            "store = \"redis://h\"",
-            "test.toml:1:9: store is not the URL of a store: expected `sqlite:///absolute/path.db`, `http://host:port` or `memory:`",
+            "store = \"mysql://h\"",
+            &format!("test.toml:1:9: {}", steadfast_store::check_scheme("mysql://h").unwrap_err()),
         ),
     ] {
         let found = problems(text);

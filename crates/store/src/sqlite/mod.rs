@@ -20,5 +20,29 @@ mod queue;
 mod socket;
 mod transaction;
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::url::{Url, decoded_path, wrong};
+use crate::{Access, Error, Store};
+
 pub use fold::FoldBound;
 pub use handle::Sqlite;
+
+/// Opens the file that `url` names.
+pub(crate) fn open(url: Url<'_>, _access: &Access) -> Result<Arc<dyn Store>, Error> {
+    Ok(Arc::new(Sqlite::open(path_of(&url)?)?))
+}
+
+/// The path of `sqlite:///path`.
+pub(crate) fn path_of(url: &Url<'_>) -> Result<PathBuf, Error> {
+    url.finish()?;
+    let path = Some(url.raw_path()).filter(|path| path.starts_with('/'));
+    let path = path.filter(|_| url.has_authority() && url.authority().is_empty() && url.user.is_none());
+    let form = url.form;
+    let path =
+        path.ok_or_else(|| wrong(format!("names no absolute path: three slashes follow `sqlite:`; expected {form}")))?;
+    decoded_path(path).ok_or_else(|| {
+        wrong(format!("has a `%` in its path that begins no character's code: write `%25`; expected {form}"))
+    })
+}

@@ -23,7 +23,7 @@ pub fn admin_request(data: &[u8]) {
     let Some(request) = request(data) else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let store = steadfast_store::open("memory:", None).expect("a store in memory");
+        let store = steadfast_store::open("memory:", &steadfast_store::Access::default()).expect("a store in memory");
         let registry = Registry::new(store.clone());
         for (name, settings) in settings() {
             let name = SetName::from_str(name).expect("a name");

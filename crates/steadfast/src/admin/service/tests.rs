@@ -30,7 +30,7 @@ impl Drop for Books {
 
 impl Books {
     async fn new() -> Books {
-        let store = steadfast_store::open("memory:", None).unwrap();
+        let store = steadfast_store::open("memory:", &steadfast_store::Access::default()).unwrap();
         let registry = Registry::new(store);
         let set: SetName = "web".parse().unwrap();
         registry.introduce_set(&set, &SetSettings::Single(SingleSettings::default())).await.unwrap();

@@ -23,7 +23,7 @@ struct Books {
 
 impl Books {
     async fn new(values: Sticky) -> Books {
-        Books::over(steadfast_store::open("memory:", None).unwrap(), values).await
+        Books::over(steadfast_store::open("memory:", &steadfast_store::Access::default()).unwrap(), values).await
     }
 
     async fn over(store: Arc<dyn Store>, values: Sticky) -> Books {

@@ -1,0 +1,122 @@
+//! The table of stores: which URL is which engine's. The only place that names all of them.
+//!
+//! An engine lands with a line in [`ENGINES`], one `mod` in `lib.rs` behind its feature, and an `open` of its own that
+//! takes the URL apart ([`Url`], [`Options`](crate::url::option::Options)) and asks no server.
+
+use std::sync::Arc;
+
+use crate::url::{Url, shown, wrong};
+use crate::{Access, Error, Memory, Store, http, sqlite};
+
+/// One engine: its schemes, how its URLs look, how it is opened.
+struct Engine {
+    schemes: &'static [&'static str],
+    /// For messages and help.
+    form: &'static str,
+    /// The cargo feature it is part of; empty: always there.
+    feature: &'static str,
+    /// `None`: this build has no code for it.
+    open: Option<Open>,
+}
+
+type Open = fn(Url<'_>, &Access) -> Result<Arc<dyn Store>, Error>;
+
+/// The engines, in the order in which messages name them. One that is compiled out stays in it, with `open: None`, so
+/// that whoever wants it is told what to build:
+///
+/// ```text
+/// Engine {
+///     schemes: &["etcd", "etcds"],
+///     form: "`etcd(s)://host:port,…/prefix`",
+///     feature: "etcd",
+///     #[cfg(feature = "etcd")]
+///     open: Some(crate::etcd::open),
+///     #[cfg(not(feature = "etcd"))]
+///     open: None,
+/// },
+/// ```
+const ENGINES: &[Engine] = &[
+    Engine { schemes: &["memory"], form: "`memory:`", feature: "", open: Some(memory) },
+    Engine { schemes: &["sqlite"], form: "`sqlite:///absolute/path.db`", feature: "", open: Some(sqlite::open) },
+    Engine { schemes: &["http"], form: "`http://host:port`", feature: "", open: Some(http::open) },
+];
+
+/// What people write who mean one of our engines: how the URL begins, and what to write instead.
+const MISTAKEN: &[(&str, &str)] = &[("https:", "has the scheme `https`, which this build does not speak yet")];
+
+/// Opens the store that `url` names, with what it does not say in `access`.
+///
+/// Nothing is asked of a server here: a store that is away is [`Error::Unavailable`] at each call until it is back.
+///
+/// # Errors
+/// [`Error::Config`] names the part of the URL that is wrong and what would be right, and quotes no secret;
+/// for `sqlite:` also those of [`Sqlite::open`](crate::Sqlite::open).
+pub fn open(url: &str, access: &Access) -> Result<Arc<dyn Store>, Error> {
+    let (engine, url) = read(url)?;
+    let Some(open) = engine.open else { return Err(compiled_out(engine, url.scheme)) };
+    if url.holds_a_password() && !access.url_may_hold_a_password {
+        return Err(wrong(
+            "holds a password on the command line, where every user of this machine can read it: write the URL to a \
+             file and give --store-file, or the password alone with --token-file",
+        ));
+    }
+    open(url, access)
+}
+
+/// Whether some engine, which this build has, knows the scheme of `url`.
+///
+/// # Errors
+/// [`Error::Config`], as [`open`] would say it.
+pub fn check_scheme(url: &str) -> Result<(), Error> {
+    let (engine, scheme, _) = engine_of(url)?;
+    if engine.open.is_none() { Err(compiled_out(engine, scheme)) } else { Ok(()) }
+}
+
+/// Whether the store of `url` is one of another Steadfast, whose token opens it.
+pub fn is_of_another_steadfast(url: &str) -> bool {
+    matches!(url.split_once(':'), Some(("http" | "https", _)))
+}
+
+/// A URL in its parts, and whose it is.
+fn read(url: &str) -> Result<(&'static Engine, Url<'_>), Error> {
+    let (engine, scheme, rest) = engine_of(url)?;
+    Ok((engine, Url::parse(scheme, engine.form, rest)?))
+}
+
+/// The engine of `url`, its scheme, and what follows that.
+fn engine_of(url: &str) -> Result<(&'static Engine, &str, &str), Error> {
+    if let Some((_, instead)) = MISTAKEN.iter().find(|(begin, _)| url.starts_with(begin)) {
+        return Err(wrong(format!("{instead}; expected {}", forms())));
+    }
+    let split = url.split_once(':');
+    let (scheme, rest) = split.ok_or_else(|| wrong(format!("has no scheme; expected {}", forms())))?;
+    match ENGINES.iter().find(|engine| engine.schemes.contains(&scheme)) {
+        Some(engine) => Ok((engine, scheme, rest)),
+        None => Err(wrong(format!("has the unknown scheme `{}`; expected {}", shown(scheme), forms()))),
+    }
+}
+
+fn compiled_out(engine: &Engine, scheme: &str) -> Error {
+    let feature = engine.feature;
+    wrong(format!("has the scheme `{scheme}`, which this build has no code for: build with --features {feature}"))
+}
+
+/// Every form of URL there is, for a message.
+fn forms() -> String {
+    let forms: Vec<&str> = ENGINES.iter().map(|engine| engine.form).collect();
+    let (last, others) = forms.split_last().expect("there are engines");
+    format!("{} or {last}", others.join(", "))
+}
+
+fn memory(url: Url<'_>, _access: &Access) -> Result<Arc<dyn Store>, Error> {
+    url.finish()?;
+    if url.has_authority() || !url.raw_path().is_empty() {
+        return Err(wrong("has something after `memory:`, where nothing belongs"));
+    }
+    Ok(Arc::new(Memory::new()))
+}
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+#[cfg(test)]
+mod tests;
