@@ -144,4 +144,4 @@ const fn is_control(byte: u8) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,6 +4,15 @@ use super::*;
 
 mod hypers;
 
+/// Numbers below the one it is given, the same ones in each run.
+pub(crate) fn random() -> impl FnMut(usize) -> usize {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    move |below| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    }
+}
+
 const LIMITS: Limits = Limits { line: 100, head: 400, fields: 5 };
 
 /// Where requests end in bytes that come in pieces, and what is wrong with what follows the last. A head that is not

@@ -28,11 +28,11 @@ async fn what_did_not_happen_though_nobody_said_so_is_done_again() {
     let ground = in_memory(&TWO).await;
     let bounds = PlacerBounds { within: Duration::from_secs(2), ..BOUNDS };
     let placer = ground.placer_with("gateway", bounds);
-    placer.ask(key("cam-1"), arrive("8")).await.unwrap();
+    insist(&placer, "cam-1", arrive("8")).await;
     ground.control.next(Call::Commit, Fault::Hang);
     let late = placer.ask(key("cam-2"), arrive("8")).await;
     assert!(matches!(late, Err(PlaceError::Unavailable(_))), "{late:?}");
-    placer.ask(key("cam-2"), arrive("8")).await.unwrap();
+    insist(&placer, "cam-2", arrive("8")).await;
     ground.agrees(2).await;
 }
 
@@ -40,7 +40,7 @@ async fn what_did_not_happen_though_nobody_said_so_is_done_again() {
 async fn a_commit_that_happens_after_everybody_gave_up_is_one_placement_like_any_other() {
     let ground = in_memory(&TWO).await;
     let placer = ground.placer_with("gateway", PlacerBounds { within: Duration::from_millis(300), ..BOUNDS });
-    placer.ask(key("cam-1"), arrive("8")).await.unwrap();
+    insist(&placer, "cam-1", arrive("8")).await;
     ground.control.next(Call::Commit, Fault::HangLate(Duration::from_millis(100)));
     let late = placer.ask(key("cam-2"), arrive("8")).await;
     assert!(matches!(late, Err(PlaceError::Unavailable(_))), "{late:?}");
@@ -53,55 +53,41 @@ async fn a_commit_that_happens_after_everybody_gave_up_is_one_placement_like_any
 }
 
 /// Makes a change whose reply is lost, and has others write over the marks it left before anybody looks for them.
-async fn unseen(ground: &Ground, placer: &Placer, client: &str, wish: Wish) -> Placed {
-    let before = ground.client(client).await;
-    ground.control.next(Call::Commit, Fault::LoseReply);
-    ground.control.next(Call::Read, Fault::Delay(Duration::from_millis(500)));
-    let asked = {
-        let (placer, client) = (placer.clone(), key(client));
-        tokio::spawn(async move { placer.ask(client, wish).await })
-    };
-    while ground.client(client).await == before {
-        tokio::task::yield_now().await;
-    }
-    for instance in ["rec-1", "rec-2", "rec-3"] {
-        let there = Wish::Place { to: Some(id(instance)), weight: None, labels: Labels::new() };
-        ground.truth.place_once(&ground.set, key(&format!("{client}-{instance}")), there, "other").await.unwrap();
-    }
+async fn overwritten(ground: &Ground, placer: &Placer, client: &str, wish: Wish) -> Placed {
+    let asked = unseen(ground, placer, client, wish).await;
+    write_over_marks(ground).await;
     asked.await.unwrap().unwrap()
 }
 
-const THREE: [(&str, &str); 3] = [("rec-1", "100"), ("rec-2", "100"), ("rec-3", "100")];
-
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_move_that_happened_unseen_is_not_done_twice() {
     let ground = in_memory(&THREE).await;
     let placer = ground.placer("gateway");
     placer.ask(key("cam-1"), arrive("8")).await.unwrap();
     let before = ground.client("cam-1").await.unwrap();
-    let placed = unseen(&ground, &placer, "cam-1", move_by_operator(None)).await;
+    let placed = overwritten(&ground, &placer, "cam-1", move_by_operator(None)).await;
     let after = ground.client("cam-1").await.unwrap();
     assert_eq!(after.owner_epoch, before.owner_epoch.next());
     assert_eq!((placed.client.unwrap().record, placed.wrote), (after, true));
     ground.agrees(4).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_client_that_was_forgotten_unseen_is_not_unknown_to_who_had_it_forgotten() {
     let ground = in_memory(&THREE).await;
     let placer = ground.placer("operator");
     placer.ask(key("cam-1"), arrive("8")).await.unwrap();
-    let forgotten = unseen(&ground, &placer, "cam-1", Wish::Forget).await;
+    let forgotten = overwritten(&ground, &placer, "cam-1", Wish::Forget).await;
     assert_eq!((forgotten.client, forgotten.wrote), (None, true));
     ground.agrees(3).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_placement_that_happened_unseen_is_charged_once() {
     let ground = in_memory(&THREE).await;
     let placer = ground.placer("gateway");
     placer.ask(key("cam-0"), arrive("8")).await.unwrap();
-    let placed = unseen(&ground, &placer, "cam-1", arrive("8")).await;
+    let placed = overwritten(&ground, &placer, "cam-1", arrive("8")).await;
     assert_eq!(placed.client.unwrap().record, ground.client("cam-1").await.unwrap());
     ground.agrees(5).await;
 }
@@ -212,7 +198,7 @@ async fn one_ask_without_a_running_placer_is_decided_like_any_other() {
     ground.agrees(0).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_changes_a_ledger_that_others_change_goes_on_from_what_the_conflict_shows() {
     let ground = in_memory(&TWO).await;
     ground.control.next(Call::Commit, Fault::Delay(Duration::from_millis(500)));

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use steadfast_core::client::Labels;
 use steadfast_core::placement::Wish;
 use steadfast_host::clock;
 use steadfast_registry::{PlaceError, Placed, Placer};
@@ -10,28 +9,13 @@ use steadfast_store::faulty::{Call, Fault};
 
 use crate::support::*;
 
-const THREE: [(&str, &str); 3] = [("rec-1", "100"), ("rec-2", "100"), ("rec-3", "100")];
-
 /// Gives an order of `cam-1` that is carried out with its reply lost. Before anybody looks what became of it, the client
 /// comes once more with another weight, and others write over the marks that the order left in the ledgers.
 async fn overtaken(ground: &Ground, placer: &Placer, order: Wish) -> Result<Placed, PlaceError> {
-    let client = "cam-1";
-    placer.ask(key(client), arrive("8")).await.unwrap();
-    let before = ground.client(client).await;
-    ground.control.next(Call::Commit, Fault::LoseReply);
-    ground.control.next(Call::Read, Fault::Delay(Duration::from_millis(500)));
-    let asked = {
-        let (placer, client) = (placer.clone(), key(client));
-        tokio::spawn(async move { placer.ask(client, order).await })
-    };
-    while ground.client(client).await == before {
-        tokio::task::yield_now().await;
-    }
-    ground.truth.place_once(&ground.set, key(client), arrive("9"), "gateway").await.unwrap();
-    for instance in ["rec-1", "rec-2", "rec-3"] {
-        let there = Wish::Place { to: Some(id(instance)), weight: None, labels: Labels::new() };
-        ground.truth.place_once(&ground.set, key(instance), there, "other").await.unwrap();
-    }
+    placer.ask(key("cam-1"), arrive("8")).await.unwrap();
+    let asked = unseen(ground, placer, "cam-1", order).await;
+    ground.truth.place_once(&ground.set, key("cam-1"), arrive("9"), "gateway").await.unwrap();
+    write_over_marks(ground).await;
     asked.await.unwrap()
 }
 
@@ -39,7 +23,7 @@ fn is_left_to_the_asker(answer: &Result<Placed, PlaceError>) -> bool {
     matches!(answer, Err(PlaceError::Unavailable(why)) if why.contains("order again"))
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_move_that_others_have_written_over_is_not_done_again() {
     let ground = in_memory(&THREE).await;
     let placer = ground.placer("operator");
@@ -50,7 +34,7 @@ async fn a_move_that_others_have_written_over_is_not_done_again() {
     ground.agrees(4).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_client_that_came_back_since_is_not_forgotten_again() {
     let ground = in_memory(&THREE).await;
     let placer = ground.placer("operator");

@@ -7,7 +7,7 @@ use steadfast_store::faulty::{Call, Fault};
 
 use crate::support::*;
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn more_than_may_wait_are_told_so_at_once() {
     let ground = in_memory(&[("rec-1", "100")]).await;
     let placer = ground.placer_with("gateway", PlacerBounds { waiting: 4, within: SOON });
@@ -22,7 +22,7 @@ async fn more_than_may_wait_are_told_so_at_once() {
     ground.agrees(6).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn whoever_hangs_up_disturbs_nobody() {
     let ground = in_memory(&[("rec-1", "100")]).await;
     let placer = ground.placer("gateway");

@@ -15,6 +15,7 @@ use steadfast_store::{
     self as store, Batch, Cursor, Description, Expect, Key, Limits, Memory, Page, PageToken, Record, Space, Store,
     Watch, Write,
 };
+use tokio::task::JoinHandle;
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
@@ -130,6 +131,51 @@ impl Ground {
     pub(crate) async fn client(&self, client: &str) -> Option<Placement> {
         self.truth.client(&self.set, &key(client)).await.unwrap().map(|stored| stored.record)
     }
+}
+
+/// Three instances with room for everybody in a test.
+pub(crate) const THREE: [(&str, &str); 3] = [("rec-1", "100"), ("rec-2", "100"), ("rec-3", "100")];
+
+/// Has `placer` make a change of a client's record whose reply is lost, and says when it is made. For as long as only time
+/// can pass, that is: until everything else in the test waits for it, `placer` does not look what became of it.
+pub(crate) async fn unseen(
+    ground: &Ground,
+    placer: &Placer,
+    client: &str,
+    wish: Wish,
+) -> JoinHandle<Result<Placed, PlaceError>> {
+    let before = ground.client(client).await;
+    ground.control.next(Call::Commit, Fault::LoseReply);
+    ground.control.next(Call::Read, Fault::Delay(Duration::from_millis(500)));
+    let asked = {
+        let (placer, client) = (placer.clone(), key(client));
+        tokio::spawn(async move { placer.ask(client, wish).await })
+    };
+    while ground.client(client).await == before {
+        tokio::task::yield_now().await;
+    }
+    asked
+}
+
+/// Others write over the marks that a batch left in the ledgers of [`THREE`].
+pub(crate) async fn write_over_marks(ground: &Ground) {
+    for (instance, _) in THREE {
+        let there = Wish::Place { to: Some(id(instance)), weight: None, labels: Labels::new() };
+        ground.truth.place_once(&ground.set, key(&format!("at-{instance}")), there, "other").await.unwrap();
+    }
+}
+
+/// Asks until that is answered: who has little patience may find the machine too slow.
+pub(crate) async fn insist(placer: &Placer, client: &str, wish: Wish) -> Placed {
+    let answered = async {
+        loop {
+            match placer.ask(key(client), wish.clone()).await {
+                Err(PlaceError::Unavailable(_)) => {}
+                answer => return answer.unwrap(),
+            }
+        }
+    };
+    tokio::time::timeout(SOON, answered).await.expect("an answer")
 }
 
 /// Everybody asks at once.

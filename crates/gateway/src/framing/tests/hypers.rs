@@ -111,11 +111,7 @@ fn hyper_sees_the_requests_that_pass_and_no_others() {
         b"\r\n\r\n",
     ];
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut random = move |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % below
-    };
+    let mut random = random();
     let (mut requests, mut refused) = (0, 0);
     for round in 0..4_000 {
         let mut bytes: Vec<u8> = (0..=random(3)).flat_map(|_| seeds[random(seeds.len())].bytes()).collect();

@@ -184,11 +184,7 @@ fn nothing_goes_on_that_is_not_part_of_a_request() {
     let bodies = ["3\r\n9\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "7\r\n5\r\nabcd\r\n3;x=y\r\n0\r\n\r\n0\r\nA: b\r\n\r\n"];
     let seeds = [format!("{post}{}", bodies[0]), format!("{post}{}", bodies[1]), FIRST.to_owned(), SECOND.to_owned()];
     let splices = ["\r\n", "\n", "\r", " ", ";", "0", "9", ":", "\0"];
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut random = move |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % below
-    };
+    let mut random = crate::framing::tests::random();
     let (mut all, mut some) = (0, 0);
     for round in 0..5_000 {
         let mut text: String = (0..=random(3)).map(|_| seeds[random(seeds.len())].as_str()).collect();
