@@ -6,8 +6,7 @@ use steadfast_core::{Moment, SetName};
 use steadfast_store::{Cursor, Key, Named, PageToken, Record, Revision, Space};
 use tokio::sync::mpsc;
 
-use crate::follow::{Fact, Follow, News, Reading};
-use crate::mirror::PROGRESS_EVERY;
+use crate::follow::{Fact, Follow, News, Reading, UNHURRIED, Wanted};
 use crate::records::ClientRecord;
 use crate::registry::CALL_WITHIN;
 use crate::{Error, Registry, Stored, keys};
@@ -95,7 +94,7 @@ impl Registry {
             space: keys::space(set),
             prefixes: vec![keys::CLIENTS.to_vec()],
             reading: Reading::Nothing,
-            progress_every: PROGRESS_EVERY,
+            wanted: Wanted::always(UNHURRIED),
         };
         let (facts, mut incoming) = mpsc::channel(NEWS_WAITING);
         let (tell, news) = mpsc::channel(NEWS_WAITING);

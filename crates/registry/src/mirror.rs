@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use steadfast_core::lease::Observed;
+use steadfast_core::lease::{Observed, Timing};
 use steadfast_core::placement::Tick;
 use steadfast_core::settings::SetSettings;
 use steadfast_core::{InstanceId, Moment, SetName};
-use steadfast_store::{Key, Record, Revision, Space};
+use steadfast_store::{Key, LEASE, Record, Revision, Space, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::follow::{Fact, Follow, News, Reading};
+use crate::follow::{Fact, Follow, News, Reading, UNHURRIED, Wanted};
 use crate::instances::parse_id;
 use crate::newer::NewerFields;
 use crate::records::{ClockRecord, decode};
@@ -24,8 +24,6 @@ use crate::{
     leases,
 };
 
-/// The longest silence of a healthy store. Shorter than any lease's renewal interval.
-pub(crate) const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 /// Facts on their way from the followers to the mirror.
 const FACTS_WAITING: usize = 64;
 
@@ -124,10 +122,10 @@ impl Snapshot {
 
     /// One look at the books, as a mirror would show them.
     pub(crate) async fn read(registry: &Registry, set: &SetName) -> Result<Snapshot, Error> {
-        let mut state = State::new(set.clone(), registry.newer.clone());
+        let (mut state, wanted) = State::new(registry, set);
         for (part, space, prefixes) in parts(set) {
-            let (store, progress_every) = (registry.store.clone(), PROGRESS_EVERY);
-            let follow = Follow { store, space, prefixes, reading: Reading::Records, progress_every };
+            let (store, wanted) = (registry.store.clone(), wanted.clone());
+            let follow = Follow { store, space, prefixes, reading: Reading::Records, wanted };
             let (_, records) = follow.scan().await?;
             state.replace(part, records, false, steadfast_host::clock::now());
         }
@@ -146,15 +144,15 @@ impl Mirror {
     pub fn follow(registry: &Registry, set: &SetName) -> Mirror {
         let (facts, incoming) = mpsc::channel(FACTS_WAITING);
         let mut tasks = Vec::new();
+        let (state, of_set) = State::new(registry, set);
         for (part, space, prefixes) in parts(set) {
             let (sender, mut receiver) = mpsc::channel(FACTS_WAITING);
-            let follow = Follow {
-                store: registry.store.clone(),
-                space,
-                prefixes,
-                reading: Reading::Records,
-                progress_every: PROGRESS_EVERY,
+            let wanted = match part {
+                Part::Catalog => Wanted::always(UNHURRIED),
+                Part::Set => of_set.clone(),
             };
+            let store = registry.store.clone();
+            let follow = Follow { store, space, prefixes, reading: Reading::Records, wanted };
             tasks.push(tokio::spawn(follow.run(sender)));
             let facts = facts.clone();
             tasks.push(tokio::spawn(async move {
@@ -165,7 +163,6 @@ impl Mirror {
                 }
             }));
         }
-        let state = State::new(set.clone(), registry.newer.clone());
         let (publish, snapshots) = watch::channel(Arc::new(state.snapshot.clone()));
         tasks.push(tokio::spawn(state.run(incoming, publish)));
         Mirror { snapshots, tasks }
@@ -216,12 +213,26 @@ struct State {
     /// Which parts cannot be heard, and why.
     troubles: BTreeMap<Part, String>,
     newer: Arc<NewerFields>,
+    store: Arc<dyn Store>,
+    /// Says how often the set's own space is to give a sign of life.
+    wanted: watch::Sender<Duration>,
 }
 
 impl State {
-    fn new(set: SetName, newer: Arc<NewerFields>) -> State {
-        let snapshot = Snapshot::blank(set);
-        State { snapshot, versions: BTreeMap::new(), heard: BTreeSet::new(), troubles: BTreeMap::new(), newer }
+    /// What is known of `set` before anything was read, and how often its own space is to give a sign of life.
+    fn new(registry: &Registry, set: &SetName) -> (State, Wanted) {
+        // Until its settings are read it may be any set.
+        let (say, wanted) = Wanted::said(Timing::default().progress_every());
+        let state = State {
+            snapshot: Snapshot::blank(set.clone()),
+            versions: BTreeMap::new(),
+            heard: BTreeSet::new(),
+            troubles: BTreeMap::new(),
+            newer: registry.newer.clone(),
+            store: registry.store.clone(),
+            wanted: say,
+        };
+        (state, wanted)
     }
 
     async fn run(mut self, mut facts: mpsc::Receiver<(Part, Fact)>, publish: watch::Sender<Arc<Snapshot>>) {
@@ -274,24 +285,34 @@ impl State {
             }
         }
         for (name, record) in records {
-            let revision = record.version;
-            self.change(part, &name, Some(record), revision, at);
+            let version = record.version;
+            self.change(part, &name, Some(record), version, at);
         }
         self.heard.insert(part);
         self.snapshot.complete = self.heard.len() == Part::ALL.len();
     }
 
+    /// A commit at `revision` left `record` under this name.
     fn change(&mut self, part: Part, name: &[u8], record: Option<Record>, revision: Revision, at: Moment) {
         let place = (part, name.to_vec());
         // A scan's later pages may be ahead of the watch that follows it: nothing goes back.
-        if self.versions.get(&place).is_some_and(|seen| *seen >= revision) {
+        let is_old = |seen: &Revision| match &record {
+            Some(record) => *seen >= record.version,
+            None => *seen >= revision && !self.counts_for_itself(name),
+        };
+        if self.versions.get(&place).is_some_and(is_old) {
             return;
         }
         self.show(part, name, record.as_ref(), at);
         match record {
-            Some(_) => self.versions.insert(place, revision),
+            Some(record) => self.versions.insert(place, record.version),
             None => self.versions.remove(&place),
         };
+    }
+
+    /// Whether the versions under this name are comparable with no commit's revision.
+    fn counts_for_itself(&self, name: &[u8]) -> bool {
+        name.starts_with(LEASE) && self.store.describe().leases_apart
     }
 
     fn show(&mut self, part: Part, name: &[u8], record: Option<&Record>, at: Moment) {
@@ -314,9 +335,21 @@ impl State {
             let set = &self.snapshot.set;
             let (settings, result) = shown(record.map(|r| usable::<SetRecord>(&key, r)?.settings(set)));
             self.snapshot.settings = settings;
+            self.adopt_pace();
             return result;
         }
         Ok(())
+    }
+
+    /// A candidate whose store is silent for as long as a renewal takes begins its watch anew; of a sticky set nothing
+    /// hangs on the silence. Settings that cannot be used change nothing.
+    fn adopt_pace(&self) {
+        let wanted = match &self.snapshot.settings {
+            Some(SetSettings::Single(single)) => single.timing().progress_every(),
+            Some(SetSettings::Sticky(_)) => UNHURRIED,
+            None => return,
+        };
+        self.wanted.send_if_modified(|said| std::mem::replace(said, wanted) != wanted);
     }
 
     fn show_member(&mut self, name: &str, record: Option<&Record>, at: Moment) -> Result<(), Error> {

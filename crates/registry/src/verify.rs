@@ -9,6 +9,7 @@ use steadfast_core::{InstanceId, SetName};
 use steadfast_store::{Cursor, Error as StoreError, Key, Notice, PAGE_RECORDS, Record, Revision, Space, Watch};
 
 use crate::clients::{self, parse_key};
+use crate::follow::{longest_silence, progress_every};
 use crate::instances::parse_id;
 use crate::registry::{CALL_WITHIN, stored};
 use crate::{Error, LedgerRecord, Registry, keys};
@@ -81,7 +82,7 @@ pub enum Fault {
 const FAULTS_LISTED: usize = 1_000;
 /// How often it begins anew when the store's history does not reach back to its beginning any more.
 const TRIES: u32 = 4;
-/// How long the store may be silent when all was read.
+/// How long the store may be silent when all was read, if it can say something as often.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 /// What is compared.
 const PREFIXES: [&[u8]; 2] = [keys::LEDGERS.as_bytes(), keys::CLIENTS];
@@ -113,7 +114,7 @@ impl Registry {
         let space = keys::space(set);
         let mut books = Books::of(space.clone());
         let begin = self.store.scan(&space, keys::CLOCK.as_bytes(), None, 1, CALL_WITHIN).await?.cursor;
-        let mut heard = Heard { reached: begin.revision, watch: self.changes_after(&space, begin).await? };
+        let mut heard = self.changes_after(&space, begin).await?;
         // No page was read later than this, so here they can all be brought to agree.
         let mut end = heard.reached;
         for prefix in PREFIXES {
@@ -139,9 +140,11 @@ impl Registry {
         Ok((books, heard.reached))
     }
 
-    async fn changes_after(&self, space: &Space, begin: Cursor) -> Result<Box<dyn Watch>, StoreError> {
-        let opening = self.store.watch(space, &PREFIXES, begin, PROGRESS_EVERY);
-        tokio::time::timeout(CALL_WITHIN, opening).await.map_err(silent)?
+    async fn changes_after(&self, space: &Space, begin: Cursor) -> Result<Heard, StoreError> {
+        let (progress_every, reached) = (progress_every(&*self.store, PROGRESS_EVERY), begin.revision);
+        let opening = self.store.watch(space, &PREFIXES, begin, progress_every);
+        let watch = tokio::time::timeout(CALL_WITHIN, opening).await.map_err(silent)??;
+        Ok(Heard { watch, reached, silence: longest_silence(progress_every).max(CALL_WITHIN) })
     }
 }
 
@@ -154,6 +157,8 @@ struct Heard {
     watch: Box<dyn Watch>,
     /// Everything until here was heard.
     reached: Revision,
+    /// How long the watch may be silent.
+    silence: Duration,
 }
 
 impl Heard {
@@ -170,7 +175,7 @@ impl Heard {
 
     /// Shows `books` the next commit. Dropped while it waits, it has done nothing.
     async fn next(&mut self, books: &mut Books) -> Result<(), StoreError> {
-        let notice = tokio::time::timeout(CALL_WITHIN, self.watch.next()).await.map_err(silent)??;
+        let notice = tokio::time::timeout(self.silence, self.watch.next()).await.map_err(silent)??;
         self.reached = match notice {
             Notice::Progress(cursor) => cursor.revision,
             Notice::Committed(commit) => {

@@ -13,15 +13,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Task;
-use crate::follow::{Fact, Follow, News, Reading};
+use crate::follow::{Fact, Follow, News, Reading, Wanted};
 use crate::{Leases, Registry, keys};
 
 /// How long the work may lie still after a keeper died.
 const TTL: Span = Span::from_millis(5_000);
 /// How long a release may take at the end.
 const RELEASE_WITHIN: Duration = Duration::from_secs(2);
-/// The longest silence of a healthy store.
-const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// Never to sleep for longer, whatever the machine says.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
@@ -44,7 +42,7 @@ where
         space: key.space,
         prefixes: vec![key.name],
         reading: Reading::Records,
-        progress_every: PROGRESS_EVERY,
+        wanted: Wanted::always(timing.progress_every()),
     };
     let _follower = Task(tokio::spawn(follow.run(facts)));
     let leases = Leases::of_keeper(&registry);

@@ -265,6 +265,8 @@ impl Api for Service {
                 place: description.place,
                 durable: description.durable,
                 one_machine: description.one_machine,
+                may_lose: description.may_lose,
+                notes: description.notes,
             },
             sets,
             gateway: self.gateway(),

@@ -54,6 +54,12 @@ pub struct StoreView {
     pub durable: bool,
     /// It lives and dies with one machine.
     pub one_machine: bool,
+    /// How acknowledged writes can be lost; `null`: in no way that is known.
+    #[serde(default)]
+    pub may_lose: Option<String>,
+    /// What else is worth knowing of it now, a sentence each.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// `GET /api/v1/sets`.

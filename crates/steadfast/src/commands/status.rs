@@ -52,6 +52,9 @@ fn screen(paint: Paint, status: &StatusView) -> String {
         status.store.engine,
         paint.dim(&status.store.place)
     );
+    for note in &status.store.notes {
+        text.push_str(&format!("  {}\n", paint.dim(note)));
+    }
     for set in &status.sets {
         text.push('\n');
         text.push_str(&of_set(paint, set, status.gateway.as_ref()));

@@ -256,6 +256,8 @@ fn the_status_has_its_form() {
             place: "/var/lib/steadfast/state.db".to_owned(),
             durable: true,
             one_machine: true,
+            may_lose: None,
+            notes: vec!["polls".to_owned()],
         },
         sets: Vec::new(),
         gateway: Some(GatewayView {
@@ -290,7 +292,8 @@ fn the_status_has_its_form() {
         &status,
         json!({
             "version": "0.1.0",
-            "store": {"engine": "sqlite", "place": "/var/lib/steadfast/state.db", "durable": true, "one_machine": true},
+            "store": {"engine": "sqlite", "place": "/var/lib/steadfast/state.db", "durable": true, "one_machine": true,
+                      "may_lose": null, "notes": ["polls"]},
             "sets": [],
             "gateway": {
                 "listeners": ["0.0.0.0:8080"],
