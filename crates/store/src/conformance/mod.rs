@@ -21,6 +21,7 @@ use crate::{Batch, Change, Cursor, Error, Expect, Key, Named, Notice, Record, Re
 pub mod history;
 pub mod races;
 pub mod records;
+pub mod servers;
 
 /// A fresh, empty store to try, and what must be known of it.
 pub struct Fixture {
