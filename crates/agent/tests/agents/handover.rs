@@ -65,12 +65,21 @@ async fn a_gateway_that_never_lets_go_does_not_keep_the_lease() {
 #[tokio::test]
 async fn a_gateway_not_heard_of_for_long_is_not_waited_for() {
     let cluster = Cluster::new();
-    let (agents, _) = two(&cluster, Duration::from_secs(5)).await;
-    agents[0].probe().await.ask_as("gateway", 1).await;
-    // Whatever it was told is over by then, twice.
-    clock::sleep_until(clock::now() + TTL * 8 / 5 + Duration::from_millis(1)).await;
-    cluster.registry.order_switchover(&cluster.set, None, "operator").await.unwrap();
-    let ordered = clock::now();
-    cluster.leader(&agents, 1).await;
-    assert!(clock::now().since(ordered) < Duration::from_secs(5), "no grace was given");
+    let grace = Duration::from_secs(5);
+    let (agents, _) = two(&cluster, grace).await;
+    let (mut leader, mut epoch) = (&agents[0], 1);
+    // If a grace were given, none would be faster. Without one a busy machine may slow some of them down.
+    for _ in 0..10 {
+        leader.probe().await.ask_as("gateway", 1).await;
+        // Whatever it was told is over by then, twice.
+        clock::sleep_until(clock::now() + TTL * 8 / 5 + Duration::from_millis(1)).await;
+        let order = async || cluster.registry.order_switchover(&cluster.set, None, "operator").await.ok();
+        eventually("there is a successor", order).await;
+        let ordered = clock::now();
+        (leader, epoch) = cluster.leader(&agents, epoch).await;
+        if clock::now().since(ordered) < grace {
+            return;
+        }
+    }
+    panic!("a grace was given each time");
 }

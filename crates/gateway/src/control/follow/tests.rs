@@ -93,8 +93,13 @@ fn one_that_hands_over_is_asked_again_at_once_after_its_first_denial() {
     let (set, mut follow) = led(at(1_000));
     follow.books(at(1_100), &books(LedgerState::Leaving));
     assert!(set.target().unwrap().closed());
+    // Others wait for it to let go, so it is asked more often than a leader otherwise.
+    ask(&mut follow, leads);
+    let mut last = ask(&mut follow, leads);
     for _ in 0..8 {
-        ask(&mut follow, leads);
+        let next = ask(&mut follow, leads);
+        assert!(next.since(last) <= ASK_HANDING_OVER_EVERY, "a pause of {:?}", next.since(last));
+        last = next;
     }
     let denied = ask(&mut follow, denies);
     let again = ask(&mut follow, denies);
