@@ -79,7 +79,7 @@ impl History {
 
     /// Of a space whose log is kept elsewhere and fed in here, beginning after `from`, or with the commit at it. A watch
     /// from beyond what was fed is told that the store was rolled back: who feeds can know better, and asks there first.
-    #[allow(dead_code, reason = "the back ends whose log is elsewhere are chosen by features")]
+    #[allow(dead_code, reason = "for the engines of servers, of which a build may have none")]
     pub(crate) fn fed(bound: LogBound, from: Cursor) -> History {
         let (base, mark) = (from.revision, from.mark.clone());
         History::of(bound, Kept::begin(from, base, Some(mark), Some(0)))
@@ -131,7 +131,7 @@ impl History {
     }
 
     /// The feed heard from the log's keeper: nothing came after what was pushed, up to `head`.
-    #[allow(dead_code, reason = "as `fed`")]
+    #[allow(dead_code, reason = "for the engines of servers, of which a build may have none")]
     pub(crate) fn contact(&self, head: Cursor) {
         let mut kept = self.kept();
         if head.revision > kept.head.revision {
@@ -140,6 +140,18 @@ impl History {
         kept.heard();
         drop(kept);
         self.news.send_replace(());
+    }
+
+    /// Says when something changed here.
+    #[allow(dead_code, reason = "for the engines of servers, of which a build may have none")]
+    pub(crate) fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    /// Whether every watch ends.
+    #[allow(dead_code, reason = "for the engines of servers, of which a build may have none")]
+    pub(crate) fn has_ended(&self) -> bool {
+        self.kept().ended.is_some()
     }
 
     /// Ends every watch, now and later, with `error`.

@@ -7,6 +7,10 @@
 pub mod conformance;
 mod contract;
 pub mod faulty;
+#[allow(dead_code, reason = "for the engines of servers, of which a build may have none")]
+mod feed;
+#[allow(dead_code, reason = "for the engines of servers, of which a build may have none")]
+mod floor;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod history;
@@ -17,7 +21,9 @@ mod page;
 mod rules;
 mod secret;
 mod sqlite;
-#[allow(dead_code, reason = "what only the engines of servers need is also in a build without them")]
+#[allow(dead_code, reason = "for the engines of servers, of which a build may have none")]
+mod turn;
+#[allow(dead_code, reason = "for the engines of servers, of which a build may have none")]
 mod url;
 
 // The engines that are a feature each: `#[cfg(feature = "etcd")] mod etcd;`, and a line in `open.rs`.

@@ -1,13 +1,13 @@
 //! What a store's URL does not say: the secret that opens it, and the files of TLS.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::path::Path;
+use std::sync::Arc;
 
-use steadfast_host::Host;
+use steadfast_host::reread::Reread;
+pub use steadfast_host::tls::ClientFiles as TlsFiles;
 
 use crate::Error;
-use crate::history::locked;
 
 /// What opens a store, beside its URL.
 #[derive(Clone, Debug, Default)]
@@ -20,19 +20,6 @@ pub struct Access {
     pub url_may_hold_a_password: bool,
 }
 
-/// The files that a connection over TLS needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The authorities that are believed; else those of the system.
-    pub ca: Option<PathBuf>,
-    /// Our own certificate, if the server wants one.
-    pub cert: Option<PathBuf>,
-    /// Its key.
-    pub key: Option<PathBuf>,
-    /// The name that is expected in the server's certificate, if it is not that of its host.
-    pub name: Option<Host>,
-}
-
 /// A secret. It is shown nowhere.
 #[derive(Clone)]
 pub struct Secret(Source);
@@ -40,13 +27,7 @@ pub struct Secret(Source);
 #[derive(Clone)]
 enum Source {
     Given(Arc<str>),
-    File(Arc<SecretFile>),
-}
-
-struct SecretFile {
-    path: PathBuf,
-    /// What it last held that could be a secret.
-    text: Mutex<Arc<str>>,
+    File(Reread<Arc<str>>),
 }
 
 /// A longer file holds no secret of a store.
@@ -71,48 +52,48 @@ impl Secret {
     /// # Errors
     /// [`Error::Config`] if there is no secret in it; it is quoted in no message.
     pub fn in_file(path: &Path) -> Result<Secret, Error> {
-        let wrong = |why| Error::Config(format!("the secret's file {}: {why}", path.display()));
-        let text = Mutex::new(read(path).map_err(wrong)?);
-        Ok(Secret(Source::File(Arc::new(SecretFile { path: path.to_owned(), text }))))
+        let named = path.display().to_string();
+        let read = move |contents: &[Vec<u8>]| {
+            let bytes = contents.first().map(Vec::as_slice).unwrap_or_default();
+            parse(bytes).map_err(|why| format!("the secret's file {named} {why}"))
+        };
+        let file = Reread::open(vec![path.to_owned()], SECRET_BYTES, read);
+        file.map(|file| Secret(Source::File(file))).map_err(|error| Error::Config(error.to_string()))
     }
 
-    /// The secret as it is now. A file that has become useless is told in the log, and what it held before counts on.
+    /// The secret as it is, or was a moment ago. A file that has become useless is told in the log, and what it held
+    /// before counts on.
     pub fn text(&self) -> Arc<str> {
         match &self.0 {
             Source::Given(text) => Arc::clone(text),
-            Source::File(file) => file.text(),
+            Source::File(file) => Arc::clone(&file.current()),
+        }
+    }
+
+    /// The same, looking now: for who was told that what it gave is not right.
+    pub fn text_now(&self) -> Arc<str> {
+        match &self.0 {
+            Source::Given(text) => Arc::clone(text),
+            Source::File(file) => Arc::clone(&file.look_now()),
+        }
+    }
+
+    /// How often it has changed: what was opened under another number was opened with another secret.
+    pub fn generation(&self) -> u64 {
+        match &self.0 {
+            Source::Given(_) => 0,
+            Source::File(file) => file.generation(),
         }
     }
 }
 
-impl SecretFile {
-    fn text(&self) -> Arc<str> {
-        let mut text = locked(&self.text);
-        match read(&self.path) {
-            Ok(now) => *text = now,
-            Err(why) => {
-                tracing::warn!("the secret's file {}: {why}; what it held before is used on", self.path.display());
-            }
-        }
-        Arc::clone(&text)
-    }
-}
-
-fn read(path: &Path) -> Result<Arc<str>, String> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    file.take(SECRET_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > SECRET_BYTES {
-        return Err(format!("more than {SECRET_BYTES} bytes are no secret of a store: is it the right file?"));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8: is it the right file?".to_owned())?;
-    let text = text.trim();
+fn parse(bytes: &[u8]) -> Result<Arc<str>, &'static str> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8: is it the right file?")?.trim();
     if text.is_empty() {
-        return Err("it is empty".to_owned());
+        return Err("is empty");
     }
     if text.chars().any(char::is_control) {
-        return Err("a secret is one line of text: is it the right file?".to_owned());
+        return Err("has several lines, or what is no text, and a secret is one line: is it the right file?");
     }
     Ok(text.into())
 }

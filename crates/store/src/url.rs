@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use steadfast_host::Host;
 use steadfast_host::http::percent_decode;
+use steadfast_host::net::Address;
 
 use crate::{Access, Error, Secret};
 use option::Options;
@@ -196,6 +197,11 @@ impl Place {
             _ => (text, default_port),
         };
         Some(Place { host: host.parse().ok()?, port })
+    }
+
+    /// Where to dial.
+    pub(crate) fn address(&self) -> Address {
+        Address::Tcp { host: self.host.clone(), port: self.port }
     }
 
     /// Whether it is on this machine, as far as its name says.

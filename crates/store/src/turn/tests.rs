@@ -32,18 +32,14 @@ async fn who_waits_too_long_is_told_that_nothing_was_sent_and_keeps_nobody_waiti
     let turns: Turns<()> = Turns::default();
     let held = turns.wait(&space("web"), WITHIN).await.unwrap();
     let late = turns.wait(&space("web"), Duration::from_millis(300)).await.unwrap_err();
-    assert_eq!(
-        late,
-        Error::Unavailable("other commits to space `web` took all of 300ms: nothing was sent".to_owned())
-    );
+    assert_eq!(late, Error::Unavailable("other commits to space `web` took all of 300ms: nothing was sent".to_owned()));
     // Of another space, at once.
     drop(turns.wait(&space("recorder"), Duration::ZERO).await.unwrap());
-    let (held, next) = tokio::join!(
-        async {
-            sleep(Duration::from_secs(1)).await;
-            drop(held);
-        },
-        turns.wait(&space("web"), WITHIN)
-    );
-    let ((), _turn) = (held, next.unwrap());
+    let web = space("web");
+    let held = async {
+        sleep(Duration::from_secs(1)).await;
+        drop(held);
+    };
+    let ((), next) = tokio::join!(held, turns.wait(&web, WITHIN));
+    next.unwrap();
 }

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use steadfast_host::tls::{self, Alpn};
 use steadfast_host::{Span, nearest};
 
 use super::{decoded, decoded_path, shown, wrong};
@@ -40,6 +41,16 @@ impl std::fmt::Debug for Given {
 pub(crate) struct TlsOption {
     pub(crate) on: bool,
     pub(crate) files: TlsFiles,
+}
+
+impl TlsOption {
+    /// What goes over TLS with these files, and offers `alpn` inside; `None`: in the open.
+    pub(crate) fn client(&self, alpn: Alpn) -> Result<Option<tls::Client>, Error> {
+        if !self.on {
+            return Ok(None);
+        }
+        tls::Client::new(self.files.clone(), alpn).map(Some).map_err(|error| Error::Config(error.to_string()))
+    }
 }
 
 impl Options {
