@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex as Turn, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Interval, interval, sleep};
 
 use super::{News, Rhythm, Sink, Tail};
 use crate::history::locked;
@@ -117,23 +117,26 @@ impl<P: Pages> Paged<P> {
         let mut told = self.pulse.join(space);
         loop {
             let mut is_behind = self.read_on(space, bulk, &mut chain, sink).await?;
-            let mut heard = Instant::now();
-            sleep(self.pages.look_every(rhythm.every()) / REST).await;
+            let every = self.pages.look_every(rhythm.every());
+            let mut due = in_a_while(every);
+            sleep(every / REST).await;
             // Looks at the head alone, until there is something to read.
             while !is_behind {
-                let look_at = heard + self.pages.look_every(rhythm.every());
                 let head = tokio::select! {
                     news = rhythm.news() => match news {
                         News::Poked => break,
-                        News::Changed => continue,
+                        News::Changed => {
+                            due = in_a_while(self.pages.look_every(rhythm.every()));
+                            continue;
+                        }
                     },
                     head = told.hear() => head?,
-                    () = sleep_until(look_at) => {
+                    _ = due.tick() => {
                         self.pulse.ask(&*self.pages, &told).await;
                         told.hear().await?
                     }
                 };
-                heard = Instant::now();
+                due.reset();
                 is_behind = chain.is_behind(&head)?;
                 if !is_behind {
                     sink.contact(chain.last.clone());
@@ -141,6 +144,13 @@ impl<P: Pages> Paged<P> {
             }
         }
     }
+}
+
+/// Ticks when `every` is over for the first time.
+fn in_a_while(every: Duration) -> Interval {
+    let mut interval = interval(every);
+    interval.reset();
+    interval
 }
 
 #[async_trait]
