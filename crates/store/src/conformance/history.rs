@@ -239,10 +239,12 @@ pub async fn another_history_is_compacted(fixture: Fixture) {
 
 /// The log is bounded: who comes back too late is told so and not handed a history with a hole.
 pub async fn a_trimmed_commit_is_compacted(fixture: Fixture) {
+    let fixture = fixture.alone().await;
     let caller = fixture.caller(0);
     caller.put(b"client/first", b"x").await;
     let first = cursors(&caller, 1).await.remove(0);
     outgrow_the_log(&fixture).await;
+    fixture.trim().await;
     for gone in [first, Cursor::START] {
         let ended = caller.first_notice(b"client/", &gone).await;
         assert!(matches!(ended, Err(Error::Compacted(at, _)) if at == gone.revision), "{ended:?}");

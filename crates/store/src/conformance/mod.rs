@@ -10,12 +10,15 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{sleep, timeout};
 
+use crate::faulty::{Faulty, Plan};
 use crate::{Batch, Change, Cursor, Error, Expect, Key, Named, Notice, Record, Revision, Space, Store, Watch, Write};
 
 pub mod history;
@@ -33,16 +36,62 @@ pub struct Fixture {
     pub within: Duration,
     /// Names under `beat/` and `lease/` count for themselves: their versions are comparable with no other name's.
     pub counts_apart: bool,
+    /// Makes the engine forget its history up to now, where its log has no bound of its own.
+    pub trim: Option<Trim>,
+    /// Makes a fixture on a server of its own, where that server is shared and [`Fixture::trim`] is felt by all.
+    pub alone: Option<Later<Fixture>>,
     /// What must outlive the test: a server, a directory.
     pub keep: Box<dyn Any + Send>,
+}
+
+/// What is there later.
+pub type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// See [`Fixture::trim`].
+pub type Trim = Box<dyn Fn() -> Later<()> + Send + Sync>;
+
+impl fmt::Debug for Fixture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fixture").field("stores", &self.stores).finish_non_exhaustive()
+    }
 }
 
 impl Fixture {
     /// One store whose log is bounded as by default.
     pub fn of(store: Arc<dyn Store>) -> Fixture {
-        let log_commits = crate::LogBound::default().commits;
-        let within = Duration::from_secs(5);
-        Fixture { stores: vec![store], log_commits, within, counts_apart: false, keep: Box::new(()) }
+        Fixture::of_all(vec![store], crate::LogBound::default().commits, Duration::from_secs(5))
+    }
+
+    /// Ways to one store, whose log holds so many commits, and the time-out of calls to it.
+    pub fn of_all(stores: Vec<Arc<dyn Store>>, log_commits: usize, within: Duration) -> Fixture {
+        let keep = Box::new(());
+        Fixture { stores, log_commits, within, counts_apart: false, trim: None, alone: None, keep }
+    }
+
+    /// The same store, seen through faults; what hangs, hangs for `within`.
+    pub fn through_faults(mut self, plan: Plan, within: Duration) -> Fixture {
+        let faulty = |store: Arc<dyn Store>| Arc::new(Faulty::planned(store, plan)) as Arc<dyn Store>;
+        self.stores = self.stores.into_iter().map(faulty).collect();
+        self.within = within;
+        self.alone = self
+            .alone
+            .map(|alone| -> Later<Fixture> { Box::pin(async move { alone.await.through_faults(plan, within) }) });
+        self
+    }
+
+    /// One that nobody else feels what is done to.
+    async fn alone(mut self) -> Fixture {
+        match self.alone.take() {
+            Some(alone) => alone.await,
+            None => self,
+        }
+    }
+
+    /// Has the engine forget, if it must be told.
+    async fn trim(&self) {
+        if let Some(trim) = &self.trim {
+            trim().await;
+        }
     }
 
     /// A caller whose calls are large, and take their time on a slow machine.

@@ -8,18 +8,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 mod azurite;
 mod etcd;
+mod place;
 mod ports;
 mod postgres;
 mod process;
 mod proxy;
 mod redis;
 
+pub use place::Place;
 pub use ports::free_port;
 pub use process::wait_until;
 pub use proxy::{Mode, Proxy};
@@ -86,7 +88,7 @@ pub struct Server {
 #[derive(Debug)]
 pub struct Snapshot(PathBuf);
 
-type UrlOf = Box<dyn Fn(&str, &[u16]) -> String + Send + Sync>;
+type UrlOf = Arc<dyn Fn(&str, &[u16]) -> String + Send + Sync>;
 
 /// How a program is made ready, started and talked to.
 struct Recipe {
@@ -144,24 +146,15 @@ impl Server {
         &self.ground.ports[..self.recipe.client_ports]
     }
 
-    /// The URL of a place nobody has been to: a prefix, a schema, a container and a table.
+    /// A place nobody has been to, as it reads in a URL: a prefix, a schema, a container and a table.
+    pub fn fresh_place(&self) -> Place {
+        let name = format!("place{}", self.places.fetch_add(1, Ordering::Relaxed));
+        Place::new(Arc::clone(&self.recipe.url), name, self.ports(), self.secret())
+    }
+
+    /// The URL of a place nobody has been to. It holds no secret.
     pub fn fresh_url(&self) -> String {
-        self.url(&self.fresh_place())
-    }
-
-    /// The name of a place nobody has been to.
-    pub fn fresh_place(&self) -> String {
-        format!("place{}", self.places.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// The URL of the place of this name. It holds no secret.
-    pub fn url(&self, place: &str) -> String {
-        self.url_at(place, self.ports())
-    }
-
-    /// Likewise, by way of other ports: those of a [`Proxy`], or of another server.
-    pub fn url_at(&self, place: &str, ports: &[u16]) -> String {
-        (self.recipe.url)(place, ports)
+        self.fresh_place().url()
     }
 
     /// The password or key that goes with the URL, if it needs one.
@@ -374,7 +367,7 @@ impl Recipe {
             unprivileged: false,
             prepare: Box::new(|_| {}),
             command: Box::new(command),
-            url: Box::new(url),
+            url: Arc::new(url),
             secret: None,
         }
     }

@@ -75,7 +75,8 @@ impl Mode {
 }
 
 impl Proxy {
-    /// Before all ports that clients of `server` use: [`Server::url_at`] with [`Proxy::ports`] leads through it.
+    /// Before all ports that clients of `server` use: [`Place::at`](super::Place::at) with [`Proxy::ports`] leads
+    /// through it.
     pub fn before(server: &Server) -> Proxy {
         Proxy::new(server.ports())
     }

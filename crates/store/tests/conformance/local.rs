@@ -1,4 +1,4 @@
-//! The contract's clauses over every back end, as it is and through faults.
+//! The back ends of our own: memory, SQLite, and HTTP to another Steadfast.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,37 +7,20 @@ use steadfast_host::http::{Limits, Target, serve};
 use steadfast_host::net::Listener;
 use steadfast_host::shutdown::Shutdown;
 use steadfast_store::conformance::Fixture;
-use steadfast_store::faulty::{Faulty, Plan};
 use steadfast_store::http::{BODY_BYTES, Service};
 use steadfast_store::{FoldBound, Http, LogBound, Memory, Sqlite, Store};
+
+use super::FAULTS;
 
 /// A log short enough to outgrow in a test.
 const SHORT_LOG: LogBound = LogBound { commits: 256, bytes: 64 << 20, age: Duration::from_secs(3_600) };
 
-/// Slow, refusing, losing replies, cutting watches.
-const FAULTS: Plan = Plan {
-    seed: 1,
-    delay_up_to: Duration::from_millis(2),
-    refuse_percent: 8,
-    lose_reply_percent: 12,
-    hang_percent: 1,
-    cut_watch_percent: 10,
-};
-
-fn fixture(stores: Vec<Arc<dyn Store>>) -> Fixture {
-    let (log_commits, within) = (SHORT_LOG.commits, Duration::from_secs(30));
-    Fixture { stores, log_commits, within, counts_apart: false, keep: Box::new(()) }
-}
-
-/// The same store through faults; what hangs, hangs for `within`.
-fn through_faults(mut fixture: Fixture, within: Duration) -> Fixture {
-    let faulty = |store: Arc<dyn Store>| Arc::new(Faulty::planned(store, FAULTS)) as Arc<dyn Store>;
-    fixture.stores = fixture.stores.into_iter().map(faulty).collect();
-    Fixture { within, ..fixture }
+fn short(stores: Vec<Arc<dyn Store>>) -> Fixture {
+    Fixture::of_all(stores, SHORT_LOG.commits, Duration::from_secs(30))
 }
 
 async fn memory() -> Fixture {
-    fixture(vec![Arc::new(Memory::with_log(SHORT_LOG))])
+    short(vec![Arc::new(Memory::with_log(SHORT_LOG))])
 }
 
 /// Ways to one file: the first handle serves it, the others reach it through the socket.
@@ -52,14 +35,14 @@ async fn sqlite(serving: usize, calling: usize) -> Fixture {
     let mut stores: Vec<Arc<dyn Store>> = vec![server.clone(); serving];
     stores.extend(callers.into_iter().map(|caller| caller as Arc<dyn Store>));
     // The first to go is the server: it must not hand over to the callers while the test ends.
-    Fixture { keep: Box::new((server, directory)), ..fixture(stores) }
+    Fixture { keep: Box::new((server, directory)), ..short(stores) }
 }
 
 /// One handle whose table of records is brought up to the log so.
 async fn sqlite_folding(fold: FoldBound) -> Fixture {
     let directory = tempfile::tempdir().expect("a directory");
     let store = Sqlite::with_bounds(directory.path().join("state.db"), SHORT_LOG, fold).expect("a store");
-    Fixture { keep: Box::new(directory), ..fixture(vec![Arc::new(store)]) }
+    Fixture { keep: Box::new(directory), ..short(vec![Arc::new(store)]) }
 }
 
 /// A store in memory behind a server on loopback.
@@ -73,12 +56,12 @@ async fn http() -> Fixture {
         let target = Target::Tcp { host: "127.0.0.1".parse().expect("a host"), port };
         Arc::new(Http::connect(target, None).expect("no token")) as Arc<dyn Store>
     };
-    Fixture { keep: Box::new(server), ..fixture(vec![client(), client()]) }
+    Fixture { keep: Box::new(server), ..short(vec![client(), client()]) }
 }
 
 steadfast_store::conformance!(in_memory, memory);
 steadfast_store::conformance!(in_memory_through_faults, || async {
-    through_faults(memory().await, Duration::from_millis(20))
+    memory().await.through_faults(FAULTS, Duration::from_millis(20))
 });
 steadfast_store::conformance!(in_sqlite, || sqlite(1, 0));
 steadfast_store::conformance!(in_sqlite_folding_all_the_time, || sqlite_folding(FoldBound {
@@ -98,9 +81,9 @@ steadfast_store::conformance!(in_sqlite_from_the_log_alone, || sqlite_folding(Fo
 steadfast_store::conformance!(in_sqlite_of_another, || sqlite(0, 2));
 steadfast_store::conformance!(in_sqlite_from_both_sides, || sqlite(1, 2));
 steadfast_store::conformance!(in_sqlite_through_faults, || async {
-    through_faults(sqlite(1, 1).await, Duration::from_millis(600))
+    sqlite(1, 1).await.through_faults(FAULTS, Duration::from_millis(600))
 });
 steadfast_store::conformance!(over_http, http);
 steadfast_store::conformance!(over_http_through_faults, || async {
-    through_faults(http().await, Duration::from_millis(600))
+    http().await.through_faults(FAULTS, Duration::from_millis(600))
 });
