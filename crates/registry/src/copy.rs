@@ -76,7 +76,7 @@ pub enum CopyError {
     #[error("FROM holds no set: is it the right store?")]
     NothingThere,
     /// The target has records, and nobody said that they may be overwritten.
-    #[error("TO is not empty: {} has records (--update makes TO equal to FROM)", spaces(.0))]
+    #[error("TO is not empty: there are records in {} (--update makes TO equal to FROM)", spaces(.0))]
     NotEmpty(Vec<Space>),
     /// The target has sets that the source does not know. They may be somebody's, and are not deleted.
     #[error("TO holds {}, which FROM does not: it is not the store for a copy of FROM", sets(.0))]

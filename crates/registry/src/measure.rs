@@ -61,19 +61,18 @@ impl Times {
 }
 
 impl Registry {
-    /// Measures for about `span` (20 commits at least, 400 at most), hearing the notices through `heard_by`, which may
-    /// be another handle on the same store. The record is deleted again, also after an error.
-    pub async fn measure(&self, heard_by: &Registry, span: Duration) -> Result<Measured, Error> {
+    /// Measures for about `span` (20 commits at least, 400 at most). The record is deleted again, also after an error.
+    pub async fn measure(&self, span: Duration) -> Result<Measured, Error> {
         let space = Space::new(SPACE).unwrap_or_else(|| unreachable!("a constant"));
         let key = Key::new(space, format!("measure/{:016x}", random::u64()));
-        let measured = self.measure_at(&key, heard_by, span).await;
+        let measured = self.measure_at(&key, span).await;
         let deleted = self.remove(&key).await;
         let measured = measured?;
         deleted?;
         Ok(measured)
     }
 
-    async fn measure_at(&self, key: &Key, heard_by: &Registry, span: Duration) -> Result<Measured, Error> {
+    async fn measure_at(&self, key: &Key, span: Duration) -> Result<Measured, Error> {
         let (mut commits, mut reads, mut notices) = (Vec::new(), Vec::new(), Vec::new());
         let begin = clock::now();
         let mut at = self.write(key, Expect::Absent).await?;
@@ -87,7 +86,7 @@ impl Registry {
             if notices.len() < NOTICED {
                 let watch = match &mut watch {
                     Some(watch) => watch,
-                    None => watch.insert(heard_by.hear(key, at).await?),
+                    None => watch.insert(self.hear(key, at).await?),
                 };
                 notices.push(noticed(&mut **watch, cursor.revision).await?.since(done));
             }

@@ -3,6 +3,7 @@
 //! Every flag can be given as `STEADFAST_<FLAG>` too. Secrets never stand on a command line: they come from files.
 
 mod clients;
+mod stores;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use steadfast_core::settings::Presence;
 use steadfast_core::{Host, InstanceId, SetName, Span, Weight};
 
 pub use self::clients::{Clients, Drain, Explain, Forget, Move, Place, Verify};
+pub use self::stores::{Copy, Doctor, StoreFlags};
 
 /// Where a command finds the API where nothing else is said.
 pub const DEFAULT_ADMIN_URL: &str = "http://127.0.0.1:7400";
@@ -65,10 +67,10 @@ impl Cli {
         let mut cli = Cli::from_arg_matches(&matches)?;
         let Some((_, below)) = matches.subcommand() else { return Ok(cli) };
         let said = |flag: &str| below.value_source(flag) == Some(ValueSource::CommandLine);
-        if let Command::Agent(agent) = &mut cli.command {
-            agent.settle(said)?;
-        } else if let Some(reach) = cli.command.reach() {
-            reach.settle(said)?;
+        match &mut cli.command {
+            Command::Agent(agent) => agent.store.settle(said)?,
+            Command::Doctor(doctor) => doctor.store.settle(said)?,
+            other => other.reach().map_or(Ok(()), |reach| reach.settle(said))?,
         }
         Ok(cli)
     }
@@ -110,18 +112,6 @@ impl Reach {
         ];
         let Some(counts) = the_one(&given, &said)? else { return Ok(()) };
         self.admin.take_if(|_| counts != "admin");
-        self.store.take_if(|_| counts != "store");
-        self.store_file.take_if(|_| counts != "store_file");
-        self.store_on_command_line = said("store");
-        Ok(())
-    }
-}
-
-impl Agent {
-    /// Leaves one name of the store.
-    fn settle(&mut self, said: impl Fn(&str) -> bool) -> Result<(), clap::Error> {
-        let given = [("store", self.store.is_some()), ("store_file", self.store_file.is_some())];
-        let Some(counts) = the_one(&given, &said)? else { return Ok(()) };
         self.store.take_if(|_| counts != "store");
         self.store_file.take_if(|_| counts != "store_file");
         self.store_on_command_line = said("store");
@@ -214,6 +204,10 @@ pub enum Command {
     Switchover(Switchover),
     /// Check that the books of sticky sets agree: what instances are charged, and what their clients weigh.
     Verify(Verify),
+    /// Look at the store from this machine: how quick it is, what it may lose, and whether leases are safe on it.
+    Doctor(Doctor),
+    /// Copy everything from one store to another, and compare.
+    Copy(Copy),
     /// Write the settings of a file's sets over the store's, showing the difference.
     Apply(Apply),
     /// Check a configuration file and say what is wrong with it.
@@ -306,18 +300,9 @@ pub struct Agent {
     /// The identity of this copy, which follows its data [default: the host's name]
     #[arg(long, env = "STEADFAST_INSTANCE")]
     pub instance: Option<InstanceId>,
-    /// The store: sqlite:///path (one machine), http://host:7400 [default: the one in the state directory]
-    #[arg(long, value_name = "URL", env = "STEADFAST_STORE")]
-    pub store: Option<String>,
-    /// The same, with the URL in a file, where it may hold a password
-    #[arg(long, value_name = "FILE", env = "STEADFAST_STORE_FILE")]
-    pub store_file: Option<PathBuf>,
-    /// `store` was said where every user of this machine can read it.
-    #[arg(skip)]
-    pub store_on_command_line: bool,
-    /// The file with the store's token or password [default for http://: admin.token in the state directory]
-    #[arg(long, value_name = "FILE", env = "STEADFAST_TOKEN_FILE")]
-    pub token_file: Option<PathBuf>,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreFlags,
     /// Where this agent keeps its files [default: $STATE_DIRECTORY, /var/lib/steadfast, $XDG_STATE_HOME/steadfast]
     #[arg(long, value_name = "DIR", env = "STEADFAST_STATE_DIR")]
     pub state_dir: Option<PathBuf>,

@@ -62,15 +62,17 @@ impl StoreName {
             None => None,
         };
         let access = Access { secret, url_may_hold_a_password: self.may_hold_a_password, ..Access::default() };
-        steadfast_store::open(&self.url, &access).map_err(|error| {
-            let exit = match error {
-                Error::Unavailable(_) | Error::OutcomeUnknown(_) => Exit::Unreachable,
-                Error::Denied(_) => Exit::Refused,
-                Error::Config(_) | Error::Corrupt(_) => Exit::Usage,
-                Error::Conflict(_) | Error::Compacted(..) => Exit::No,
-            };
-            Failure::new(exit, error)
-        })
+        steadfast_store::open(&self.url, &access).map_err(|error| Failure::new(exit_of(&error), error))
+    }
+}
+
+/// How a command ends that the store failed.
+pub(crate) fn exit_of(error: &Error) -> Exit {
+    match error {
+        Error::Unavailable(_) | Error::OutcomeUnknown(_) => Exit::Unreachable,
+        Error::Denied(_) => Exit::Refused,
+        Error::Config(_) | Error::Corrupt(_) => Exit::Usage,
+        Error::Conflict(_) | Error::Compacted(..) => Exit::No,
     }
 }
 

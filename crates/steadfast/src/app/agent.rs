@@ -21,8 +21,9 @@ use crate::stores::StoreName;
 pub(crate) async fn agent(flags: &cli::Agent) -> Outcome {
     let mut config = agent_from_flags(flags).map_err(Failure::usage)?;
     let mut signals = shutdown::signals()?;
-    let store = StoreName::of_flags(flags.store.as_deref(), flags.store_on_command_line, flags.store_file.as_deref())?;
-    let ground = Ground::open(flags.state_dir.clone(), store, flags.token_file.as_deref())?;
+    let named = &flags.store;
+    let store = StoreName::of_flags(named.url.as_deref(), named.on_command_line, named.file.as_deref())?;
+    let ground = Ground::open(flags.state_dir.clone(), store, named.token_file.as_deref())?;
     config.state_dir = ground.state.path().to_path_buf();
     let served = serve(flags, &ground)?;
 

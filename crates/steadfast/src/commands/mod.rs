@@ -1,6 +1,8 @@
 //! The commands: each reads its flags, asks the [`Api`](crate::admin::Api), and prints for people or as JSON.
 
 mod clients;
+mod copy;
+mod doctor;
 mod drain;
 mod events;
 mod explain;
@@ -63,6 +65,8 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Drain(flags) => drain::drain(&flags).await,
         Command::Undrain(flags) => drain::undrain(&flags).await,
         Command::Verify(flags) => verify::run(&flags).await,
+        Command::Doctor(flags) => doctor::run(&flags).await,
+        Command::Copy(flags) => copy::run(&flags).await,
         Command::Switchover(flags) => orders::switchover(&flags).await,
         Command::Apply(flags) => orders::apply(&flags).await,
     }

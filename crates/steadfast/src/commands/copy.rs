@@ -1,0 +1,112 @@
+//! `copy`: everything from one store to another.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use steadfast_host::clock;
+use steadfast_registry::{Copied, CopyError, CopyNews, CopyRules, Registry};
+
+use super::print::{Live, count, json, out};
+use super::reach;
+use crate::cli;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::stores::{self, StoreName};
+
+pub(super) async fn run(flags: &cli::Copy) -> Outcome {
+    let from = books(&flags.from, flags.from_token_file.as_deref())?;
+    let to = books(&flags.to, flags.to_token_file.as_deref())?;
+    let place = |books: &Registry| books.store().describe().place;
+    if flags.from == flags.to || place(&from) == place(&to) {
+        return Err(Failure::usage(format!("FROM and TO are one store: {}", place(&from))));
+    }
+    let rules = CopyRules { update: flags.update, dry_run: flags.dry_run };
+    let begin = clock::now();
+    let mut live = Live::detect(flags.output.json);
+    let copied = from.copy_to(&to, rules, |news| live.show(&line(&news))).await;
+    live.end();
+    let copied = copied.map_err(failure)?;
+    let view = CopyView::new(&copied, rules, clock::now().since(begin));
+    if flags.output.json {
+        json(&view)?
+    } else {
+        view.tell()?
+    }
+    Ok(Exit::Yes)
+}
+
+fn books(url: &str, token_file: Option<&Path>) -> Result<Registry, Failure> {
+    let Some(store) = StoreName::of_flags(Some(url), true, None)? else {
+        return Err(Failure::usage("no store is named"));
+    };
+    Ok(Registry::new(store.open(token_file, || reach::find_token(None))?))
+}
+
+fn line(news: &CopyNews) -> String {
+    match news {
+        CopyNews::Watching(span) => format!("watching both stores for {}s: nobody may use them", span.as_secs()),
+        CopyNews::Copying(space, records) => format!("{space}: {} records", count(*records)),
+        CopyNews::Comparing(space, records) => format!("{space}: {} records compared", count(*records)),
+    }
+}
+
+fn failure(error: CopyError) -> Failure {
+    let exit = match &error {
+        CopyError::NothingThere | CopyError::OtherSets(_) => Exit::Refused,
+        CopyError::NotEmpty(_) | CopyError::FromInUse(_) | CopyError::ToInUse(_) | CopyError::Differ(..) => Exit::No,
+        CopyError::From(of_store) | CopyError::To(of_store) => match of_store {
+            steadfast_registry::Error::Store(error) => stores::exit_of(error),
+            _ => Exit::No,
+        },
+    };
+    Failure::new(exit, error)
+}
+
+#[derive(Serialize)]
+struct CopyView {
+    /// False after a dry run that found something to do.
+    equal: bool,
+    dry_run: bool,
+    sets: Vec<SetCopied>,
+    records: u64,
+    bytes: u64,
+    written: u64,
+    deleted: u64,
+    took_ms: u64,
+}
+
+#[derive(Serialize)]
+struct SetCopied {
+    set: String,
+    /// Where FROM stood.
+    revision: u64,
+}
+
+impl CopyView {
+    fn new(copied: &Copied, rules: CopyRules, took: Duration) -> CopyView {
+        let sets = copied.sets.iter().map(|(set, at)| SetCopied { set: set.to_string(), revision: at.revision.0 });
+        CopyView {
+            equal: !rules.dry_run || copied.written + copied.deleted == 0,
+            dry_run: rules.dry_run,
+            sets: sets.collect(),
+            records: copied.records,
+            bytes: copied.bytes,
+            written: copied.written,
+            deleted: copied.deleted,
+            took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn tell(&self) -> std::io::Result<()> {
+        let at: Vec<String> = self.sets.iter().map(|it| format!("{}@{}", it.set, it.revision)).collect();
+        let (records, megabytes) = (count(self.records), self.bytes as f64 / 1e6);
+        let (written, deleted) = (count(self.written), count(self.deleted));
+        if self.dry_run {
+            let what = format!("{written} records would be written, {deleted} deleted");
+            return out(format_args!("{what}, of {records} ({megabytes:.1} MB) at {}", at.join(", ")));
+        }
+        let seconds = self.took_ms as f64 / 1e3;
+        out(format_args!("{} sets, {records} records ({megabytes:.1} MB), in {seconds:.1} s", self.sets.len()))?;
+        out(format_args!("{written} were written, {deleted} deleted; both hold the same at {}", at.join(", ")))
+    }
+}
