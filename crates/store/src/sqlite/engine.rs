@@ -48,7 +48,7 @@ const REST_TIMES_OPENING: u32 = 4;
 #[derive(Debug)]
 pub(super) struct Engine {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<JoinHandle<Doubt>>>,
 }
 
 #[derive(Debug)]
@@ -62,16 +62,18 @@ struct Shared {
 
 impl Engine {
     /// Opens the file and starts the thread, which holds the lock as long as the file is open.
-    /// `ended` is told why the thread ended, if it does so by itself.
+    /// `ended` is told why the thread ended, if it does so by itself. `doubt` is of what the journal holds, before and
+    /// after.
     pub(super) fn start(
         place: Place,
         lock: Lock,
         bound: LogBound,
         fold: FoldBound,
         ended: oneshot::Sender<Error>,
+        doubt: &mut Doubt,
     ) -> Result<Engine, Error> {
         let shared = Arc::new(Shared { place, bound, fold, queue: Queue::default(), histories: Mutex::default() });
-        let file = shared.open(Doubt::None)?;
+        let file = shared.open(doubt)?;
         let mut owner = Owner {
             shared: Arc::clone(&shared),
             file: Some(file),
@@ -90,12 +92,14 @@ impl Engine {
         Ok(Engine { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Ends the thread, after the transaction under way; what waits is refused. Returns when the file is closed.
-    pub(super) fn stop(&self) {
+    /// Ends the thread, after the transaction under way; what waits is refused. Returns when the file is closed, with
+    /// the doubt that is left of what the journal holds.
+    pub(super) fn stop(&self) -> Doubt {
         self.shared.end(&closed());
-        if let Some(thread) = locked(&self.thread).take() {
-            // It panicked if this fails, and has said so.
-            drop(thread.join());
+        match locked(&self.thread).take() {
+            // It panicked if this fails, and has said so, but not where.
+            Some(thread) => thread.join().unwrap_or(Doubt::SyncFailed),
+            None => Doubt::None,
         }
     }
 }
@@ -115,10 +119,10 @@ impl Shared {
     ///
     /// Nothing is shown that a power loss could take back: what the disk would not take is not read either. Only where it
     /// has no room, and holds nothing whose sync failed, the file can be read all the same.
-    fn open(&self, doubt: Doubt) -> Result<File, Error> {
+    fn open(&self, doubt: &mut Doubt) -> Result<File, Error> {
         let mut file = File::open(&self.place.file, self.fold)?;
         if let Err(failure) = file.settle(doubt)
-            && (doubt == Doubt::SyncFailed || failure.kind != Kind::Full)
+            && (*doubt == Doubt::SyncFailed || failure.kind != Kind::Full)
         {
             return Err(failure.error);
         }
@@ -135,6 +139,7 @@ impl Shared {
             same
         });
         histories.extend(found.into_iter().map(|(space, history)| (space, Arc::new(history))));
+        *doubt = Doubt::None;
         Ok(file)
     }
 
@@ -181,7 +186,8 @@ impl Drop for Owner {
 }
 
 impl Owner {
-    fn run(&mut self) {
+    /// Serves until the end; returns the doubt that is left.
+    fn run(&mut self) -> Doubt {
         while let Some(calls) = self.shared.queue.take(self.patience()) {
             if let Err(lost) = self.lock.guards(&self.shared.place) {
                 calls.into_iter().for_each(|call| call.refuse(lost.clone()));
@@ -189,7 +195,7 @@ impl Owner {
                 if let Some(ended) = self.ended.take() {
                     drop(ended.send(lost));
                 }
-                return;
+                return self.doubt;
             }
             match self.reopen() {
                 Ok(()) if calls.is_empty() => self.fold(),
@@ -202,6 +208,7 @@ impl Owner {
             }
         }
         self.leave();
+        self.doubt
     }
 
     /// How long calls are waited for before there is other work. After a failure there is none until somebody calls.
@@ -231,7 +238,8 @@ impl Owner {
         }
         let Some(file) = &mut self.file else { return };
         self.last_slice = clock::now();
-        if let Err(failure) = file.begin().and_then(|()| file.fold(SLICE_CHANGES)).and_then(|()| file.commit()) {
+        let begun = file.begin(&mut self.doubt);
+        if let Err(failure) = begun.and_then(|()| file.fold(SLICE_CHANGES)).and_then(|()| file.commit()) {
             // The log has it all. What is not folded now is folded when the file has been opened anew.
             self.given_up(failure);
         }
@@ -253,14 +261,13 @@ impl Owner {
     fn reopen(&mut self) -> Result<(), Error> {
         if self.file.is_none() {
             let begin = clock::now();
-            match self.shared.open(self.doubt) {
+            match self.shared.open(&mut self.doubt) {
                 Ok(file) => self.file = Some(file),
                 Err(error) => {
                     self.note(&error);
                     return Err(error);
                 }
             }
-            self.doubt = Doubt::None;
             self.opening = clock::now().since(begin);
         }
         Ok(())
@@ -332,7 +339,7 @@ impl Owner {
     ) -> Result<(), Failure> {
         self.reopen().map_err(|error| Failure { error, kind: Kind::Passing })?;
         let Some(file) = &mut self.file else { return Ok(()) };
-        file.begin()?;
+        file.begin(&mut self.doubt)?;
         let written =
             transaction.write(file, |space| self.shared.history(space), batches).and_then(|()| transaction.stand(file));
         if written.is_err() {

@@ -56,6 +56,17 @@ pub(super) fn cannot_open(path: &Path, error: &io::Error) -> Error {
     }
 }
 
+/// Why what was written could not be brought to the disk.
+pub(super) fn cannot_sync(path: &Path, error: &io::Error) -> Error {
+    let place = path.display();
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Error::Unavailable(format!("sync {place}: {error}: free some space"))
+        }
+        _ => Error::Unavailable(format!("sync {place}: {error}: see the kernel's log")),
+    }
+}
+
 /// What SQLite's error means for the caller.
 pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> Failure {
     let place = path.display();

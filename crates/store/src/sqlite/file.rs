@@ -19,7 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::failure::{Doubt, Failure, Kind, cannot_open, explain};
+use super::failure::{Doubt, Failure, Kind, cannot_open, cannot_sync, explain};
 use super::fold::{FoldBound, Now, Unfolded};
 use super::log;
 use crate::history::History;
@@ -154,29 +154,48 @@ impl File {
     /// after a sync that failed.
     ///
     /// Another program that is reading an older state keeps what is newer from being copied. Then the journal is synced,
-    /// and after a sync that failed nothing is answered before that program has ended.
-    pub(super) fn settle(&mut self, doubt: Doubt) -> Result<(), Failure> {
+    /// and after a sync that failed, here or before, nothing is answered before that program has ended.
+    pub(super) fn settle(&mut self, doubt: &mut Doubt) -> Result<(), Failure> {
         if self.settled {
             return Ok(());
         }
-        let copied = self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
-            Ok(row.get::<_, i64>(0)? == 0 && row.get::<_, i64>(1)? <= row.get::<_, i64>(2)?)
-        });
-        match (copied.map_err(|e| explain(&self.path, &e))?, doubt) {
+        match (self.copy_journal(doubt)?, *doubt) {
             (true, _) => {}
-            (false, Doubt::None) => self.sync_journal()?,
+            (false, Doubt::None) => self.sync_journal(doubt)?,
             (false, Doubt::SyncFailed) => return Err(self.kept_from_settling()),
         }
         self.settled = true;
         Ok(())
     }
 
-    fn sync_journal(&self) -> Result<(), Failure> {
+    /// Copies what is in the journal into the file, and syncs both. Says whether that was all of it.
+    fn copy_journal(&self, doubt: &mut Doubt) -> Result<bool, Failure> {
+        #[cfg(test)]
+        sabotage::copy(self)?;
+        let copied = self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+            Ok(row.get::<_, i64>(0)? == 0 && row.get::<_, i64>(1)? <= row.get::<_, i64>(2)?)
+        });
+        copied.map_err(|e| {
+            let failure = explain(&self.path, &e);
+            if failure.kind == Kind::Lasting {
+                *doubt = Doubt::SyncFailed;
+            }
+            failure
+        })
+    }
+
+    fn sync_journal(&self, doubt: &mut Doubt) -> Result<(), Failure> {
         let mut journal = OsString::from(&self.path);
         journal.push("-wal");
-        let synced = Plain::open(&journal).and_then(|journal| journal.sync_all());
-        let failed = |e| Failure { error: cannot_open(Path::new(&journal), &e), kind: Kind::Lasting };
-        synced.map_err(failed)
+        let path = Path::new(&journal);
+        let lasting = |error| Failure { error, kind: Kind::Lasting };
+        let file = Plain::open(path).map_err(|e| lasting(cannot_open(path, &e)))?;
+        #[cfg(test)]
+        let file = sabotage::sync(self, file);
+        file.sync_all().map_err(|e| {
+            *doubt = Doubt::SyncFailed;
+            lasting(cannot_sync(path, &e))
+        })
     }
 
     fn kept_from_settling(&self) -> Failure {
@@ -324,9 +343,8 @@ impl File {
 
     /// Begins a transaction that may write: nothing is built upon what is not on the disk. If it fails later, the file
     /// must be opened anew: what it knows of the transaction in memory is not taken back.
-    pub(super) fn begin(&mut self) -> Result<(), Failure> {
-        // Where a sync had failed it was settled as it was opened, or it was not.
-        self.settle(Doubt::None)?;
+    pub(super) fn begin(&mut self, doubt: &mut Doubt) -> Result<(), Failure> {
+        self.settle(doubt)?;
         self.run("BEGIN IMMEDIATE")
     }
 
@@ -488,15 +506,34 @@ fn create(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Lets a commit fail as a failing disk would, where a test has put a file beside the database that says how.
+/// Lets a commit fail as a failing disk would, where a test has put a file beside the database that says how; and a copy
+/// of the journal, or its sync, where there is a file of that name.
 #[cfg(test)]
 pub(super) mod sabotage {
-    use super::{Error, Failure, File, Kind};
+    use super::{Error, Failure, File, Kind, Plain};
 
     /// Nothing reaches the file.
     pub(in super::super) const BEFORE: &str = "before";
     /// Everything reaches the file, and is reported as failed.
     pub(in super::super) const AFTER: &str = "after";
+    /// Nothing reaches the file, since there is no room.
+    pub(in super::super) const FULL: &str = "full";
+
+    /// There is no room for the copy.
+    pub(super) fn copy(file: &File) -> Result<(), Failure> {
+        match std::fs::remove_file(file.path.with_extension("copy")) {
+            Ok(()) => Err(Failure { error: Error::Unavailable("no room for the copy".to_owned()), kind: Kind::Full }),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// A sync of what is given back fails: nothing can be synced to a pipe.
+    pub(super) fn sync(file: &File, journal: Plain) -> Plain {
+        match std::fs::remove_file(file.path.with_extension("sync")) {
+            Ok(()) => std::os::fd::OwnedFd::from(std::io::pipe().unwrap().1).into(),
+            Err(_) => journal,
+        }
+    }
 
     pub(super) fn commit(file: &File) -> Result<(), Failure> {
         let order = file.path.with_extension("fail");
@@ -505,6 +542,7 @@ pub(super) mod sabotage {
         if when == AFTER {
             file.run("COMMIT")?;
         }
-        Err(Failure { error: Error::Unavailable(format!("the disk failed {when} the commit")), kind: Kind::Lasting })
+        let kind = if when == FULL { Kind::Full } else { Kind::Lasting };
+        Err(Failure { error: Error::Unavailable(format!("the disk failed {when} the commit")), kind })
     }
 }

@@ -18,7 +18,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 
 use super::engine::Engine;
-use super::failure::cannot_open;
+use super::failure::{Doubt, cannot_open};
 use super::fold::FoldBound;
 use super::handle::Role;
 use super::place::{Lock, Place};
@@ -66,8 +66,10 @@ impl Keeper {
     }
 
     async fn keep(&self, opened: &mpsc::Sender<Result<(), Error>>) {
+        // A sync that failed is not forgotten by who fails to serve, and tries again.
+        let mut doubt = Doubt::None;
         // The first to serve must be able to; later the handle goes on trying.
-        let first = self.become_server();
+        let first = self.become_server(&mut doubt);
         let failed = first.is_err();
         drop(opened.send(first.as_ref().map(drop).map_err(Error::clone)));
         if failed {
@@ -77,7 +79,7 @@ impl Keeper {
         while !self.stop.begun() {
             let pause = match next {
                 Ok(Some(serving)) => {
-                    serving.until_over(self).await;
+                    doubt = serving.until_over(self).await;
                     RETRY
                 }
                 Ok(None) => {
@@ -93,14 +95,14 @@ impl Keeper {
                 () = self.stop.requested() => return,
                 () = sleep(jittered(pause)) => {}
             }
-            next = self.become_server();
+            next = self.become_server(&mut doubt);
         }
     }
 
     /// Serves the file, if nobody else does.
-    fn become_server(&self) -> Result<Option<Serving>, Error> {
+    fn become_server(&self, doubt: &mut Doubt) -> Result<Option<Serving>, Error> {
         match self.place.lock()? {
-            Some(lock) => Serving::start(self, lock),
+            Some(lock) => Serving::start(self, lock, doubt),
             None => Ok(None),
         }
     }
@@ -155,21 +157,21 @@ struct Serving {
 impl Serving {
     /// Listens, then opens the file. `None`: a process answers at the socket without having the lock, whose file
     /// somebody must have removed; it will notice at its next call, and until then the file is not to be touched.
-    fn start(keeper: &Keeper, lock: Lock) -> Result<Option<Serving>, Error> {
+    fn start(keeper: &Keeper, lock: Lock, doubt: &mut Doubt) -> Result<Option<Serving>, Error> {
         let listener = match Listener::unix(&keeper.address.path) {
             Ok(listener) => listener,
             Err(e) if e.source.kind() == io::ErrorKind::AddrInUse => return Ok(None),
             Err(e) => return Err(cannot_open(&keeper.place.socket, &e.source)),
         };
         let (tell, ended) = oneshot::channel();
-        let engine = Arc::new(Engine::start(keeper.place.clone(), lock, keeper.bound, keeper.fold, tell)?);
+        let engine = Arc::new(Engine::start(keeper.place.clone(), lock, keeper.bound, keeper.fold, tell, doubt)?);
         keeper.tell.send_replace(Role::Serving(Arc::clone(&engine)));
         tracing::info!(file = %keeper.place.file.display(), "serving the store");
         Ok(Some(Serving { engine, listener, ended }))
     }
 
-    /// Serves until told to stop, or until the engine ends by itself.
-    async fn until_over(self, keeper: &Keeper) {
+    /// Serves until told to stop, or until the engine ends by itself; returns the doubt it leaves.
+    async fn until_over(self, keeper: &Keeper) -> Doubt {
         let Serving { engine, listener, ended } = self;
         let limits = host_http::Limits {
             connections: CONNECTIONS,
@@ -191,7 +193,7 @@ impl Serving {
         };
         // The socket goes before the lock does: nobody else can have put another there.
         tokio::join!(serving, ending);
-        engine.stop();
+        engine.stop()
     }
 }
 

@@ -22,16 +22,24 @@ impl Disk {
     }
 
     fn of(directory: TempDir, fold: FoldBound) -> Disk {
-        let place = Place::of(&directory.path().join("state.db")).unwrap();
-        let lock = place.lock().unwrap().unwrap();
-        let (ended, _) = oneshot::channel();
-        Disk { engine: Engine::start(place, lock, LogBound::default(), fold, ended).unwrap(), directory }
+        Disk { engine: start(&directory, fold, &mut Doubt::None).unwrap(), directory }
     }
 
     /// The same files, served by another.
     fn again(self) -> Disk {
         drop(self.engine);
         Disk::of(self.directory, FoldBound::default())
+    }
+
+    /// The next copy of the journal into the file fails, for there is no room; or the next sync of it does.
+    fn fail_once(&self, what: &str) {
+        std::fs::write(self.directory.path().join("state").with_extension(what), "").unwrap();
+    }
+
+    /// Whether what is in the journal can be used no sooner than the program that reads has ended.
+    async fn waits_for_the_reader(&self) -> bool {
+        let read = self.engine.read(&key("a"), WITHIN).await;
+        matches!(&read, Err(Error::Unavailable(why)) if why.contains("end that program"))
     }
 
     /// Another program that reads the file as it is now, until it is dropped.
@@ -64,6 +72,17 @@ impl Disk {
     async fn watch(&self, from: &Cursor) -> Box<dyn Watch> {
         self.engine.watch(&key("").space, &[b""], from.clone(), WITHIN).await.unwrap()
     }
+}
+
+fn start(directory: &TempDir, fold: FoldBound, doubt: &mut Doubt) -> Result<Engine, Error> {
+    let place = Place::of(&directory.path().join("state.db")).unwrap();
+    let lock = place.lock().unwrap().unwrap();
+    Engine::start(place, lock, LogBound::default(), fold, oneshot::channel().0, doubt)
+}
+
+/// Whether it is said that the journal could not be synced.
+fn is_of_sync(error: &Error) -> bool {
+    matches!(error, Error::Unavailable(why) | Error::OutcomeUnknown(why) if why.contains("sync ") && why.contains("state.db-wal"))
 }
 
 fn key(name: &str) -> Key {
@@ -123,6 +142,67 @@ async fn after_a_failed_sync_nothing_is_shown_that_another_program_keeps_from_be
     drop(reader);
     assert!(disk.has("b").await && disk.has("c").await);
     disk.put("d").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_journal_that_could_not_be_synced_as_the_file_was_opened_is_not_trusted_when_it_can_be() {
+    // By whoever begins to serve …
+    let disk = Disk::new();
+    disk.put("a").await.unwrap();
+    let reader = disk.reader();
+    disk.put("b").await.unwrap();
+    let Disk { directory, engine } = disk;
+    assert_eq!(engine.stop(), Doubt::None);
+    drop(engine);
+    let mut doubt = Doubt::None;
+    let mut try_again = |what: &str| {
+        std::fs::write(directory.path().join(what), "").unwrap();
+        start(&directory, FoldBound::default(), &mut doubt)
+    };
+    assert!(is_of_sync(&try_again("state.sync").unwrap_err()));
+    for _ in 0..2 {
+        let error = try_again("state.none").unwrap_err();
+        assert!(error.to_string().contains("end that program"), "{error}");
+    }
+    drop(reader);
+    let disk = Disk { engine: try_again("state.none").unwrap(), directory };
+    assert!(disk.has("b").await);
+
+    // … and by who opens it again, having found no room.
+    let reader = disk.reader();
+    disk.put("c").await.unwrap();
+    disk.fail_once("sync");
+    disk.fail(sabotage::FULL);
+    assert!(matches!(disk.put("d").await, Err(Error::OutcomeUnknown(_))), "what was not synced may have it");
+    for _ in 0..2 {
+        assert!(disk.waits_for_the_reader().await);
+    }
+    assert_eq!(disk.engine.stop(), Doubt::SyncFailed, "whoever serves next is told");
+    drop(reader);
+    let disk = disk.again();
+    assert!(disk.has("c").await && !disk.has("d").await);
+}
+
+#[tokio::test]
+async fn a_journal_that_could_not_be_synced_before_a_commit_is_not_trusted_when_it_can_be() {
+    let disk = Disk::new();
+    disk.put("a").await.unwrap();
+    let reader = disk.reader();
+    disk.put("b").await.unwrap();
+    // There is no room to settle it, and reading needs none.
+    disk.fail_once("copy");
+    let disk = disk.again();
+    assert!(disk.has("b").await);
+    disk.fail_once("sync");
+    let error = disk.put("c").await.unwrap_err();
+    assert!(is_of_sync(&error), "{error}");
+    for _ in 0..2 {
+        assert!(disk.waits_for_the_reader().await);
+        assert!(disk.put("c").await.is_err());
+    }
+    drop(reader);
+    disk.put("c").await.unwrap();
+    assert!(disk.has("b").await);
 }
 
 #[tokio::test]
