@@ -21,8 +21,11 @@ use tokio::time::{sleep, timeout};
 use crate::faulty::{Faulty, Plan};
 use crate::{Batch, Change, Cursor, Error, Expect, Key, Named, Notice, Record, Revision, Space, Store, Watch, Write};
 
+pub mod failures;
 pub mod history;
+pub mod load;
 pub mod races;
+pub mod reach;
 pub mod records;
 pub mod servers;
 

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast_host::http::{Limits, Target, serve};
+use steadfast_host::http::{Limits, serve};
 use steadfast_host::net::Listener;
 use steadfast_host::shutdown::Shutdown;
-use steadfast_store::conformance::Fixture;
+use steadfast_store::conformance::servers::Place;
+use steadfast_store::conformance::{Fixture, load, reach};
 use steadfast_store::http::{BODY_BYTES, Service};
-use steadfast_store::{FoldBound, Http, LogBound, Memory, Sqlite, Store};
+use steadfast_store::{FoldBound, LogBound, Memory, Sqlite, Store};
+use tokio::task::JoinHandle;
 
 use super::FAULTS;
 
@@ -25,9 +27,13 @@ async fn memory() -> Fixture {
 
 /// Ways to one file: the first handle serves it, the others reach it through the socket.
 async fn sqlite(serving: usize, calling: usize) -> Fixture {
+    sqlite_with_log(SHORT_LOG, serving, calling)
+}
+
+fn sqlite_with_log(log: LogBound, serving: usize, calling: usize) -> Fixture {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("state.db");
-    let open = || Arc::new(Sqlite::with_log(&path, SHORT_LOG).expect("a store"));
+    let open = || Arc::new(Sqlite::with_log(&path, log).expect("a store"));
     let server = open();
     assert!(server.serves());
     let callers: Vec<_> = (0..calling).map(|_| open()).collect();
@@ -45,17 +51,18 @@ async fn sqlite_folding(fold: FoldBound) -> Fixture {
     Fixture { keep: Box::new(directory), ..short(vec![Arc::new(store)]) }
 }
 
-/// A store in memory behind a server on loopback.
-async fn http() -> Fixture {
+/// A store in memory with this log, behind a server on loopback: the server and its port.
+fn serve_http(log: LogBound) -> (JoinHandle<()>, u16) {
     let listener = Listener::tcp(([127, 0, 0, 1], 0).into()).expect("a port");
     let port = listener.local_addr().expect("its address").port();
-    let service = Arc::new(Service(Arc::new(Memory::with_log(SHORT_LOG))));
+    let service = Arc::new(Service(Arc::new(Memory::with_log(log))));
     let limits = Limits { body_bytes: BODY_BYTES, ..Limits::default() };
-    let server = tokio::spawn(serve(listener, service, limits, Shutdown::new()));
-    let client = || {
-        let target = Target::Tcp { host: "127.0.0.1".parse().expect("a host"), port };
-        Arc::new(Http::connect(target, None).expect("no token")) as Arc<dyn Store>
-    };
+    (tokio::spawn(serve(listener, service, limits, Shutdown::new())), port)
+}
+
+async fn http() -> Fixture {
+    let (server, port) = serve_http(SHORT_LOG);
+    let client = || Place::http(port).open();
     Fixture { keep: Box::new(server), ..short(vec![client(), client()]) }
 }
 
@@ -87,3 +94,41 @@ steadfast_store::conformance!(over_http, http);
 steadfast_store::conformance!(over_http_through_faults, || async {
     http().await.through_faults(FAULTS, Duration::from_millis(600))
 });
+
+#[tokio::test]
+async fn over_http_silence_is_doubt() {
+    let (_server, port) = serve_http(SHORT_LOG);
+    reach::silence_is_doubt(Place::http(port)).await;
+}
+
+#[tokio::test]
+async fn over_http_a_closed_door_is_certain() {
+    let (_server, port) = serve_http(SHORT_LOG);
+    reach::a_closed_door_is_certain(Place::http(port)).await;
+}
+
+#[tokio::test]
+async fn over_http_a_watch_misses_nothing_across_cuts() {
+    let (_server, port) = serve_http(SHORT_LOG);
+    reach::a_watch_misses_nothing_across_cuts(Place::http(port), None).await;
+}
+
+/// The log is outgrown again and again while the watch is cut.
+#[tokio::test]
+async fn over_http_a_watch_misses_nothing_across_cuts_of_a_short_history() {
+    let (_server, port) = serve_http(LogBound { commits: 16, bytes: 1, age: Duration::ZERO });
+    reach::a_watch_misses_nothing_across_cuts(Place::http(port), None).await;
+}
+
+#[tokio::test]
+async fn over_http_idle_watches_cost_little() {
+    let (_server, port) = serve_http(SHORT_LOG);
+    // Each watch is a request of its own here.
+    reach::idle_watches_cost_little(Place::http(port), 1).await;
+}
+
+#[tokio::test]
+async fn in_sqlite_a_large_space_is_scanned_while_written_to() {
+    let fixture = sqlite_with_log(LogBound::default(), 1, 2);
+    load::a_large_space_is_scanned_while_written_to(fixture, 100_000).await;
+}
