@@ -2,6 +2,8 @@
 
 mod server;
 
+#[cfg(feature = "azure")]
+pub use crate::azure::fuzzing::azure_answers;
 pub use crate::http::fuzzing::store_replies;
 pub use crate::open::fuzzing::store_url;
 pub use crate::sqlite::fuzzing::{sqlite_fold, sqlite_log};
@@ -17,6 +19,8 @@ pub const TARGETS: &[Target] = &[
     ("store_replies", store_replies),
     ("sqlite_log", sqlite_log),
     ("sqlite_fold", sqlite_fold),
+    #[cfg(feature = "azure")]
+    ("azure_answers", azure_answers),
 ];
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! A store holds records (bytes under a [`Key`]) in *spaces* (a set each). It knows versions, batches and
 //! order; it never knows what a record means, save that keys under `lease/`, `beat/` and `client/` have rules of their own.
 
+#[cfg(feature = "azure")]
+mod azure;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod contract;

@@ -39,6 +39,15 @@ const ENGINES: &[Engine] = &[
     Engine { schemes: &["memory"], form: "`memory:`", feature: "", open: Some(memory) },
     Engine { schemes: &["sqlite"], form: "`sqlite:///absolute/path.db`", feature: "", open: Some(sqlite::open) },
     Engine { schemes: &["http"], form: "`http://host:port`", feature: "", open: Some(http::open) },
+    Engine {
+        schemes: &["azure"],
+        form: "`azure://account/container`",
+        feature: "azure",
+        #[cfg(feature = "azure")]
+        open: Some(crate::azure::open),
+        #[cfg(not(feature = "azure"))]
+        open: None,
+    },
 ];
 
 /// What people write who mean one of our engines: how the URL begins, and what to write instead.

@@ -11,6 +11,7 @@
 //! steadfast_store::conformance!(through_faults, || async { fixture().through_faults(FAULTS, Duration::from_millis(600)) });
 //! ```
 
+mod azure;
 mod local;
 
 use std::time::Duration;

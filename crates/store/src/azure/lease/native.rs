@@ -1,0 +1,448 @@
+//! A set's lease held by Azure itself: on the same kind of blob (a page blob of size 0) that the `BlobLeaseManager` of
+//! Microsoft's leader-election sample leases, so that both can contend for it.
+//!
+//! ```text
+//! Take     acquire, with an id that was never used → read → write the record under the lease, if it is as expected
+//! Renew    renew → write the record         what is vouched for is held
+//! Release  write the record → release
+//! ```
+//! The id that an answer names is compared. Where the outcome of an acquire or a release is not known, this handle
+//! acquires nothing until that lease must have run out: a release that arrives late can only end its own lease.
+//! The record stands in the blob's metadata, since such a blob has no content.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use steadfast_host::clock::{self, Moment};
+use steadfast_host::http::{Method, Reply};
+use steadfast_host::random;
+
+use super::super::apart::Seen;
+use super::super::failure::Failure;
+use super::super::keys;
+use super::super::rest::{Ask, Rest, Service};
+use super::{GONE, MODE, Mode, VERSION, mode_of};
+use crate::history::locked;
+use crate::{Change, Error, Hold, Key, Revision, Space, Write};
+
+/// Metadata of a lease's blob: the record. JSON as it is, or `~` and base64 where a header could not hold it.
+const RECORD: &str = "x-ms-meta-steadfast_record";
+
+/// Bytes of a record in metadata: Azure gives all of it 8 KiB.
+const RECORD_BYTES: usize = 7 << 10;
+
+/// Which sets' leases are Azure's, where they are, and what this handle holds.
+#[derive(Debug)]
+pub(in super::super) struct Native {
+    /// The blob of a set's lease; `{set}` is the set's name.
+    blob: String,
+    /// How long one lasts.
+    pub(in super::super) lasts: Duration,
+    hands: Mutex<HashMap<Key, Hand>>,
+}
+
+/// What this handle has of one lease.
+#[derive(Clone, Debug, Default)]
+struct Hand {
+    held: Option<Held>,
+    /// Until then an acquire or a release of ours may take effect.
+    doubtful: Option<Moment>,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    id: String,
+    /// `None`: a write of the record had no answer, and it has to be looked at.
+    written: Option<(Revision, String)>,
+}
+
+/// The blob as it is.
+#[derive(Clone, Debug)]
+struct Blob {
+    /// The record, if there ever was one.
+    seen: Option<Seen>,
+    etag: String,
+}
+
+impl Native {
+    pub(in super::super) fn new(blob: &str, lasts: Duration) -> Native {
+        Native { blob: blob.to_owned(), lasts, hands: Mutex::default() }
+    }
+
+    /// Whether it is the lease that Azure holds: the one of the set whose space it is in. Others, like the keeper's, are
+    /// shorter than Azure's may be.
+    pub(in super::super) fn is_mine(&self, key: &Key) -> bool {
+        key.name == super::own_name(&key.space)
+    }
+
+    fn path(&self, rest: &Rest, space: &Space) -> String {
+        format!("/{}/{}", rest.account.container, self.blob.replace("{set}", &keys::partition(space)))
+    }
+
+    /// What is there, unless it still has this ETag (`Ok(None)`).
+    pub(in super::super) async fn look(
+        &self,
+        rest: &Rest,
+        key: &Key,
+        known: Option<&str>,
+        deadline: Moment,
+    ) -> Result<super::etag::Look, Failure> {
+        use super::etag::Look;
+        match self.head(rest, key, known, deadline).await? {
+            None => Ok(Look::Same),
+            Some(blob) => Ok(blob.and_then(|blob| blob.seen).map_or(Look::None, Look::Is)),
+        }
+    }
+
+    /// The blob: `None`: it still has this ETag; `Some(None)`: there is none.
+    async fn head(
+        &self,
+        rest: &Rest,
+        key: &Key,
+        known: Option<&str>,
+        deadline: Moment,
+    ) -> Result<Option<Option<Blob>>, Failure> {
+        let mut ask = Ask::new(Service::Blobs, Method::HEAD, self.path(rest, &key.space));
+        if let Some(etag) = known {
+            ask = ask.with("if-none-match", etag);
+        }
+        match rest.ask(ask, deadline).await {
+            Ok(reply) => blob(key, &reply).map(|blob| Some(Some(blob))).map_err(Failure::Known),
+            Err(Failure::Refused(refusal)) if refusal.status == 304 => Ok(None),
+            Err(Failure::Refused(refusal)) if refusal.status == 404 => Ok(Some(None)),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Makes the change; returns the version it has (`None`: it wrote nothing).
+    pub(in super::super) async fn commit(
+        &self,
+        rest: &Arc<Rest>,
+        key: &Key,
+        change: &Change,
+        deadline: Moment,
+    ) -> Result<Option<Revision>, Error> {
+        let attempt = Attempt { native: self, rest, key, change, deadline };
+        match &change.write {
+            Write::Nothing => {
+                let blob = attempt.look().await?;
+                attempt.judge(blob.as_ref()).map(|_| None)
+            }
+            Write::Put(_, Some(Hold::Take)) => attempt.take().await.map(Some),
+            Write::Put(_, Some(Hold::Renew)) => attempt.renew().await.map(Some),
+            Write::Put(_, Some(Hold::Release)) | Write::Delete => attempt.release().await.map(Some),
+            Write::Put(_, None) => attempt.write_plainly().await.map(Some),
+        }
+    }
+
+    fn hand(&self, key: &Key) -> Hand {
+        locked(&self.hands).get(key).cloned().unwrap_or_default()
+    }
+
+    fn holds(&self, key: &Key, held: Option<Held>) {
+        locked(&self.hands).entry(key.clone()).or_default().held = held;
+    }
+
+    /// An acquire or a release may take effect until its lease has run out.
+    fn doubts(&self, key: &Key) {
+        let mut hands = locked(&self.hands);
+        let hand = hands.entry(key.clone()).or_default();
+        hand.held = None;
+        hand.doubtful = Some(clock::now() + self.lasts);
+    }
+}
+
+/// One commit of a lease.
+struct Attempt<'a> {
+    native: &'a Native,
+    rest: &'a Arc<Rest>,
+    key: &'a Key,
+    change: &'a Change,
+    deadline: Moment,
+}
+
+impl Attempt<'_> {
+    async fn take(&self) -> Result<Revision, Error> {
+        let hand = self.native.hand(self.key);
+        if hand.held.is_some() {
+            // No release of this id was ever sent: it is as good as a fresh one, if it is still held.
+            return self.renew().await;
+        }
+        if let Some(until) = hand.doubtful
+            && clock::now() < until
+        {
+            return Err(Error::Unavailable(
+                "the outcome of this process' last acquire or release of the lease is not known: it waits until that \
+                 lease must have run out"
+                    .to_owned(),
+            ));
+        }
+        let id = fresh_id();
+        self.acquire(&id).await?;
+        let blob = match self.look().await {
+            Ok(blob) => blob,
+            Err(error) => return Err(self.give_back(&id, error).await),
+        };
+        let Some(blob) = blob else {
+            return Err(self.give_back(&id, Error::Unavailable("the lease's blob is gone".to_owned())).await);
+        };
+        match self.judge(Some(&blob)) {
+            Ok(version) => self.write(Some(&id), &blob.etag, version.next()).await,
+            Err(error) => Err(self.give_back(&id, error).await),
+        }
+    }
+
+    async fn renew(&self) -> Result<Revision, Error> {
+        let Some(held) = self.native.hand(self.key).held else {
+            return Err(Error::Unavailable(
+                "this process does not hold the lease: it waits until its former one has run out".to_owned(),
+            ));
+        };
+        let answered = self.rest.ask(self.lease("renew").with("x-ms-lease-id", &held.id), self.deadline).await;
+        match answered {
+            Ok(reply) if named(&reply, &held.id) => {}
+            Ok(_) => return Err(self.lost().await),
+            Err(Failure::Refused(refusal)) if matches!(refusal.status, 404 | 409 | 412) => {
+                return Err(self.lost().await);
+            }
+            // The record is not written: whatever became of the renewal, nothing was vouched for.
+            Err(failure) => return Err(failure.of_look()),
+        }
+        let (version, etag) = match held.written {
+            Some(written) => written,
+            None => match self.look().await? {
+                Some(blob) => (blob.seen.map_or(Revision(0), |seen| seen.version), blob.etag),
+                None => return Err(self.lost().await),
+            },
+        };
+        if !self.change.expect.holds(Some(version)) {
+            let blob = self.look().await?;
+            self.judge(blob.as_ref())?;
+        }
+        self.write(Some(&held.id), &etag, version.next()).await
+    }
+
+    async fn release(&self) -> Result<Revision, Error> {
+        let Some(held) = self.native.hand(self.key).held else { return self.write_plainly().await };
+        let blob = self.look().await?;
+        let version = self.judge(blob.as_ref())?;
+        let etag = blob.map(|blob| blob.etag).unwrap_or_default();
+        let written = self.write(Some(&held.id), &etag, version.next()).await;
+        if let Err(Error::OutcomeUnknown(_)) = written {
+            self.native.doubts(self.key);
+        }
+        let written = written?;
+        self.end(&held.id).await;
+        Ok(written)
+    }
+
+    /// Without a lease: only while nobody has one.
+    async fn write_plainly(&self) -> Result<Revision, Error> {
+        let blob = match self.look().await? {
+            Some(blob) => blob,
+            None => {
+                self.judge(None)?;
+                self.make().await?;
+                self.look().await?.ok_or_else(|| Error::Unavailable("the lease's blob is gone".to_owned()))?
+            }
+        };
+        let version = self.judge(Some(&blob))?;
+        let id = self.native.hand(self.key).held.map(|held| held.id);
+        self.write(id.as_deref(), &blob.etag, version.next()).await
+    }
+
+    /// Leases the blob under `id`, which is made if it is not there.
+    async fn acquire(&self, id: &str) -> Result<(), Error> {
+        let lasts = self.native.lasts.as_secs().to_string();
+        let acquire = || {
+            let ask = self.lease("acquire").with("x-ms-lease-duration", &lasts);
+            self.rest.ask(ask.with("x-ms-proposed-lease-id", id), self.deadline)
+        };
+        let mut answered = acquire().await;
+        if matches!(&answered, Err(Failure::Refused(refusal)) if refusal.status == 404) {
+            self.make().await?;
+            answered = acquire().await;
+        }
+        match answered {
+            Ok(reply) if named(&reply, id) => Ok(()),
+            Ok(_) => {
+                self.native.doubts(self.key);
+                Err(Error::Unavailable("the lease was given under another id than ours".to_owned()))
+            }
+            Err(Failure::Refused(refusal)) if refusal.status == 409 => {
+                let blob = self.look().await?;
+                self.judge(blob.as_ref())?;
+                Err(Error::Unavailable("the lease's blob is leased by somebody else".to_owned()))
+            }
+            Err(failure @ Failure::NotSent(_)) => Err(failure.of_look()),
+            Err(failure) => {
+                self.native.doubts(self.key);
+                // The record was not written, and will not be.
+                Err(failure.of_look())
+            }
+        }
+    }
+
+    /// Makes the blob, as the sample does.
+    async fn make(&self) -> Result<(), Error> {
+        let ask = Ask::new(Service::Blobs, Method::PUT, self.native.path(self.rest, &self.key.space))
+            .with("x-ms-blob-type", "PageBlob")
+            .with("x-ms-blob-content-length", "0")
+            .with("if-none-match", "*");
+        match self.rest.ask(ask, self.deadline).await {
+            Ok(_) => Ok(()),
+            // Somebody else made it first, and may have leased it already.
+            Err(Failure::Refused(refusal)) if matches!(refusal.status, 409 | 412) => Ok(()),
+            Err(failure) => Err(failure.of_look()),
+        }
+    }
+
+    /// Writes the record, under the lease `id`, over what has this ETag.
+    async fn write(&self, id: Option<&str>, etag: &str, version: Revision) -> Result<Revision, Error> {
+        let mut ask = Ask::new(Service::Blobs, Method::PUT, self.native.path(self.rest, &self.key.space))
+            .query("comp", "metadata")
+            .with("if-match", etag)
+            .with(VERSION, &version.to_string())
+            .with(MODE, Mode::Native.as_str());
+        ask = match &self.change.write {
+            Write::Put(value, _) => ask.with(RECORD, &written(value)?),
+            Write::Delete | Write::Nothing => ask.with(GONE, "1"),
+        };
+        if let Some(id) = id {
+            ask = ask.with("x-ms-lease-id", id);
+        }
+        let hold = |written| id.map(|id| Held { id: id.to_owned(), written });
+        match self.rest.ask(ask, self.deadline).await {
+            Ok(reply) => {
+                let etag = reply.headers.get("etag").and_then(|etag| etag.to_str().ok());
+                self.native.holds(self.key, hold(etag.map(|etag| (version, etag.to_owned()))));
+                Ok(version)
+            }
+            Err(Failure::Refused(refusal)) if matches!(refusal.status, 404 | 409 | 412) => Err(self.lost().await),
+            Err(failure) => {
+                // Whether it was written shows at the next look; the lease is ours or runs out.
+                self.native.holds(self.key, hold(None));
+                Err(failure.of_commit())
+            }
+        }
+    }
+
+    /// Something else has the blob, or has written it: what shows.
+    async fn lost(&self) -> Error {
+        self.native.holds(self.key, None);
+        match self.look().await {
+            Ok(blob) => match self.judge(blob.as_ref()) {
+                Ok(_) => Error::Unavailable("the lease's blob is leased by somebody else".to_owned()),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        }
+    }
+
+    /// Ends a lease that is of no use, and says why it is not.
+    async fn give_back(&self, id: &str, error: Error) -> Error {
+        self.end(id).await;
+        error
+    }
+
+    /// Releases the lease `id`.
+    async fn end(&self, id: &str) {
+        self.native.holds(self.key, None);
+        let answered = self.rest.ask(self.lease("release").with("x-ms-lease-id", id), self.deadline).await;
+        match answered {
+            Ok(_) | Err(Failure::Refused(_)) => {}
+            Err(_) => self.native.doubts(self.key),
+        }
+    }
+
+    /// Whether the record is as the change believes, and what number it has.
+    fn judge(&self, blob: Option<&Blob>) -> Result<Revision, Error> {
+        let seen = blob.and_then(|blob| blob.seen.as_ref());
+        let record = seen.and_then(Seen::record);
+        if !self.change.expect.holds(record.as_ref().map(|record| record.version)) {
+            return Err(Error::Conflict(vec![(self.key.name.clone(), record)]));
+        }
+        Ok(seen.map_or(Revision(0), |seen| seen.version))
+    }
+
+    async fn look(&self) -> Result<Option<Blob>, Error> {
+        let blob = self.native.head(self.rest, self.key, None, self.deadline).await;
+        blob.map(Option::flatten).map_err(Failure::of_look)
+    }
+
+    fn lease(&self, action: &str) -> Ask {
+        Ask::new(Service::Blobs, Method::PUT, self.native.path(self.rest, &self.key.space))
+            .query("comp", "lease")
+            .with("x-ms-lease-action", action)
+    }
+}
+
+fn blob(key: &Key, reply: &Reply) -> Result<Blob, Error> {
+    let header = |name: &str| reply.headers.get(name)?.to_str().ok();
+    let strange = |what: &str| Error::Corrupt(format!("the blob of {key:?} {what}: is it Steadfast's?"));
+    let etag = header("etag").ok_or_else(|| strange("came without an ETag"))?.to_owned();
+    if mode_of(header(MODE)) == Some(Mode::Etag) {
+        return Err(Error::Config(format!(
+            "{key:?} is kept with lease=etag by somebody else, and here as a native blob lease: all who share a store \
+             need the same `lease` in its URL"
+        )));
+    }
+    let Some(version) = header(VERSION) else { return Ok(Blob { seen: None, etag }) };
+    let version = version.parse().map(Revision).map_err(|_| strange("has no usable `steadfast_version`"))?;
+    let value = match (header(GONE), header(RECORD)) {
+        (Some(_), _) => None,
+        (None, Some(text)) => Some(read(text).ok_or_else(|| strange("has no usable `steadfast_record`"))?),
+        (None, None) => return Err(strange("has no metadata `steadfast_record`")),
+    };
+    Ok(Blob { seen: Some(Seen { version, value, etag: etag.clone() }), etag })
+}
+
+/// A record as metadata.
+fn written(value: &Bytes) -> Result<String, Error> {
+    if value.len() > RECORD_BYTES {
+        return Err(Error::Config(format!(
+            "a lease's record has {} bytes; a native blob lease holds {RECORD_BYTES}",
+            value.len()
+        )));
+    }
+    let plain = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+    let is_plain = value.starts_with(b"{") && value.ends_with(b"}") && value.iter().all(plain);
+    match std::str::from_utf8(value) {
+        // White space in a row may be made one on its way, and signatures are made of what arrives.
+        Ok(text) if is_plain && !text.contains("  ") => Ok(text.to_owned()),
+        _ => Ok(format!("~{}", URL_SAFE_NO_PAD.encode(value))),
+    }
+}
+
+/// The record that is written so.
+fn read(text: &str) -> Option<Bytes> {
+    match text.strip_prefix('~') {
+        Some(encoded) => URL_SAFE_NO_PAD.decode(encoded).ok().map(Bytes::from),
+        None => Some(Bytes::copy_from_slice(text.as_bytes())),
+    }
+}
+
+/// Whether the answer is about the lease of this id. (An emulator was seen to renew one with another's id.)
+fn named(reply: &Reply, id: &str) -> bool {
+    reply.headers.get("x-ms-lease-id").is_some_and(|answered| answered.as_bytes().eq_ignore_ascii_case(id.as_bytes()))
+}
+
+/// An id that no lease had before: a random UUID (RFC 9562, version 4).
+fn fresh_id() -> String {
+    let (high, low) = (random::u64(), random::u64());
+    format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xfff,
+        low >> 48 & 0x3fff | 0x8000,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+#[cfg(test)]
+mod tests;
