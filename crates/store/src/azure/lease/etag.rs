@@ -26,6 +26,41 @@ impl Blobs<'_> {
         Ok(format!("/{}/{blob}", self.0.account.container))
     }
 
+    /// Leaves word where the lease would be that it is held natively, so that nobody takes it here.
+    ///
+    /// # Errors
+    /// [`Error::Config`], if somebody does.
+    pub(in super::super) async fn leave_word(&self, key: &Key, deadline: Moment) -> Result<(), Error> {
+        let word = || -> Result<Ask, Failure> {
+            let ask = Ask::new(Service::Blobs, Method::PUT, self.path(key)?)
+                .with("x-ms-blob-type", "BlockBlob")
+                .with(MODE, Mode::Native.as_str());
+            Ok(ask.with("if-none-match", "*"))
+        };
+        let look = || async {
+            let ask = Ask::new(Service::Blobs, Method::HEAD, self.path(key)?);
+            self.0.ask(ask, deadline).await
+        };
+        let there = match look().await {
+            Err(Failure::Refused(refusal)) if refusal.status == 404 => {
+                match self.0.ask(word().map_err(Failure::of_look)?, deadline).await {
+                    Ok(_) => return Ok(()),
+                    Err(failure) if failure.condition().is_some() => look().await.map_err(Failure::of_look)?,
+                    Err(failure) => return Err(failure.of_look()),
+                }
+            }
+            answered => answered.map_err(Failure::of_look)?,
+        };
+        let mode = there.headers.get(MODE).and_then(|mode| mode.to_str().ok());
+        if mode_of(mode) == Some(Mode::Native) {
+            return Ok(());
+        }
+        Err(Error::Config(format!(
+            "{key:?} is kept with lease=etag by somebody else, and here as a native blob lease: all who share a store \
+             need the same `lease` in its URL"
+        )))
+    }
+
     /// What is there, unless it still has this ETag.
     pub(in super::super) async fn look_anew(
         &self,
@@ -60,14 +95,14 @@ pub(in super::super) enum Look {
 fn seen(key: &Key, reply: &Reply) -> Result<Seen, Error> {
     let strange = |what: &str| Error::Corrupt(format!("the blob of {key:?} {what}: is it Steadfast's?"));
     let header = |name: &str| reply.headers.get(name)?.to_str().ok();
-    let version = header(VERSION).and_then(|text| text.parse().ok()).map(Revision);
-    let version = version.ok_or_else(|| strange("has no metadata `steadfast_version`"))?;
     if mode_of(header(MODE)) == Some(Mode::Native) {
         return Err(Error::Config(format!(
             "{key:?} is kept as a native blob lease by somebody else, and here as lease=etag: all who share a store \
              need the same `lease` in its URL"
         )));
     }
+    let version = header(VERSION).and_then(|text| text.parse().ok()).map(Revision);
+    let version = version.ok_or_else(|| strange("has no metadata `steadfast_version`"))?;
     let etag = header("etag").ok_or_else(|| strange("came without an ETag"))?.to_owned();
     let value = header(GONE).is_none().then(|| reply.body.clone());
     Ok(Seen { version, value, etag })

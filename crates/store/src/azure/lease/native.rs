@@ -2,7 +2,7 @@
 //! Microsoft's leader-election sample leases, so that both can contend for it.
 //!
 //! ```text
-//! Take     acquire, with an id that was never used → read → write the record under the lease, if it is as expected
+//! Take     leave word for those who would hold it by its ETag → acquire, with an id that was never used → read → write the record under the lease, if it is as expected
 //! Renew    renew → write the record         what is vouched for is held
 //! Release  write the record → release
 //! ```
@@ -25,6 +25,7 @@ use super::super::apart::Seen;
 use super::super::failure::Failure;
 use super::super::keys;
 use super::super::rest::{Ask, Rest, Service};
+use super::etag::Blobs;
 use super::{GONE, MODE, Mode, VERSION, mode_of};
 use crate::history::locked;
 use crate::{Change, Error, Hold, Key, Revision, Space, Write};
@@ -51,6 +52,8 @@ struct Hand {
     held: Option<Held>,
     /// Until then an acquire or a release of ours may take effect.
     doubtful: Option<Moment>,
+    /// Those who would hold it by its ETag were told.
+    has_left_word: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -181,6 +184,7 @@ impl Attempt<'_> {
                     .to_owned(),
             ));
         }
+        self.leave_word().await?;
         let id = fresh_id();
         self.acquire(&id).await?;
         let blob = match self.look().await {
@@ -240,8 +244,18 @@ impl Attempt<'_> {
         Ok(written)
     }
 
+    /// Sees to it that nobody holds the same lease by the ETag of another blob.
+    async fn leave_word(&self) -> Result<(), Error> {
+        if !self.native.hand(self.key).has_left_word {
+            Blobs(self.rest).leave_word(self.key, self.deadline).await?;
+            locked(&self.native.hands).entry(self.key.clone()).or_default().has_left_word = true;
+        }
+        Ok(())
+    }
+
     /// Without a lease: only while nobody has one.
     async fn write_plainly(&self) -> Result<Revision, Error> {
+        self.leave_word().await?;
         let blob = match self.look().await? {
             Some(blob) => blob,
             None => {
