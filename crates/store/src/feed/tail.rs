@@ -165,6 +165,8 @@ impl<P: Pages> Tail for Paged<P> {
         let page = self.pages.page(space, bulk, from.revision, 1, within).await?;
         let newest = page.entries.into_iter().next().filter(|entry| entry.cursor.revision <= from.revision);
         match newest {
+            // Also with the mark of the last one: nobody was told of a place beyond that.
+            _ if from.revision > page.head.logged.revision => Err(page.head.gone(from.revision)),
             Some(entry) if entry.cursor.mark == from.mark => Ok(Some(entry.committed())),
             None if from.mark.is_empty() && page.head.base == Revision::default() => Ok(None),
             _ => Err(page.head.gone(from.revision)),

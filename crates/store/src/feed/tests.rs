@@ -275,6 +275,15 @@ async fn an_emptied_store_is_another_history() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_begins_beyond_the_last_commit() {
+    let process = Process::new();
+    let last = process.commit(&["order/1"]);
+    let ahead = Cursor { revision: last.revision.next(), ..last };
+    let refused = process.try_watch(&ahead).await.map(drop);
+    assert!(matches!(refused, Err(Error::Compacted(at, _)) if at == ahead.revision), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rollback_that_a_commit_found_ends_the_watches_at_once() {
     let process = Process::new();
     let first = process.commit(&["order/1"]);
