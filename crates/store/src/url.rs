@@ -166,10 +166,10 @@ impl<'a> Url<'a> {
     pub(crate) fn secret_of_user(&self, access: &Access) -> Result<Option<Secret>, Error> {
         let secret = self.secret(access)?;
         match &self.user {
-            Some(user) if secret.is_none() => Err(wrong(format!(
-                "names the user `{}` and no password: give it with --token-file (store_token_file in the configuration)",
-                shown(user)
-            ))),
+            // Who it is is not said: some write the password alone before the `@`.
+            Some(_) if secret.is_none() => Err(wrong(
+                "names a user and no password: give it with --token-file (store_token_file in the configuration)",
+            )),
             _ => Ok(secret),
         }
     }

@@ -83,7 +83,7 @@ fn a_secret_is_given_in_one_place() {
     assert_eq!(&*url("db://u@h").secret_of_user(&given).unwrap().unwrap().text(), "apart");
     assert_eq!(
         said(url("db://steadfast@h").secret_of_user(&Access::default())),
-        "names the user `steadfast` and no password: give it with --token-file (store_token_file in the configuration)"
+        "names a user and no password: give it with --token-file (store_token_file in the configuration)"
     );
     assert!(url("db://h").secret_of_user(&Access::default()).unwrap().is_none());
 }
