@@ -6,6 +6,8 @@ mod server;
 pub use crate::azure::fuzzing::azure_answers;
 pub use crate::http::fuzzing::store_replies;
 pub use crate::open::fuzzing::store_url;
+#[cfg(feature = "redis")]
+pub use crate::redis::resp::fuzzing::redis_replies;
 pub use crate::sqlite::fuzzing::{sqlite_fold, sqlite_log};
 pub use server::store_server;
 
@@ -17,6 +19,8 @@ pub const TARGETS: &[Target] = &[
     ("store_url", store_url),
     ("store_server", store_server),
     ("store_replies", store_replies),
+    #[cfg(feature = "redis")]
+    ("redis_replies", redis_replies),
     ("sqlite_log", sqlite_log),
     ("sqlite_fold", sqlite_fold),
     #[cfg(feature = "azure")]

@@ -20,9 +20,12 @@ pub mod http;
 mod memory;
 mod open;
 mod page;
+#[cfg(feature = "redis")]
+mod redis;
 mod rules;
 mod secret;
 mod sqlite;
+mod ticket;
 #[allow(dead_code, reason = "for the engines of servers, of which a build may have none")]
 mod turn;
 #[allow(dead_code, reason = "for the engines of servers, of which a build may have none")]

@@ -40,6 +40,24 @@ const ENGINES: &[Engine] = &[
     Engine { schemes: &["sqlite"], form: "`sqlite:///absolute/path.db`", feature: "", open: Some(sqlite::open) },
     Engine { schemes: &["http"], form: "`http://host:port`", feature: "", open: Some(http::open) },
     Engine {
+        schemes: &["redis", "rediss", "valkey", "valkeys"],
+        form: "`redis(s)://host:port/prefix`",
+        feature: "redis",
+        #[cfg(feature = "redis")]
+        open: Some(crate::redis::open),
+        #[cfg(not(feature = "redis"))]
+        open: None,
+    },
+    Engine {
+        schemes: &["redis+sentinel", "rediss+sentinel"],
+        form: "`redis+sentinel://sentinel:port,…/master/prefix`",
+        feature: "redis",
+        #[cfg(feature = "redis")]
+        open: Some(crate::redis::open),
+        #[cfg(not(feature = "redis"))]
+        open: None,
+    },
+    Engine {
         schemes: &["azure"],
         form: "`azure://account/container`",
         feature: "azure",

@@ -11,9 +11,15 @@ fn refusal(url: &str) -> String {
 fn each_form_opens_its_back_end() {
     let directory = tempfile::tempdir().unwrap();
     let sqlite = format!("sqlite://{}/a%20b.db", directory.path().display());
-    for (url, engine) in
-        [("memory:", "memory"), (&sqlite, "sqlite"), ("http://127.0.0.1:7400", "http"), ("http://[::1]:7400/", "http")]
-    {
+    for (url, engine) in [
+        ("memory:", "memory"),
+        (&sqlite, "sqlite"),
+        ("http://127.0.0.1:7400", "http"),
+        ("http://[::1]:7400/", "http"),
+        ("redis://db1", "redis"),
+        ("valkey://db1:7000/ours", "redis"),
+        ("redis+sentinel://s1,s2/main", "redis"),
+    ] {
         let store = open(url, &Access::default()).unwrap_or_else(|e| panic!("{url}: {e}"));
         assert_eq!(store.describe().engine, engine);
         check_scheme(url).unwrap();

@@ -1,14 +1,14 @@
 //! Calls that wait for the thread that owns the file. Bounded; a call whose caller gave up is never begun.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::history::locked;
+use crate::ticket::Ticket;
 use crate::{Batch, Cursor, Error, Key, Page, PageToken, Record, Space};
 
 /// Calls that wait, at most. One more is refused.
@@ -54,14 +54,6 @@ pub(super) struct Answer<T> {
     ticket: Ticket,
 }
 
-/// Whether a call waits, was begun, or was given up: whoever moves it first from waiting decides.
-#[derive(Clone, Debug, Default)]
-struct Ticket(Arc<AtomicU8>);
-
-const WAITING: u8 = 0;
-const BEGUN: u8 = 1;
-const GIVEN_UP: u8 = 2;
-
 /// The queue between callers and the thread.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -85,16 +77,10 @@ pub(super) fn answer<T>() -> (Reply<T>, Answer<T>) {
     (Reply { to, ticket: ticket.clone() }, Answer { from, ticket })
 }
 
-impl Ticket {
-    fn moves_to(&self, state: u8) -> bool {
-        self.0.compare_exchange(WAITING, state, Ordering::AcqRel, Ordering::Acquire).is_ok()
-    }
-}
-
 impl<T> Reply<T> {
     /// Whether the call is to be made: `false` if its caller has given up.
     pub(super) fn begin(&self) -> bool {
-        self.ticket.moves_to(BEGUN)
+        self.ticket.begin()
     }
 
     /// Answers. A caller that left has made up its mind.
@@ -112,14 +98,14 @@ impl<T> Answer<T> {
             Ok(Err(_)) => "the store's thread ended".to_owned(),
             Err(_) => format!("no answer within {within:?}"),
         };
-        if self.ticket.moves_to(GIVEN_UP) { Err(Error::Unavailable(why)) } else { Err(begun(why)) }
+        if self.ticket.give_up() { Err(Error::Unavailable(why)) } else { Err(begun(why)) }
     }
 }
 
 /// A caller that is gone takes its waiting call with it.
 impl<T> Drop for Answer<T> {
     fn drop(&mut self) {
-        self.ticket.moves_to(GIVEN_UP);
+        self.ticket.give_up();
     }
 }
 

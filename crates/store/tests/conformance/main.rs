@@ -13,6 +13,7 @@
 
 mod azure;
 mod local;
+mod redis;
 
 use std::time::Duration;
 

@@ -1,0 +1,176 @@
+//! Redis: the contract's clauses, and what only this engine can do wrong.
+
+mod losses;
+mod refusals;
+mod ways;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use steadfast_host::clock;
+use steadfast_store::conformance::Fixture;
+use steadfast_store::conformance::servers::{Kind, Options, Server, shared};
+use steadfast_store::{
+    Access, Batch, Change, Cursor, Error, Expect, Key, Notice, Record, Revision, Space, Store, Watch, Write,
+};
+
+use super::FAULTS;
+
+/// The log is short enough to outgrow in a test. What is cut off it goes by whole nodes of a hundred entries.
+const KEEP: usize = 256;
+const KEPT_AT_MOST: usize = KEEP + 128;
+
+/// What must come comes within this.
+const PATIENCE: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// Two ways to a place that nobody has been to.
+fn fixture() -> Fixture {
+    let place = shared(Kind::Redis).fresh_place().with(&format!("keep={KEEP}"));
+    Fixture::of_all(vec![place.open(), place.open()], KEPT_AT_MOST, WITHIN)
+}
+
+steadfast_store::conformance!(plain, || async { fixture() });
+steadfast_store::conformance!(through_faults, || async {
+    fixture().through_faults(FAULTS, Duration::from_millis(600))
+});
+
+/// A server of a test's own.
+fn server(arguments: &[&str]) -> Server {
+    let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    Server::redis(&Options { arguments, ..Options::default() })
+}
+
+fn url(port: u16) -> String {
+    format!("redis://127.0.0.1:{port}/steadfast?pace=250ms")
+}
+
+fn open(url: &str) -> Arc<dyn Store> {
+    open_with(url, None)
+}
+
+fn open_with(url: &str, secret: Option<&str>) -> Arc<dyn Store> {
+    let access = secret.map(Access::with_secret).unwrap_or_default();
+    steadfast_store::open(url, &access).unwrap_or_else(|e| panic!("open {url}: {e}"))
+}
+
+fn web() -> Space {
+    Space::new("web").expect("a space")
+}
+
+fn put(name: &str, expect: Expect, value: &str) -> Change {
+    let value = Bytes::copy_from_slice(value.as_bytes());
+    Change { name: name.into(), expect, write: Write::Put(value, None) }
+}
+
+fn batch(changes: Vec<Change>) -> Batch {
+    Batch { space: web(), changes }
+}
+
+/// One commit, as a caller makes it who can wait for the answer.
+async fn commit(store: &Arc<dyn Store>, changes: Vec<Change>) -> Result<Cursor, Error> {
+    store.commit(batch(changes), WITHIN).await
+}
+
+/// A new record.
+async fn add(store: &Arc<dyn Store>, name: &str) -> Cursor {
+    commit(store, vec![put(name, Expect::Absent, name)]).await.unwrap_or_else(|e| panic!("add {name}: {e}"))
+}
+
+async fn read(store: &Arc<dyn Store>, name: &str) -> Option<Record> {
+    store.read(&Key::new(web(), name), WITHIN).await.unwrap_or_else(|e| panic!("read {name}: {e}"))
+}
+
+async fn watch(store: &Arc<dyn Store>, from: Cursor) -> Result<Box<dyn Watch>, Error> {
+    store.watch(&web(), &[b""], from, Duration::from_millis(250)).await
+}
+
+/// How a watch ends.
+async fn end_of(watch: &mut Box<dyn Watch>) -> Error {
+    let end = async {
+        loop {
+            if let Err(error) = watch.next().await {
+                return error;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, end).await.expect("the watch must end")
+}
+
+/// Tries until it succeeds.
+async fn until<T>(what: &str, mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> T {
+    let began = clock::now();
+    loop {
+        match attempt().await {
+            Ok(done) => return done,
+            Err(error) => {
+                assert!(clock::now().since(began) < PATIENCE, "waited in vain for {what}: {error}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}
+
+/// Does what blocks, beside what goes on.
+async fn beside<T: Send + 'static>(
+    mut server: Server,
+    act: impl FnOnce(&mut Server) -> T + Send + 'static,
+) -> (Server, T) {
+    let done = tokio::task::spawn_blocking(move || {
+        let done = act(&mut server);
+        (server, done)
+    });
+    done.await.expect("the server's part")
+}
+
+#[tokio::test]
+async fn a_commit_of_another_process_is_told_without_being_asked_for() {
+    let place = shared(Kind::Redis).fresh_place().with("pace=10s");
+    let (here, there) = (place.open(), place.open());
+    let begin = add(&there, "order/1").await;
+    let mut watch = here.watch(&web(), &[b""], begin, Duration::from_secs(3600)).await.expect("a watch");
+    let heard = async {
+        // The first notice is the proof; by then it may not yet be listened, so that several are written.
+        watch.next().await.expect("the beginning");
+        loop {
+            if let Notice::Committed(commit) = watch.next().await.expect("a notice") {
+                return commit.cursor.revision;
+            }
+        }
+    };
+    let writes = async {
+        for n in 2.. {
+            add(&there, &format!("order/{n}")).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let revision = tokio::select! {
+        () = writes => None,
+        heard = tokio::time::timeout(PATIENCE, heard) => heard.ok(),
+    };
+    assert!(revision.is_some_and(|revision| revision > Revision(1)), "it would have looked in an hour");
+}
+
+#[tokio::test]
+async fn what_is_bulky_is_cut_off_for_itself() {
+    const LARGE: usize = 500 << 10;
+    let store = shared(Kind::Redis).fresh_place().with("keep_bytes=8388608").open();
+    let large = "x".repeat(LARGE);
+    for n in 0..40 {
+        let ledger = put(&format!("ledger/{n}"), Expect::Absent, "small");
+        commit(&store, vec![put(&format!("client/{n}"), Expect::Absent, &large), ledger]).await.expect("a commit");
+    }
+    let bulky = store.watch(&web(), &[b"client/"], Cursor::START, WITHIN).await.map(drop);
+    assert!(matches!(bulky, Err(Error::Compacted(..))), "20 MB of 8 are kept: {bulky:?}");
+    let mut rest = store.watch(&web(), &[b"ledger/"], Cursor::START, WITHIN).await.expect("the rest is all there");
+    let mut told = 0;
+    while told < 40 {
+        match tokio::time::timeout(PATIENCE, rest.next()).await.expect("a notice").expect("no end") {
+            Notice::Committed(commit) => told += commit.changes.len(),
+            Notice::Progress(_) => {}
+        }
+    }
+    let page = store.scan(&web(), b"client/", None, 100, WITHIN).await.expect("a page");
+    assert!(page.next.is_some() && page.records.len() < 4, "a page of {} large records", page.records.len());
+}

@@ -1,0 +1,219 @@
+//! What a server refuses, and what is said of it.
+
+use steadfast_store::conformance::servers::{Mode, Proxy};
+
+use super::*;
+
+/// What a commit of a new record is answered with.
+async fn refusal(store: &Arc<dyn Store>, name: &str) -> Error {
+    let answer = commit(store, vec![put(name, Expect::Absent, "x")]).await;
+    answer.err().unwrap_or_else(|| panic!("{name} was written"))
+}
+
+#[tokio::test]
+async fn out_of_memory_refuses_the_whole_batch_until_there_is_room() {
+    let server = server(&["--maxmemory", "12mb", "--maxmemory-policy", "noeviction"]);
+    let store = open(&url(server.ports()[0]));
+    let large = "x".repeat(256 << 10);
+    let mut refused = None;
+    for n in 0..200 {
+        let both =
+            vec![put(&format!("order/{n}"), Expect::Absent, &large), put(&format!("small/{n}"), Expect::Absent, "x")];
+        if let Err(error) = commit(&store, both).await {
+            refused = Some((n, error));
+            break;
+        }
+    }
+    let (n, error) = refused.expect("12 MB do not hold 50");
+    assert!(matches!(&error, Error::Unavailable(why) if why.contains("out of memory")), "{error:?}");
+    assert_eq!(read(&store, &format!("order/{n}")).await, None);
+    assert_eq!(read(&store, &format!("small/{n}")).await, None);
+    server.redis_cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    add(&store, &format!("order/{n}")).await;
+}
+
+#[tokio::test]
+async fn a_master_that_becomes_a_replica_is_away_until_it_is_one_no_more() {
+    let server = server(&[]);
+    let store = open(&url(server.ports()[0]));
+    add(&store, "order/1").await;
+    server.redis_cli(&["REPLICAOF", "127.0.0.1", "1"]);
+    for name in ["order/2", "order/3"] {
+        let error = refusal(&store, name).await;
+        assert!(matches!(&error, Error::Unavailable(why) if why.contains("it is a replica")), "{error:?}");
+    }
+    server.redis_cli(&["REPLICAOF", "NO", "ONE"]);
+    add(&store, "order/2").await;
+}
+
+#[tokio::test]
+async fn who_may_not_is_told_what_is_missing() {
+    let server = server(&["--requirepass", "right"]);
+    let place = url(server.ports()[0]);
+    for (secret, said) in [(None, "it wants a password"), (Some("wrong"), "the user or the password is wrong")] {
+        let store = open_with(&place, secret);
+        let error = refusal(&store, "order/1").await;
+        assert!(matches!(&error, Error::Denied(why) if why.contains(said)), "{error:?}");
+        assert!(!error.to_string().contains("right") || secret.is_none() || !error.to_string().contains("`right`"));
+    }
+    add(&open_with(&place, Some("right")), "order/1").await;
+    // One who may do nothing but log in.
+    server.redis_cli(&["ACL", "SETUSER", "poor", "on", ">poor", "+select", "+client"]);
+    let error = refusal(&open_with(&place.replace("redis://", "redis://poor@"), Some("poor")), "order/2").await;
+    assert!(matches!(&error, Error::Denied(why) if why.contains("lacks a right")), "{error:?}");
+}
+
+/// The rights that the document names are enough for all that the store does.
+#[tokio::test]
+async fn the_rights_that_are_documented_are_enough() {
+    const DOCUMENT: &str = include_str!("../../../../../docs/stores/redis.md");
+    let line =
+        DOCUMENT.lines().find(|line| line.starts_with("ACL SETUSER steadfast ")).expect("the line for redis-cli");
+    let server = server(&[]);
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(server.redis_cli(&words).trim(), "OK");
+    let password = words.iter().find_map(|word| word.strip_prefix('>')).expect("a password");
+    let place = url(server.ports()[0]).replace("redis://", "redis://steadfast@");
+    let store = open_with(&place, Some(password));
+    let first = add(&store, "order/1").await;
+    let changed = vec![put("order/1", Expect::Version(first.revision), "x"), put("client/a", Expect::Absent, "x")];
+    commit(&store, changed).await.expect("to write");
+    let gone = read(&store, "client/a").await.expect("to read").version;
+    let delete = Change { name: b"client/a".into(), expect: Expect::Version(gone), write: Write::Delete };
+    commit(&store, vec![delete]).await.expect("to delete");
+    store.scan(&web(), b"", None, 10, WITHIN).await.expect("to scan");
+    let mut watch = watch(&store, Cursor::START).await.expect("to watch");
+    assert!(watch.next().await.is_ok());
+    assert!(store.describe().durable, "it may ask how the server writes: {:?}", store.describe());
+    let findings = store.examine(WITHIN).await.expect("to examine");
+    assert!(findings.iter().any(|finding| finding.about == "fsync" && finding.value == "always"), "{findings:?}");
+    let mut waits = 0;
+    while server.redis_cli(&["PUBSUB", "NUMSUB", "steadfast:{web}:log"]).split_whitespace().last() != Some("1") {
+        waits += 1;
+        assert!(waits < 600, "it may not listen");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_lies_under_the_prefix_and_is_not_ours_is_left_alone() {
+    for key in ["head", "records", "names", "log", "bulk"] {
+        let server = server(&[]);
+        let store = open(&url(server.ports()[0]));
+        server.redis_cli(&["SET", &format!("steadfast:{{web}}:{key}"), "a stranger's"]);
+        let both = vec![put("order/1", Expect::Absent, "x"), put("client/a", Expect::Absent, "x")];
+        let error = commit(&store, both).await;
+        assert!(matches!(&error, Err(Error::Corrupt(why)) if why.contains("something else lies")), "{key}: {error:?}");
+        server.redis_cli(&["DEL", &format!("steadfast:{{web}}:{key}")]);
+        assert_eq!(server.redis_cli(&["DBSIZE"]).trim(), "0", "{key}: something was written");
+        add(&store, "order/1").await;
+    }
+}
+
+#[tokio::test]
+async fn a_log_without_its_head_is_said_to_be_damaged() {
+    let server = server(&[]);
+    let store = open(&url(server.ports()[0]));
+    add(&store, "order/1").await;
+    add(&store, "order/2").await;
+    server.redis_cli(&["DEL", "steadfast:{web}:head"]);
+    let stranger = open(&url(server.ports()[0]));
+    let error = refusal(&stranger, "order/3").await;
+    assert!(matches!(&error, Error::Corrupt(why) if why.contains("removed by hand")), "{error:?}");
+    assert_eq!(read(&stranger, "order/3").await, None);
+}
+
+#[tokio::test]
+async fn a_cluster_is_no_store() {
+    let server = server(&["--cluster-enabled", "yes"]);
+    let error = refusal(&open(&url(server.ports()[0])), "order/1").await;
+    assert!(matches!(&error, Error::Config(why) if why.contains("cluster mode")), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_redis_is_said_to_be_none() {
+    let server = server(&[]);
+    let proxy = Proxy::before(&server);
+    proxy.set(Mode::Answer(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()));
+    let error = refusal(&open(&url(proxy.ports()[0])), "order/1").await;
+    assert!(matches!(&error, Error::Config(why) if why.contains("no reply of Redis")), "{error:?}");
+}
+
+/// A commit that may have happened is never said not to have; one that was not sent is.
+#[tokio::test]
+async fn a_connection_that_hangs_leaves_open_only_what_was_sent() {
+    const SHORT: Duration = Duration::from_millis(300);
+    let server = server(&[]);
+    let proxy = Proxy::before(&server);
+    let store = open(&url(proxy.ports()[0]));
+    add(&store, "order/1").await;
+    let cut_short = |name: &str| store.commit(batch(vec![put(name, Expect::Absent, "x")]), SHORT);
+    proxy.set(Mode::Mute);
+    let sent = cut_short("order/2").await;
+    assert!(matches!(sent, Err(Error::OutcomeUnknown(_))), "{sent:?}");
+    // The connection is given up, and another one cannot be made.
+    let not_sent = cut_short("order/3").await;
+    assert!(matches!(not_sent, Err(Error::Unavailable(_))), "{not_sent:?}");
+    proxy.set(Mode::Swallow);
+    let not_sent = cut_short("order/4").await;
+    assert!(matches!(not_sent, Err(Error::Unavailable(_))), "{not_sent:?}");
+    proxy.set(Mode::Refuse);
+    let not_sent = cut_short("order/5").await;
+    assert!(matches!(not_sent, Err(Error::Unavailable(_))), "{not_sent:?}");
+    proxy.set(Mode::Pass);
+    until("the server", async || store.read(&Key::new(web(), "order/1"), WITHIN).await).await;
+    assert!(read(&store, "order/2").await.is_some(), "it arrived");
+    for name in ["order/3", "order/4", "order/5"] {
+        assert_eq!(read(&store, name).await, None, "{name} was never sent");
+    }
+}
+
+/// While the server stands still a watch says nothing; what it was asked for before is done when it goes on, once.
+#[tokio::test]
+async fn a_server_that_stands_still_is_silence() {
+    let server = server(&[]);
+    let store = open(&url(server.ports()[0]));
+    let begin = add(&store, "order/1").await;
+    let mut live = watch(&store, begin.clone()).await.expect("a watch");
+    assert!(live.next().await.is_ok());
+    server.freeze();
+    let late = store.commit(batch(vec![put("order/2", Expect::Absent, "late")]), Duration::from_millis(300)).await;
+    assert!(matches!(late, Err(Error::OutcomeUnknown(_))), "{late:?}");
+    let ended = tokio::time::timeout(PATIENCE, async {
+        loop {
+            match live.next().await {
+                Ok(Notice::Progress(at)) => assert_eq!(at, begin, "nothing was heard"),
+                Ok(Notice::Committed(commit)) => panic!("nothing was heard, and it tells {commit:?}"),
+                Err(error) => return error,
+            }
+        }
+    });
+    let ended = ended.await.expect("a watch that hears nothing must end");
+    assert!(matches!(ended, Error::Unavailable(_)), "{ended:?}");
+    server.thaw();
+    let again =
+        until("the server", async || match commit(&store, vec![put("order/2", Expect::Absent, "late")]).await {
+            Err(error @ Error::Unavailable(_)) => Err(error),
+            settled => Ok(settled),
+        });
+    match again.await {
+        Ok(_) => {}
+        Err(Error::Conflict(records)) => {
+            assert_eq!(records[0].1.as_ref().map(|record| &record.value[..]), Some(&b"late"[..]));
+        }
+        Err(other) => panic!("{other}"),
+    }
+    assert_eq!(read(&store, "order/2").await.map(|record| record.value), Some(Bytes::from_static(b"late")));
+}
+
+#[tokio::test]
+async fn a_server_that_forgot_its_scripts_is_told_them_again() {
+    let server = server(&[]);
+    let store = open(&url(server.ports()[0]));
+    add(&store, "order/1").await;
+    server.redis_cli(&["SCRIPT", "FLUSH"]);
+    add(&store, "order/2").await;
+    server.redis_cli(&["SCRIPT", "FLUSH"]);
+    let page = store.scan(&web(), b"", None, 10, WITHIN).await.expect("a page");
+    assert_eq!(page.records.len(), 2);
+}
