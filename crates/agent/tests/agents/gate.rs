@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::support::{Agent, Cluster, SOON, TTL, holds_for};
+use crate::support::{Agent, Cluster, SOON, TTL, holds_for, steadily};
 
 /// An application that answers each byte with the next one; 100 only when it is told to.
 struct Counting {
@@ -105,74 +105,82 @@ async fn leader_and_standby<'a>(cluster: &Cluster, agents: &'a [Agent; 2]) -> (&
     (leader, other)
 }
 
-#[tokio::test]
-async fn only_the_leaders_gate_is_open() {
-    let cluster = Cluster::new();
-    let application = Counting::start().await;
-    let agents = ["web-1", "web-2"].map(|id| cluster.start(gated(&cluster, id, &application)));
-    let (leader, other) = leader_and_standby(&cluster, &agents).await;
-    assert_eq!(asked(&cluster, leader).await.unwrap(), 42);
-    asked(&cluster, other).await.unwrap_err();
+#[test]
+fn only_the_leaders_gate_is_open() {
+    steadily(async || {
+        let cluster = Cluster::new();
+        let application = Counting::start().await;
+        let agents = ["web-1", "web-2"].map(|id| cluster.start(gated(&cluster, id, &application)));
+        let (leader, other) = leader_and_standby(&cluster, &agents).await;
+        assert_eq!(asked(&cluster, leader).await.unwrap(), 42);
+        asked(&cluster, other).await.unwrap_err();
+    });
 }
 
-#[tokio::test]
-async fn with_the_lease_everything_it_carries_is_reset() {
-    let cluster = Cluster::new();
-    let application = Counting::start().await;
-    let agents = [cluster.start(gated(&cluster, "web-1", &application))];
-    cluster.leader(&agents, 0).await;
-    let probe = agents[0].probe().await;
-    let (mut busy, mut quiet) =
-        (connect(&cluster, &agents[0]).await.unwrap(), connect(&cluster, &agents[0]).await.unwrap());
-    assert_eq!(answers(&mut quiet).await.unwrap(), 42);
-    cluster.faults.always(Fault::Hang);
-    cluster.faults.cut_watches();
-    while answers(&mut busy).await.is_ok() {}
-    // What was asked just before the deadline may be answered after it, but the probe has said no by now.
-    assert_eq!(probe.ask().await.unwrap().role, Role::Standby);
-    let end = tokio::time::timeout(SOON, quiet.read_u8()).await.unwrap().unwrap_err();
-    assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
-    let found = probe.ask().await.unwrap();
-    assert_eq!((found.role, found.valid_for_ms), (Role::Standby, 0));
+#[test]
+fn with_the_lease_everything_it_carries_is_reset() {
+    steadily(async || {
+        let cluster = Cluster::new();
+        let application = Counting::start().await;
+        let agents = [cluster.start(gated(&cluster, "web-1", &application))];
+        cluster.leader(&agents, 0).await;
+        let probe = agents[0].probe().await;
+        let (mut busy, mut quiet) =
+            (connect(&cluster, &agents[0]).await.unwrap(), connect(&cluster, &agents[0]).await.unwrap());
+        assert_eq!(answers(&mut quiet).await.unwrap(), 42);
+        cluster.faults.always(Fault::Hang);
+        cluster.faults.cut_watches();
+        while answers(&mut busy).await.is_ok() {}
+        // What was asked just before the deadline may be answered after it, but the probe has said no by now.
+        assert_eq!(probe.ask().await.unwrap().role, Role::Standby);
+        let end = tokio::time::timeout(SOON, quiet.read_u8()).await.unwrap().unwrap_err();
+        assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
+        let found = probe.ask().await.unwrap();
+        assert_eq!((found.role, found.valid_for_ms), (Role::Standby, 0));
+    });
 }
 
-#[tokio::test]
-async fn a_planned_hand_over_lets_what_is_carried_end_and_takes_on_nothing() {
-    let cluster = Cluster::new();
-    let application = Counting::start().await;
-    let agents = ["web-1", "web-2"].map(|id| cluster.start(gated(&cluster, id, &application)));
-    let (leader, other) = leader_and_standby(&cluster, &agents).await;
+#[test]
+fn a_planned_hand_over_lets_what_is_carried_end_and_takes_on_nothing() {
+    steadily(async || {
+        let cluster = Cluster::new();
+        let application = Counting::start().await;
+        let agents = ["web-1", "web-2"].map(|id| cluster.start(gated(&cluster, id, &application)));
+        let (leader, other) = leader_and_standby(&cluster, &agents).await;
 
-    let mut kept_alive = connect(&cluster, leader).await.unwrap();
-    assert_eq!(answers(&mut kept_alive).await.unwrap(), 42);
-    let mut waiting = connect(&cluster, leader).await.unwrap();
-    application.keep_waiting(&mut waiting).await;
-    cluster.registry.order_switchover(&cluster.set, None, "operator").await.unwrap();
-    leader.says("stepping down", |answer| answer.reason == ProbeReason::SteppingDown).await;
-    asked(&cluster, leader).await.unwrap_err();
-    // Longer than what was left of the lease as the order came: it is renewed for those who are finishing.
-    let kept = async || assert!(!cluster.lease().await.unwrap().released, "somebody waits for an answer");
-    holds_for(TTL, kept).await;
-    application.answer.notify_one();
-    assert_eq!(waiting.read_u8().await.unwrap(), 101, "what was begun is ended");
-    let (next, epoch) = cluster.leader(&agents, 1).await;
-    assert_eq!((next.instance.as_str(), epoch), (other.instance.as_str(), 2));
-    cluster.tells("2 released").await;
-    assert_eq!(asked(&cluster, next).await.unwrap(), 42);
-    answers(&mut kept_alive).await.unwrap_err();
+        let mut kept_alive = connect(&cluster, leader).await.unwrap();
+        assert_eq!(answers(&mut kept_alive).await.unwrap(), 42);
+        let mut waiting = connect(&cluster, leader).await.unwrap();
+        application.keep_waiting(&mut waiting).await;
+        cluster.registry.order_switchover(&cluster.set, None, "operator").await.unwrap();
+        leader.says("stepping down", |answer| answer.reason == ProbeReason::SteppingDown).await;
+        asked(&cluster, leader).await.unwrap_err();
+        // Longer than what was left of the lease as the order came: it is renewed for those who are finishing.
+        let kept = async || assert!(!cluster.lease().await.unwrap().released, "somebody waits for an answer");
+        holds_for(TTL, kept).await;
+        application.answer.notify_one();
+        assert_eq!(waiting.read_u8().await.unwrap(), 101, "what was begun is ended");
+        let (next, epoch) = cluster.leader(&agents, 1).await;
+        assert_eq!((next.instance.as_str(), epoch), (other.instance.as_str(), 2));
+        cluster.tells("2 released").await;
+        assert_eq!(asked(&cluster, next).await.unwrap(), 42);
+        answers(&mut kept_alive).await.unwrap_err();
+    });
 }
 
-#[tokio::test]
-async fn one_that_never_ends_does_not_keep_the_lease() {
-    let cluster = Cluster::new();
-    let application = Counting::start().await;
-    let agents = ["web-1", "web-2"].map(|id| cluster.start(gated(&cluster, id, &application)));
-    let (leader, _) = leader_and_standby(&cluster, &agents).await;
-    let mut stays = connect(&cluster, leader).await.unwrap();
-    application.keep_waiting(&mut stays).await;
-    cluster.registry.order_switchover(&cluster.set, None, "operator").await.unwrap();
-    cluster.leader(&agents, 1).await;
-    let end = tokio::time::timeout(SOON, stays.read_u8()).await.unwrap().unwrap_err();
-    assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
-    cluster.tells("1 hand-over").await;
+#[test]
+fn one_that_never_ends_does_not_keep_the_lease() {
+    steadily(async || {
+        let cluster = Cluster::new();
+        let application = Counting::start().await;
+        let agents = ["web-1", "web-2"].map(|id| cluster.start(gated(&cluster, id, &application)));
+        let (leader, _) = leader_and_standby(&cluster, &agents).await;
+        let mut stays = connect(&cluster, leader).await.unwrap();
+        application.keep_waiting(&mut stays).await;
+        cluster.registry.order_switchover(&cluster.set, None, "operator").await.unwrap();
+        cluster.leader(&agents, 1).await;
+        let end = tokio::time::timeout(SOON, stays.read_u8()).await.unwrap().unwrap_err();
+        assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
+        cluster.tells("1 hand-over").await;
+    });
 }

@@ -1,8 +1,10 @@
 //! A set of agents over one store in this process, with real probes and real child processes.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use steadfast_agent::{AgentConfig, Controls, Error, Exit, ForwardSignal, run};
@@ -19,12 +21,18 @@ use steadfast_registry::{
 use steadfast_store::Memory;
 use steadfast_store::faulty::{Control, Faulty};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 /// Everything that does not happen within this time does not happen.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// The TTL of the sets here: long enough that a busy machine does not lose a lease by itself.
 pub(crate) const TTL: Duration = Duration::from_secs(2);
+
+/// A renewal that is late by so much may be too late.
+const STANDS_STILL: Duration = Duration::from_millis(TTL.as_millis() as u64 / 5);
+/// How often a story is told before the machine is given up.
+const TELLINGS: usize = 5;
 
 /// A store with a set in it, and a directory for the agents' state.
 pub(crate) struct Cluster {
@@ -267,6 +275,53 @@ pub(crate) fn shell(script: &str) -> Option<Vec<String>> {
 /// Kills one process as kill -9 does.
 pub(crate) fn kill(pid: i32) {
     assert!(std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+}
+
+/// Tells a story in which leases are kept. One that went wrong while the machine stood still for longer than a lease may
+/// bear says nothing of the agents, and is told again.
+pub(crate) fn steadily(story: impl AsyncFn()) {
+    told_again(|gap| runtime().block_on(gap.watched(story())));
+}
+
+/// The same for a story with threads of its own, one of which watches for gaps.
+pub(crate) fn told_again(story: impl Fn(&Gap)) {
+    for _ in 0..TELLINGS {
+        let gap = Gap::default();
+        let told = catch_unwind(AssertUnwindSafe(|| story(&gap)));
+        let gap = Duration::from_nanos(gap.0.into_inner());
+        match told {
+            Ok(()) => return,
+            Err(panic) if gap < STANDS_STILL => resume_unwind(panic),
+            Err(_) => eprintln!("the machine stood still for {gap:?}: once more"),
+        }
+    }
+    panic!("it went wrong {TELLINGS} times, each time beside a machine that stood still for {STANDS_STILL:?}");
+}
+
+/// For how long at most nothing ran on a thread that should have, in nanoseconds.
+#[derive(Debug, Default)]
+pub(crate) struct Gap(AtomicU64);
+
+impl Gap {
+    /// Does `work`, and notes how long its thread did not run meanwhile.
+    pub(crate) async fn watched<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut last = clock::now();
+        let watching = Looks::OFTEN.hold_for(Duration::MAX, async || {
+            let now = clock::now();
+            self.0.fetch_max(u64::try_from(now.since(last).as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            last = now;
+        });
+        tokio::select! {
+            biased;
+            () = watching => unreachable!("it is for ever"),
+            done = work => done,
+        }
+    }
+}
+
+/// A runtime of its own: what runs on it ends with it.
+pub(crate) fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 /// Asks until the answer is there.
