@@ -40,10 +40,11 @@ pub(crate) async fn run(flags: &cli::Run) -> Outcome {
         tracing::warn!("{warning}");
     }
     let store = config.store.as_deref().map(StoreName::kept);
-    let ground = Ground::open(config.state_dir.clone(), store, config.store_token_file.as_deref())?;
+    let tls = config.store_tls.clone();
+    let ground = Ground::open(config.state_dir.clone(), store, config.store_token_file.as_deref(), tls)?;
     let mut signals = shutdown::signals()?;
     let (leave, at_once) = (Shutdown::new(), Shutdown::new());
-    let api = ApiServer::bind(config.admin.listen, &config.admin.token_file, &ground.state)?;
+    let api = ApiServer::bind(&config.admin, &ground.state)?;
 
     let mut tasks = Tasks::new(leave.clone());
     let file = config.sets.iter().filter(|(_, set)| set.instances.is_empty());

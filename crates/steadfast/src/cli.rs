@@ -17,10 +17,12 @@ use steadfast_core::settings::Presence;
 use steadfast_core::{Host, InstanceId, SetName, Span, Weight};
 
 pub use self::clients::{Clients, Drain, Explain, Forget, Move, Place, Verify};
-pub use self::stores::{Copy, Doctor, StoreFlags};
+pub use self::stores::{Copy, Doctor, StoreFlags, TlsFlags};
 
 /// Where a command finds the API where nothing else is said.
 pub const DEFAULT_ADMIN_URL: &str = "http://127.0.0.1:7400";
+/// The same, where files for TLS are given.
+pub const DEFAULT_ADMIN_TLS_URL: &str = "https://127.0.0.1:7400";
 
 /// Steadfast keeps stateful services available that an ordinary load balancer would break.
 ///
@@ -242,6 +244,9 @@ pub struct Reach {
     /// The file with the token of the API, or with the store's password [default: admin.token in the state directory]
     #[arg(long, value_name = "FILE", env = "STEADFAST_TOKEN_FILE", help_heading = "Where to ask")]
     pub token_file: Option<PathBuf>,
+    /// How whoever is asked proves who it is.
+    #[command(flatten)]
+    pub tls: TlsFlags,
 }
 
 /// How to print.
@@ -310,6 +315,33 @@ pub struct Agent {
     // Not STEADFAST_ADMIN: that is where commands *find* an API, and must not make an agent listen.
     #[arg(long, value_name = "ADDRESS", env = "STEADFAST_ADMIN_LISTEN")]
     pub admin: Option<String>,
+    /// With --admin: the certificate under which the API is served over TLS, PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "STEADFAST_ADMIN_TLS_CERT",
+        requires = "admin_tls_key",
+        help_heading = "TLS"
+    )]
+    pub admin_tls_cert: Option<PathBuf>,
+    /// With --admin: the key of that certificate, PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "STEADFAST_ADMIN_TLS_KEY",
+        requires = "admin_tls_cert",
+        help_heading = "TLS"
+    )]
+    pub admin_tls_key: Option<PathBuf>,
+    /// With --admin: the authorities one of which is to have signed the certificate of whoever asks, PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "STEADFAST_ADMIN_TLS_CLIENT_CA",
+        requires = "admin_tls_cert",
+        help_heading = "TLS"
+    )]
+    pub admin_tls_client_ca: Option<PathBuf>,
     /// What is said about the copy itself.
     #[command(flatten)]
     pub copy: CopyFlags,

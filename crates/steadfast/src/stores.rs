@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use steadfast_host::http::percent_encode;
-use steadfast_store::{Access, Error, Secret, Store, is_of_another_steadfast};
+use steadfast_store::{Access, Error, Secret, Store, TlsFiles, is_of_another_steadfast};
 
+use crate::commands::reach::named_token;
 use crate::exit::{Exit, Failure};
 use crate::token;
 
@@ -15,12 +16,14 @@ pub(crate) struct StoreName {
     url: String,
     /// Nobody else could read it where it stood.
     may_hold_a_password: bool,
+    /// The files of TLS that are given apart from it.
+    tls: TlsFiles,
 }
 
 impl StoreName {
     /// By a file of ours, or by a variable of the environment: only this user reads them.
     pub(crate) fn kept(url: &str) -> StoreName {
-        StoreName { url: url.to_owned(), may_hold_a_password: true }
+        StoreName { url: url.to_owned(), may_hold_a_password: true, tls: TlsFiles::default() }
     }
 
     /// By flags: a URL, which may stand on the command line, or a file that holds one.
@@ -29,11 +32,16 @@ impl StoreName {
         on_command_line: bool,
         file: Option<&Path>,
     ) -> Result<Option<StoreName>, Failure> {
-        let named = url.map(|url| StoreName { url: url.to_owned(), may_hold_a_password: !on_command_line });
+        let named = url.map(|url| StoreName { may_hold_a_password: !on_command_line, ..StoreName::kept(url) });
         match file {
             Some(file) => Ok(Some(StoreName::kept(&token::read_line(file, "store")?))),
             None => Ok(named),
         }
+    }
+
+    /// The same, reached with these files.
+    pub(crate) fn with_tls(self, tls: TlsFiles) -> StoreName {
+        StoreName { tls, ..self }
     }
 
     /// The store in the state directory: what is meant where none is named.
@@ -49,19 +57,15 @@ impl StoreName {
     pub(crate) fn open(
         &self,
         token_file: Option<&Path>,
-        default_token: impl FnOnce() -> Result<Option<String>, Failure>,
+        default_token: impl FnOnce() -> Result<Option<Secret>, Failure>,
     ) -> Result<Arc<dyn Store>, Failure> {
         let secret = match token_file {
-            Some(file) => {
-                if is_of_another_steadfast(&self.url) {
-                    token::read(file)?;
-                }
-                Some(Secret::in_file(file).map_err(Failure::usage)?)
-            }
-            None if is_of_another_steadfast(&self.url) => default_token()?.map(|token| Secret::given(&token)),
+            Some(file) if is_of_another_steadfast(&self.url) => Some(named_token(file)?),
+            Some(file) => Some(Secret::in_file(file).map_err(Failure::usage)?),
+            None if is_of_another_steadfast(&self.url) => default_token()?,
             None => None,
         };
-        let access = Access { secret, url_may_hold_a_password: self.may_hold_a_password, ..Access::default() };
+        let access = Access { secret, tls: self.tls.clone(), url_may_hold_a_password: self.may_hold_a_password };
         steadfast_store::open(&self.url, &access).map_err(|error| Failure::new(exit_of(&error), error))
     }
 }

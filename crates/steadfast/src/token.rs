@@ -1,10 +1,12 @@
 //! Token files: the secret that changes, and the store, need.
 
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use steadfast_host::reread::Reread;
 use steadfast_host::state::{StateDir, StateError};
 
 use crate::exit::{Exit, Failure};
@@ -21,41 +23,60 @@ pub(crate) fn read(path: &Path) -> Result<String, Failure> {
 
 /// The `what` in `path`, in the same way: a token, or a store's URL, which may hold a password.
 pub(crate) fn read_line(path: &Path, what: &str) -> Result<String, Failure> {
-    let wrong = |why: &dyn std::fmt::Display| Failure::usage(format!("the {what} file {}: {why}", path.display()));
+    let wrong = |why: &dyn Display| Failure::usage(wrong(path, what, why));
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| wrong(&error))?;
     file.take(FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| wrong(&error))?;
+    line(&bytes, what).map_err(|why| wrong(&why))
+}
+
+fn wrong(path: &Path, what: &str, why: &dyn Display) -> String {
+    format!("the {what} file {}: {why}", path.display())
+}
+
+/// The one line in a file's content.
+fn line(bytes: &[u8], what: &str) -> Result<String, String> {
     if bytes.len() as u64 > FILE_BYTES {
-        return Err(wrong(&format_args!("more than {FILE_BYTES} bytes are no {what}: is it the right file?")));
+        return Err(format!("more than {FILE_BYTES} bytes are no {what}: is it the right file?"));
     }
-    let text = String::from_utf8(bytes).map_err(|_| wrong(&"it is not UTF-8: is it the right file?"))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8: is it the right file?".to_owned())?;
     let line = text.trim();
     if line.is_empty() {
-        return Err(wrong(&"it is empty"));
+        return Err("it is empty".to_owned());
     }
     if !line.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let one =
-            format_args!("a {what} is one line of letters, digits and marks, without spaces: is it the right file?");
-        return Err(wrong(&one));
+        return Err(format!(
+            "a {what} is one line of letters, digits and marks, without spaces: is it the right file?"
+        ));
     }
     Ok(line.to_owned())
 }
 
-/// The token of this process' own API, in `file`, which is made if there is none. A relative path is one in the state
-/// directory.
-pub(crate) fn own(file: &Path, state: &StateDir) -> Result<String, Failure> {
+/// The token of this process' own API, in `file`, which is made if there is none; it is read again when it changes. A
+/// relative path is one in the state directory.
+pub(crate) fn own(file: &Path, state: &StateDir) -> Result<Reread<String>, Failure> {
     let path = state.file("").join(file);
     if path.exists() {
-        let token = read(&path)?;
+        read(&path)?;
         warn_if_open(&path);
-        return Ok(token);
+    } else {
+        make(&path)?;
     }
+    let again = path.clone();
+    let opened = Reread::open(vec![path], FILE_BYTES, move |contents| {
+        line(contents.first().map(Vec::as_slice).unwrap_or_default(), "token")
+            .map_err(|why| wrong(&again, "token", &why))
+    });
+    opened.map_err(Failure::usage)
+}
+
+fn make(path: &Path) -> Result<(), Failure> {
     let named = path.parent().zip(path.file_name().and_then(|name| name.to_str()));
     let Some((parent, name)) = named else {
         return Err(Failure::usage(format!("token_file {} is no file's name", path.display())));
     };
     let made: Result<String, StateError> = StateDir::open(parent).and_then(|dir| dir.secret(name));
-    made.map_err(|error| Failure::new(Exit::Usage, error))
+    made.map(drop).map_err(|error| Failure::new(Exit::Usage, error))
 }
 
 /// Others may have to read it, in a container's mounts for one: so it is said, and not refused.

@@ -38,7 +38,7 @@ type Open = fn(Url<'_>, &Access) -> Result<Arc<dyn Store>, Error>;
 const ENGINES: &[Engine] = &[
     Engine { schemes: &["memory"], form: "`memory:`", feature: "", open: Some(memory) },
     Engine { schemes: &["sqlite"], form: "`sqlite:///absolute/path.db`", feature: "", open: Some(sqlite::open) },
-    Engine { schemes: &["http"], form: "`http://host:port`", feature: "", open: Some(http::open) },
+    Engine { schemes: &["http", "https"], form: "`http(s)://host:port`", feature: "", open: Some(http::open) },
     Engine {
         schemes: &["redis", "rediss", "valkey", "valkeys"],
         form: "`redis(s)://host:port/prefix`",
@@ -69,7 +69,7 @@ const ENGINES: &[Engine] = &[
 ];
 
 /// What people write who mean one of our engines: how the URL begins, and what to write instead.
-const MISTAKEN: &[(&str, &str)] = &[("https:", "has the scheme `https`, which this build does not speak yet")];
+const MISTAKEN: &[(&str, &str)] = &[];
 
 /// Opens the store that `url` names, with what it does not say in `access`.
 ///

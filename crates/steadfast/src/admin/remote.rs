@@ -10,7 +10,9 @@ use steadfast_core::settings::SetSettings;
 use steadfast_core::{Endpoint, InstanceId, SetName};
 use steadfast_host::http::{Call, CallError, Client, HeaderValue, Method, StatusCode, Target, header, percent_encode};
 use steadfast_host::problem::Problem;
+use steadfast_host::tls::{self, Alpn};
 use steadfast_registry::Text;
+use steadfast_store::{Secret, TlsFiles};
 
 use super::Api;
 use super::view::{
@@ -27,7 +29,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(12);
 pub struct Remote {
     url: String,
     target: Target,
-    token: Option<HeaderValue>,
+    token: Option<Secret>,
     client: Client,
 }
 
@@ -37,23 +39,31 @@ impl Remote {
     /// # Errors
     /// What is wrong with the URL or the token.
     pub fn new(url: &str, token: Option<&str>) -> Result<Remote, String> {
-        let expected = "expected http://host:port";
+        Remote::over(url, token.map(Secret::given), TlsFiles::default())
+    }
+
+    /// The same, with a token that may change meanwhile, and with these files where `url` is one of `https`.
+    ///
+    /// # Errors
+    /// What is wrong with the URL, the token or the files.
+    pub fn over(url: &str, token: Option<Secret>, tls: TlsFiles) -> Result<Remote, String> {
+        let expected = "expected http://host:port or https://host:port";
         let endpoint: Endpoint = url.parse().map_err(|_| format!("{url:?} is not the URL of an API: {expected}"))?;
-        if endpoint.scheme() != "http" {
-            let scheme = endpoint.scheme();
-            return Err(format!(
-                "{url:?}: {scheme} is not spoken by this version; {expected}, over a network you trust"
-            ));
-        }
-        let token = token.map(|token| {
-            let mut value = HeaderValue::try_from(format!("Bearer {token}"));
-            if let Ok(value) = &mut value {
-                value.set_sensitive(true);
+        let target = match endpoint.scheme() {
+            "https" => {
+                let tls = tls::Client::new(tls, Alpn::Http1).map_err(|error| error.to_string())?;
+                Target::Tls { host: endpoint.host().clone(), port: endpoint.port(), tls }
             }
-            value.map_err(|_| "the token has characters that cannot be sent: is it the right file?".to_owned())
-        });
-        let client = Client::default();
-        Ok(Remote { url: url.to_owned(), target: Target::from(&endpoint), token: token.transpose()?, client })
+            "http" if tls != TlsFiles::default() => {
+                return Err(format!("{url:?} is not asked over TLS, and files for TLS are given: write https"));
+            }
+            "http" => Target::from(&endpoint),
+            scheme => return Err(format!("{url:?}: {scheme} is not spoken here; {expected}")),
+        };
+        if let Some(token) = &token {
+            bearer(&token.text())?;
+        }
+        Ok(Remote { url: url.to_owned(), target, token, client: Client::default() })
     }
 
     async fn get<T: DeserializeOwned>(&self, path: String) -> Result<T, Problem> {
@@ -71,7 +81,8 @@ impl Remote {
 
     async fn call<T: DeserializeOwned>(&self, mut call: Call) -> Result<T, Problem> {
         if let Some(token) = &self.token {
-            call.headers.insert(header::AUTHORIZATION, token.clone());
+            let value = bearer(&token.text()).map_err(|why| Problem::bad_request("bad-token", why))?;
+            call.headers.insert(header::AUTHORIZATION, value);
         }
         let reply =
             self.client.call(&self.target, call, ANSWER_WITHIN).await.map_err(|error| self.unreachable(&error))?;
@@ -107,6 +118,14 @@ impl Remote {
         }
         problem
     }
+}
+
+/// The token as a header. What it is, is not told.
+fn bearer(token: &str) -> Result<HeaderValue, String> {
+    let value = HeaderValue::try_from(format!("Bearer {token}"));
+    let mut value = value.map_err(|_| "the token has characters that cannot be sent: is it the right file?")?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn of_set(set: &SetName, rest: &str) -> String {

@@ -6,6 +6,7 @@ use steadfast_agent::{Controls, ForwardSignal};
 use steadfast_host::notify::Notify;
 use steadfast_host::process::Signal;
 use steadfast_host::shutdown::{self, Asked, Shutdown};
+use steadfast_host::tls::ServerFiles;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
@@ -14,7 +15,7 @@ use super::ground::Ground;
 use super::tasks::agent_outcome;
 use crate::admin::{Local, Service};
 use crate::cli;
-use crate::config::{DEFAULT_TOKEN_FILE, agent_from_flags, parse_listen};
+use crate::config::{Admin, DEFAULT_TOKEN_FILE, agent_from_flags, parse_listen};
 use crate::exit::{Failure, Outcome};
 use crate::stores::StoreName;
 
@@ -23,7 +24,7 @@ pub(crate) async fn agent(flags: &cli::Agent) -> Outcome {
     let mut signals = shutdown::signals()?;
     let named = &flags.store;
     let store = StoreName::of_flags(named.url.as_deref(), named.on_command_line, named.file.as_deref())?;
-    let ground = Ground::open(flags.state_dir.clone(), store, named.token_file.as_deref())?;
+    let ground = Ground::open(flags.state_dir.clone(), store, named.token_file.as_deref(), named.tls.files())?;
     config.state_dir = ground.state.path().to_path_buf();
     let served = serve(flags, &ground)?;
 
@@ -54,7 +55,10 @@ pub(crate) async fn agent(flags: &cli::Agent) -> Outcome {
 fn serve(flags: &cli::Agent, ground: &Ground) -> Result<Option<Served>, Failure> {
     let Some(listen) = &flags.admin else { return Ok(None) };
     let listen = parse_listen(listen).map_err(|why| Failure::usage(format!("--admin: {why}")))?;
-    let api = ApiServer::bind(listen, DEFAULT_TOKEN_FILE.as_ref(), &ground.state)?;
+    let tls = flags.admin_tls_cert.clone().zip(flags.admin_tls_key.clone());
+    let tls = tls.map(|(cert, key)| ServerFiles { cert, key, client_ca: flags.admin_tls_client_ca.clone() });
+    let admin = Admin { listen, token_file: DEFAULT_TOKEN_FILE.into(), tls };
+    let api = ApiServer::bind(&admin, &ground.state)?;
     let local = Local { operator: "the API".to_owned(), ..Local::default() };
     let service = Arc::new(Service::new(ground.registry.clone(), local));
     service.follow([&flags.set]);

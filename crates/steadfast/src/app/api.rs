@@ -1,14 +1,15 @@
 //! The API of this process: its listener, its token, and the end of both.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use steadfast_gateway::Gateway;
-use steadfast_host::http::{Handler, serve};
+use steadfast_host::http::{Handler, serve, serve_tls};
 use steadfast_host::net::Listener;
+use steadfast_host::reread::{LOOK_EVERY, Reread};
 use steadfast_host::shutdown::Shutdown;
 use steadfast_host::state::StateDir;
+use steadfast_host::tls::{self, Alpn};
 use steadfast_registry::{Registry, Text};
 use tokio::task::JoinHandle;
 
@@ -18,6 +19,7 @@ use crate::admin::http::Admin;
 use crate::admin::view::{
     GatewayClientTotals, GatewayClientsView, GatewayConnectionsView, GatewaySetView, GatewayTotals, GatewayView,
 };
+use crate::config;
 use crate::exit::{Exit, Failure};
 use crate::token;
 
@@ -25,27 +27,38 @@ use crate::token;
 pub(super) struct ApiServer {
     listener: Listener,
     address: SocketAddr,
-    token: String,
+    token: Reread<String>,
+    tls: Option<tls::Server>,
 }
 
 /// The API, served.
 pub(super) struct Served {
     admin: Arc<Admin>,
     address: SocketAddr,
+    tls: bool,
     shutdown: Shutdown,
     task: JoinHandle<()>,
 }
 
 impl ApiServer {
-    /// Listens on `listen` and reads the token, which is made if there is none.
-    pub(super) fn bind(listen: SocketAddr, token_file: &Path, state: &StateDir) -> Result<ApiServer, Failure> {
+    /// Reads the token, which is made if there is none, and the files of TLS, and listens.
+    pub(super) fn bind(admin: &config::Admin, state: &StateDir) -> Result<ApiServer, Failure> {
+        let config::Admin { listen, token_file, tls } = admin;
         let token = token::own(token_file, state)?;
-        let listener = Listener::tcp(listen).map_err(|error| {
+        let tls = tls.clone().map(|files| tls::Server::new(files, Alpn::Http1)).transpose();
+        let tls = tls.map_err(|error| Failure::usage(format!("the TLS of the API: {error}")))?;
+        if tls.is_none() && !listen.ip().is_loopback() {
+            tracing::warn!(
+                "the API listens on {listen} without TLS: whoever reads this network reads its token; give it a \
+                 certificate (tls in [admin]), or keep the port on a network you trust"
+            );
+        }
+        let listener = Listener::tcp(*listen).map_err(|error| {
             let advice = "the API needs an address of its own: change listen in [admin], or --admin";
             Failure::new(Exit::Usage, anyhow::anyhow!("{error}; {advice}"))
         })?;
-        let address = listener.local_addr().unwrap_or(listen);
-        Ok(ApiServer { listener, address, token })
+        let address = listener.local_addr().unwrap_or(*listen);
+        Ok(ApiServer { listener, address, token, tls })
     }
 
     /// Serves `service`, the store of `registry` for peers, and whatever more a `demo` can do.
@@ -57,15 +70,21 @@ impl ApiServer {
             None => admin,
         });
         let shutdown = Shutdown::new();
-        let work = serve(self.listener, admin.clone(), admin.limits(), shutdown.clone());
-        Served { admin, address: self.address, shutdown, task: tokio::spawn(work) }
+        let (handler, limits, end) = (admin.clone(), admin.limits(), shutdown.clone());
+        let (listener, tls) = (self.listener, self.tls.is_some());
+        let work = match self.tls {
+            Some(tls) => tokio::spawn(serve_tls(listener, tls, handler, limits, end)),
+            None => tokio::spawn(serve(listener, handler, limits, end)),
+        };
+        tokio::spawn(look_at_token(admin.clone(), shutdown.clone()));
+        Served { admin, address: self.address, tls, shutdown, task: work }
     }
 }
 
 impl Served {
     /// Where it is served.
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
+    pub(super) fn address(&self) -> String {
+        if self.tls { format!("https://{}", self.address) } else { self.address.to_string() }
     }
 
     /// What `/readyz` says from now on.
@@ -78,6 +97,16 @@ impl Served {
         self.shutdown.begin();
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the API ended badly");
+        }
+    }
+}
+
+/// Notices a change of the token though nobody asks anything, so that the one of before goes in time.
+async fn look_at_token(admin: Arc<Admin>, end: Shutdown) {
+    loop {
+        tokio::select! {
+            () = end.requested() => return,
+            () = tokio::time::sleep(LOOK_EVERY) => admin.look_at_token(),
         }
     }
 }

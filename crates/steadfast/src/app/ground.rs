@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use steadfast_host::state::StateDir;
 use steadfast_registry::Registry;
+use steadfast_store::{Secret, TlsFiles};
 
-use crate::commands::reach::find_token;
+use crate::commands::reach::{default_token, named_token};
 use crate::config::DEFAULT_TOKEN_FILE;
 use crate::exit::{Exit, Failure};
 use crate::stores::StoreName;
@@ -17,22 +18,24 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// Opens `state_dir` (or the default one) and the store (or the one in the state directory).
+    /// Opens `state_dir` (or the default one) and the store (or the one in the state directory), to which `token` and
+    /// `tls` belong.
     pub(super) fn open(
         state_dir: Option<PathBuf>,
         store: Option<StoreName>,
         token: Option<&Path>,
+        tls: TlsFiles,
     ) -> Result<Ground, Failure> {
         let state = state_dir.map_or_else(StateDir::open_default, StateDir::open);
         let state = state.map_err(|error| Failure::new(Exit::Usage, error))?;
         let store = store.unwrap_or_else(|| StoreName::default_in(state.path()));
-        let store = store.open(token, || own_token(&state))?;
+        let store = store.with_tls(tls).open(token, || own_token(&state))?;
         Ok(Ground { state, registry: Registry::new(store) })
     }
 }
 
 /// The token in this state directory, or in the default one: of a store of another Steadfast, it may be a copy.
-fn own_token(state: &StateDir) -> Result<Option<String>, Failure> {
+fn own_token(state: &StateDir) -> Result<Option<Secret>, Failure> {
     let own = state.file(DEFAULT_TOKEN_FILE);
-    find_token(own.exists().then_some(&own))
+    if own.exists() { named_token(&own).map(Some) } else { Ok(default_token()) }
 }

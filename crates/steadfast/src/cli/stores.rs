@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use steadfast_core::{SetName, Span};
+use steadfast_core::{Host, SetName, Span};
+use steadfast_store::TlsFiles;
 
 use super::{Output, the_one};
 
@@ -23,6 +24,9 @@ pub struct StoreFlags {
     /// The file with the store's token or password [default for http://: admin.token in the state directory]
     #[arg(long, value_name = "FILE", env = "STEADFAST_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
+    /// How the store proves who it is.
+    #[command(flatten)]
+    pub tls: TlsFlags,
 }
 
 impl StoreFlags {
@@ -34,6 +38,36 @@ impl StoreFlags {
         self.file.take_if(|_| counts != "store_file");
         self.on_command_line = said("store");
         Ok(())
+    }
+}
+
+/// How a server proves who it is, and we to it. The files are read again when they change.
+#[derive(Clone, Debug, Default, Args)]
+pub struct TlsFlags {
+    /// The authorities whose certificates a server may show, PEM [default: those of the system]
+    #[arg(long, value_name = "FILE", env = "STEADFAST_TLS_CA", help_heading = "TLS")]
+    pub tls_ca: Option<PathBuf>,
+    /// Our own certificate, for a server that wants one, PEM
+    #[arg(long, value_name = "FILE", env = "STEADFAST_TLS_CERT", requires = "tls_key", help_heading = "TLS")]
+    pub tls_cert: Option<PathBuf>,
+    /// The key of our own certificate, PEM
+    #[arg(long, value_name = "FILE", env = "STEADFAST_TLS_KEY", requires = "tls_cert", help_heading = "TLS")]
+    pub tls_key: Option<PathBuf>,
+    /// The name that is expected in the server's certificate [default: the host in the URL]
+    #[arg(long, value_name = "HOST", env = "STEADFAST_TLS_NAME", help_heading = "TLS")]
+    pub tls_name: Option<Host>,
+}
+
+impl TlsFlags {
+    /// The files.
+    pub fn files(&self) -> TlsFiles {
+        let TlsFlags { tls_ca, tls_cert, tls_key, tls_name } = self.clone();
+        TlsFiles { ca: tls_ca, cert: tls_cert, key: tls_key, name: tls_name }
+    }
+
+    /// Whether any of them is.
+    pub fn is_given(&self) -> bool {
+        self.files() != TlsFiles::default()
     }
 }
 

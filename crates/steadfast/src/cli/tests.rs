@@ -44,6 +44,7 @@ fn what_was_said_counts_whatever_the_environment_says() {
             store_file: text("store_file").map(Into::into),
             store_on_command_line: false,
             token_file: None,
+            tls: TlsFlags::default(),
         };
         reach.settle(|flag| said.contains(&flag)).map_err(|error| error.to_string())?;
         let left = [reach.admin, reach.store, reach.store_file.map(|file| file.display().to_string())];

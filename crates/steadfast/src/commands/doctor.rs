@@ -57,7 +57,10 @@ fn open(flags: &Doctor, config: Option<&Config>) -> Result<Registry, Failure> {
     };
     let of_the_file = || config.and_then(|config| config.store_token_file.clone());
     let token_file = flags.store.token_file.clone().or_else(of_the_file);
-    Ok(Registry::new(store.open(token_file.as_deref(), || reach::find_token(None))?))
+    let given = flags.store.tls.files();
+    let of_the_file = config.filter(|_| !flags.store.tls.is_given()).map(|config| config.store_tls.clone());
+    let store = store.with_tls(of_the_file.unwrap_or(given));
+    Ok(Registry::new(store.open(token_file.as_deref(), || Ok(reach::default_token()))?))
 }
 
 async fn examine(books: &Registry, flags: &Doctor, config: Option<&Config>) -> Result<DoctorView, Failure> {

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use steadfast_host::state::StateDir;
 use steadfast_registry::Registry;
+use steadfast_store::Secret;
 
 use crate::admin::{Api, Local, Remote, Service};
-use crate::cli::{DEFAULT_ADMIN_URL, Reach};
+use crate::cli::{DEFAULT_ADMIN_TLS_URL, DEFAULT_ADMIN_URL, Reach};
 use crate::config::DEFAULT_TOKEN_FILE;
 use crate::exit::Failure;
 use crate::stores::StoreName;
@@ -17,14 +18,17 @@ pub(super) fn api(reach: &Reach) -> Result<Box<dyn Api>, Failure> {
     let token_file = reach.token_file.as_deref();
     let named = StoreName::of_flags(reach.store.as_deref(), reach.store_on_command_line, reach.store_file.as_deref())?;
     if let Some(store) = named {
-        let store = store.open(token_file, || find_token(None))?;
+        let store = store.with_tls(reach.tls.files()).open(token_file, || Ok(default_token()))?;
         let local = Local { operator: operator(), ..Local::default() };
         return Ok(Box::new(Service::new(Registry::new(store), local)));
     }
-    let url = reach.admin.as_deref().unwrap_or(DEFAULT_ADMIN_URL);
-    let token = find_token(token_file)?;
-    let remote = Remote::new(url, token.as_deref()).map_err(Failure::usage)?;
-    Ok(Box::new(remote))
+    let default = if reach.tls.is_given() { DEFAULT_ADMIN_TLS_URL } else { DEFAULT_ADMIN_URL };
+    let token = match token_file {
+        Some(file) => Some(named_token(file)?),
+        None => default_token(),
+    };
+    let remote = Remote::over(reach.admin.as_deref().unwrap_or(default), token, reach.tls.files());
+    Ok(Box::new(remote.map_err(Failure::usage)?))
 }
 
 /// Who orders, for the history: whoever typed the command, as far as this machine knows.
@@ -34,12 +38,14 @@ fn operator() -> String {
     format!("{user}@{}", host.trim())
 }
 
-/// The token in `named`, or else in the first state directory that has one this user may read.
-pub(crate) fn find_token(named: Option<&Path>) -> Result<Option<String>, Failure> {
-    if let Some(file) = named {
-        return token::read(file).map(Some);
-    }
+/// The token in `file`.
+pub(crate) fn named_token(file: &Path) -> Result<Secret, Failure> {
+    token::read(file)?;
+    Secret::in_file(file).map_err(Failure::usage)
+}
+
+/// The token in the first state directory that has one this user may read.
+pub(crate) fn default_token() -> Option<Secret> {
     let places: Vec<PathBuf> = StateDir::default_places();
-    let texts = places.iter().filter_map(|place| std::fs::read_to_string(place.join(DEFAULT_TOKEN_FILE)).ok());
-    Ok(texts.map(|text| text.trim().to_owned()).find(|token| !token.is_empty()))
+    places.iter().find_map(|place| Secret::in_file(&place.join(DEFAULT_TOKEN_FILE)).ok())
 }

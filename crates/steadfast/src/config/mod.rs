@@ -14,6 +14,7 @@ mod sets;
 mod sticky;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,6 +27,8 @@ use ipnet::IpNet;
 use steadfast_agent::AgentConfig;
 use steadfast_core::SetName;
 use steadfast_gateway::{Bounds, ListenerConfig};
+use steadfast_host::tls::ServerFiles;
+use steadfast_store::TlsFiles;
 
 pub use self::agents::agent_from_flags;
 use self::problem::Problem;
@@ -49,6 +52,8 @@ pub struct Config {
     pub store: Option<String>,
     /// The file with the token for a store of `http://`; `None`: the one in the state directory, if there is one.
     pub store_token_file: Option<PathBuf>,
+    /// How the store proves who it is, and we to it.
+    pub store_tls: TlsFiles,
     /// Where this process keeps its files; `None`: the default place.
     pub state_dir: Option<PathBuf>,
     /// Threads that carry traffic; `None`: one a core.
@@ -76,11 +81,13 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// Where its token is; relative to the state directory.
     pub token_file: PathBuf,
+    /// Its certificate, where it is served over TLS.
+    pub tls: Option<ServerFiles>,
 }
 
 impl Default for Admin {
     fn default() -> Admin {
-        Admin { listen: DEFAULT_ADMIN, token_file: DEFAULT_TOKEN_FILE.into() }
+        Admin { listen: DEFAULT_ADMIN, token_file: DEFAULT_TOKEN_FILE.into(), tls: None }
     }
 }
 
@@ -140,12 +147,16 @@ fn read(root: &Table<'_>) -> Config {
     Config {
         store: read_store(root),
         store_token_file: root.text("store_token_file").map(|path| path.value.into()),
+        store_tls: tls::of_store(root),
         state_dir: read_state_dir(root),
         workers: root.whole("workers", 1).and_then(|number| NonZeroUsize::new(number.value as usize)),
         trusted_proxies: read_networks(root),
         limits: limits::read(root),
-        admin: admin
-            .map_or_else(Admin::default, |admin| Admin { listen: admin.listen.value, token_file: admin.token_file }),
+        admin: admin.map_or_else(Admin::default, |read| Admin {
+            listen: read.listen.value,
+            token_file: read.token_file,
+            tls: read.tls,
+        }),
         sets: sets.into_iter().filter_map(|(name, set)| Some((name, set.value?))).collect(),
         listeners,
         agents,
@@ -156,15 +167,17 @@ fn read(root: &Table<'_>) -> Config {
 struct ReadAdmin {
     listen: At<SocketAddr>,
     token_file: PathBuf,
+    tls: Option<ServerFiles>,
 }
 
 fn read_admin(root: &Table<'_>) -> Option<ReadAdmin> {
     let table = root.table("admin")?;
     let listen = table.text("listen").and_then(|text| listen_address(&table, "listen", text));
     let token_file = table.text("token_file").map_or_else(|| DEFAULT_TOKEN_FILE.into(), |path| path.value.into());
+    let tls = tls::of_admin(&table);
     table.finish();
     let listen = listen.unwrap_or_else(|| At { value: DEFAULT_ADMIN, span: table.span().clone() });
-    Some(ReadAdmin { listen, token_file })
+    Some(ReadAdmin { listen, token_file, tls })
 }
 
 fn read_store(root: &Table<'_>) -> Option<String> {

@@ -56,6 +56,8 @@ fn every_key_is_documented() {
     for table in [
         "",
         "[admin]\n",
+        "[admin.tls]\n",
+        "[store_tls]\n",
         "[limits]\n",
         "[sets.web]\nkind = \"single\"\n",
         "[sets.rec]\nkind = \"sticky\"\n",
@@ -99,7 +101,7 @@ fn an_unknown_key_is_told_with_its_place_and_the_nearest() {
     check(
         "weight = 1\n",
         "test.toml:1:1: unknown key \"weight\" in the file; known here: admin, sets, listeners, agents, store, \
-         store_token_file, state_dir, workers, trusted_proxies, limits",
+         store_token_file, store_tls, state_dir, workers, trusted_proxies, limits",
     );
 }
 
@@ -120,6 +122,19 @@ fn bad_values_say_what_would_be_right() {
     for (text, first) in [
         ("a = \n", "test.toml:1:5: string values must be quoted, expected literal string"),
         ("workers = 0", "test.toml:1:11: workers is to be a whole number, 1 or more"),
+        (
+            "[admin]\ntls = { cert = \"/a.pem\" }",
+            "test.toml:2:7: [admin.tls] needs key, such as key = \"/etc/steadfast/server.key\"",
+        ),
+        (
+            "[admin]\ntls = { cert = \"a.pem\", key = \"/a.key\" }",
+            "test.toml:2:16: cert is to be an absolute path: a service has no directory of its own to start from",
+        ),
+        ("store_tls = { key = \"/a.key\" }", "test.toml:1:13: store_tls is to have both cert and key, or neither"),
+        (
+            "store_tls = { name = \"a b\" }",
+            "test.toml:1:22: name: \"a b\" is not a host: expected a DNS name, an IPv4 address, or an IPv6 address in []",
+        ),
         (
             "state_dir = \"here\"",
             "test.toml:1:13: state_dir is to be an absolute path: a service has no directory of its own to start from",

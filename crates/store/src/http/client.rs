@@ -18,7 +18,7 @@ use tokio::time::{Interval, interval};
 use super::{PATH, PROTOCOL, wire};
 use crate::history::locked;
 use crate::{
-    Batch, Cursor, Description, Error, Key, Limits, Notice, Page, PageToken, Record, Space, Store, Watch, rules,
+    Batch, Cursor, Description, Error, Key, Limits, Notice, Page, PageToken, Record, Secret, Space, Store, Watch, rules,
 };
 
 /// What any server of this protocol takes: believed until the server has said what it takes.
@@ -38,8 +38,7 @@ const RUNTIMES: usize = 8;
 #[derive(Debug)]
 pub struct Http {
     target: Target,
-    /// `Bearer …`, marked as secret.
-    authorization: Option<HeaderValue>,
+    token: Option<Secret>,
     /// A connection lives in the runtime it was made in.
     clients: Mutex<Vec<(Id, Client)>>,
     told: OnceLock<wire::Describe>,
@@ -57,19 +56,15 @@ pub(crate) enum Missed {
 }
 
 impl Http {
-    /// The store at `target`. Nothing is sent yet.
+    /// The store at `target`, to which `token` is told. Nothing is sent yet.
     ///
     /// # Errors
     /// [`Error::Config`] if the token cannot be one.
-    pub fn connect(target: Target, token: Option<&str>) -> Result<Http, Error> {
-        let bearer = |token: &str| {
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
-                .map_err(|_| Error::Config("the store's token has characters that no token has".to_owned()))?;
-            value.set_sensitive(true);
-            Ok(value)
-        };
-        let authorization = token.map(bearer).transpose()?;
-        Ok(Http { target, authorization, clients: Mutex::default(), told: OnceLock::new() })
+    pub fn connect(target: Target, token: Option<Secret>) -> Result<Http, Error> {
+        if let Some(token) = &token {
+            bearer(&token.text())?;
+        }
+        Ok(Http { target, token, clients: Mutex::default(), told: OnceLock::new() })
     }
 
     pub(crate) async fn try_read(&self, key: &Key, within: Duration) -> Result<Option<Record>, Missed> {
@@ -121,8 +116,12 @@ impl Http {
             from: wire::WireCursor(from),
             progress_ms: millis(progress_every),
         };
-        let call = self.call("watch", Some(&watch));
-        let stream = self.client().stream(&self.target, call, WATCH_WITHIN).await.map_err(missed)?;
+        let call = self.call("watch", Some(&watch))?;
+        let ask = async |call| self.client().stream(&self.target, call, WATCH_WITHIN).await.map_err(missed);
+        let mut stream = ask(call.clone()).await?;
+        if let Some(call) = self.under_another_token(stream.status, call) {
+            stream = ask(call).await?;
+        }
         if stream.status != StatusCode::OK {
             let (status, headers) = (stream.status, stream.headers.clone());
             let body = stream.rest().await.map_err(|e| Missed::Unanswered(e.to_string()))?;
@@ -142,7 +141,7 @@ impl Http {
     ) -> Result<T, Missed> {
         let deadline = clock::now() + within;
         self.be_told(within).await?;
-        let call = self.call(what, Some(body));
+        let call = self.call(what, Some(body))?;
         self.answer(call, deadline.since(clock::now())).await
     }
 
@@ -156,7 +155,7 @@ impl Http {
             Missed::Unanswered(why) => Missed::NotSent(why),
             other => other,
         };
-        let said = self.asked(self.call("describe", None::<&()>), within).await.map_err(nothing_sent)?;
+        let said = self.asked(self.call("describe", None::<&()>)?, within).await.map_err(nothing_sent)?;
         // Alone: all else that another protocol says may be of another form.
         let wire::Speaks { protocol } = self.understood(&said).map_err(nothing_sent)?;
         if protocol != PROTOCOL {
@@ -175,7 +174,13 @@ impl Http {
 
     /// The body of an answer that is no refusal.
     async fn asked(&self, call: Call, within: Duration) -> Result<Bytes, Missed> {
-        let reply = self.client().call(&self.target, call, within).await.map_err(missed)?;
+        let deadline = clock::now() + within;
+        let ask =
+            async |call| self.client().call(&self.target, call, deadline.since(clock::now())).await.map_err(missed);
+        let mut reply = ask(call.clone()).await?;
+        if let Some(call) = self.under_another_token(reply.status, call) {
+            reply = ask(call).await?;
+        }
         if reply.status == StatusCode::OK { Ok(reply.body) } else { Err(self.refused(&reply)) }
     }
 
@@ -184,16 +189,23 @@ impl Http {
         serde_json::from_slice(body).map_err(stranger)
     }
 
-    fn call(&self, what: &str, body: Option<&impl Serialize>) -> Call {
+    fn call(&self, what: &str, body: Option<&impl Serialize>) -> Result<Call, Missed> {
         let path = format!("{PATH}{what}");
         let call = match body {
             Some(body) => Call::json(Method::POST, path, body),
             None => Call::get(path),
         };
-        match &self.authorization {
-            Some(authorization) => call.with(header::AUTHORIZATION, authorization.clone()),
-            None => call,
+        match &self.token {
+            Some(token) => Ok(call.with(header::AUTHORIZATION, bearer(&token.text()).map_err(Missed::Answered)?)),
+            None => Ok(call),
         }
+    }
+
+    /// `call` once more, where it was refused for its token and there is another one by now. It has changed nothing.
+    fn under_another_token(&self, refused: StatusCode, call: Call) -> Option<Call> {
+        let token = self.token.as_ref().filter(|_| refused == StatusCode::UNAUTHORIZED)?;
+        let now = bearer(&token.text_now()).ok()?;
+        (call.headers.get(header::AUTHORIZATION) != Some(&now)).then(|| call.with(header::AUTHORIZATION, now))
     }
 
     /// What an answer other than 200 says. Only a problem with a store's reason is the store's own word; before it
@@ -231,6 +243,14 @@ impl Http {
         clients.push((here, client.clone()));
         client
     }
+}
+
+/// `Bearer …`, marked as secret.
+fn bearer(token: &str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
+        .map_err(|_| Error::Config("the store's token has characters that no token has".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn error_of(headers: &HeaderMap, body: &[u8]) -> Option<Error> {

@@ -14,9 +14,11 @@ mod wire;
 use std::sync::Arc;
 
 use steadfast_host::http::Target;
+use steadfast_host::tls::Alpn;
 
+use crate::url::option::TlsOption;
 use crate::url::{Place, Url, shown, wrong};
-use crate::{Access, Error, Store};
+use crate::{Access, Error, Store, TlsFiles};
 
 pub use client::Http;
 pub(crate) use client::Missed;
@@ -29,29 +31,46 @@ pub const PATH: &str = "/store/v1/";
 const PROTOCOL: u32 = 1;
 
 /// The store behind the server that `url` names.
-pub(crate) fn open(url: Url<'_>, access: &Access) -> Result<Arc<dyn Store>, Error> {
-    let target = target_of(&url)?;
-    let token = url.secret(access)?.map(|secret| secret.text());
-    Ok(Arc::new(Http::connect(target, token.as_deref())?))
+pub(crate) fn open(mut url: Url<'_>, access: &Access) -> Result<Arc<dyn Store>, Error> {
+    let (Place { host, port }, tls) = place_of(&mut url, access)?;
+    let target = match tls.client(Alpn::Http1)? {
+        None => Target::Tcp { host, port },
+        Some(tls) => Target::Tls { host, port, tls },
+    };
+    Ok(Arc::new(Http::connect(target, url.secret(access)?)?))
 }
 
-/// The server of `http://host:port`.
-pub(crate) fn target_of(url: &Url<'_>) -> Result<Target, Error> {
+/// The server of `http://host:port` or `https://host:port`, and whether it is reached over TLS.
+pub(crate) fn place_of(url: &mut Url<'_>, access: &Access) -> Result<(Place, TlsOption), Error> {
     let form = url.form;
     url.no_user()?;
+    let tls = tls_of(url, access)?;
     url.finish()?;
     if !url.has_authority() {
-        return Err(wrong(format!("has no `//` after `http:`; expected {form}")));
+        return Err(wrong(format!("has no `//` after `{}:`; expected {form}", url.scheme)));
     }
     url.no_path()?;
-    let [Place { host, port }] = &url.hosts(NO_PORT)?[..] else {
+    let places = url.hosts(NO_PORT)?;
+    let [place] = &places[..] else {
         return Err(wrong(format!("names several hosts, and a server's store has one; expected {form}")));
     };
-    if *port == NO_PORT {
+    if place.port == NO_PORT {
         let address = shown(url.authority());
         return Err(wrong(format!("names no port after `{address}`: Steadfast's own is 7400; expected {form}")));
     }
-    Ok(Target::Tcp { host: host.clone(), port: *port })
+    Ok((place.clone(), tls))
+}
+
+/// The scheme decides. Whoever names files for TLS means TLS: with them, `http` is taken for a mistake.
+fn tls_of(url: &mut Url<'_>, access: &Access) -> Result<TlsOption, Error> {
+    if url.scheme == "https" {
+        let tls = url.options.take_tls(true, access)?;
+        return if tls.on { Ok(tls) } else { Err(wrong("says `https` and `tls=off`: leave one of them out")) };
+    }
+    if access.tls != TlsFiles::default() {
+        return Err(wrong("begins with `http:`, and files for TLS are given: write `https:`, or leave them out"));
+    }
+    Ok(TlsOption { on: false, files: TlsFiles::default() })
 }
 
 /// Stands for a port that is not written: no URL can name it.

@@ -26,7 +26,7 @@ pub fn store_url(data: &[u8]) {
 
 /// What a URL names, as a URL; `None` where that takes an engine to know.
 fn named(text: &str) -> Result<Option<String>, Error> {
-    let (engine, url) = read(text)?;
+    let (engine, mut url) = read(text)?;
     match engine.schemes[0] {
         "sqlite" => {
             let path = sqlite::path_of(&url)?;
@@ -36,9 +36,9 @@ fn named(text: &str) -> Result<Option<String>, Error> {
             Ok(Some(format!("sqlite://{}", parts.join("/"))))
         }
         "http" => {
-            let target = http::target_of(&url)?;
+            let (place, tls) = http::place_of(&mut url, &Access::default())?;
             assert!(!text.contains('@'), "a URL with a secret is taken");
-            Ok(Some(target.to_string()))
+            Ok(Some(format!("{}://{place}", if tls.on { "https" } else { "http" })))
         }
         // The other engines ask nobody either, and what they hold of a secret is shown nowhere.
         _ => {

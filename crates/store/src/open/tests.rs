@@ -29,7 +29,7 @@ fn each_form_opens_its_back_end() {
 
 #[test]
 fn a_wrong_url_is_told_its_wrong_part_and_what_would_be_right() {
-    let (file, server) = ("`sqlite:///absolute/path.db`", "`http://host:port`");
+    let (file, server) = ("`sqlite:///absolute/path.db`", "`http(s)://host:port`");
     for (url, said) in [
         ("sqlite://state.db", format!("names no absolute path: three slashes follow `sqlite:`; expected {file}")),
         ("sqlite:state.db", format!("names no absolute path: three slashes follow `sqlite:`; expected {file}")),
@@ -51,6 +51,9 @@ fn a_wrong_url_is_told_its_wrong_part_and_what_would_be_right() {
         ("http://host:99999", format!("has no host and port in `host:99999`; expected {server}")),
         ("http://host:0", format!("has no host and port in `host:0`; expected {server}")),
         ("http://a:1,b:1", format!("names several hosts, and a server's store has one; expected {server}")),
+        ("https://host", format!("names no port after `host`: Steadfast's own is 7400; expected {server}")),
+        ("https://host:1?tls=off", "says `https` and `tls=off`: leave one of them out".to_owned()),
+        ("http://host:1?ca=/ca.pem", "has the option `ca`, which http:// does not take; it takes none".to_owned()),
         ("http://host:7400/store", format!("has the path `/store`, and this store has none; expected {server}")),
     ] {
         assert_eq!(refusal(url), format!("the store's URL {said}"), "{url}");
@@ -64,7 +67,6 @@ fn an_unknown_scheme_is_told_all_that_are_known() {
         ("", "has no scheme"),
         ("/var/lib/state.db", "has no scheme"),
         ("mysql://db", "has the unknown scheme `mysql`"),
-        ("https://store:7400", "has the scheme `https`, which this build does not speak yet"),
     ] {
         assert_eq!(refusal(url), format!("the store's URL {said}; expected {expected}"));
         assert_eq!(check_scheme(url), Err(Error::Config(refusal(url))), "{url}");

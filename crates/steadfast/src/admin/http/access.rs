@@ -11,14 +11,15 @@ use std::net::{IpAddr, SocketAddr};
 
 use steadfast_host::http::{Method, Request, StatusCode, check_site, header, host_name};
 use steadfast_host::problem::Problem;
-use steadfast_host::random::secrets_equal;
+
+use super::token::OwnToken;
 
 /// Open to everybody who reaches us.
 const OPEN: [&str; 3] = ["/metrics", "/healthz", "/readyz"];
 
 /// The rules of one API.
 pub(super) struct Access {
-    token: String,
+    token: OwnToken,
     /// Only this machine reaches us.
     local: bool,
     /// This machine's name.
@@ -26,9 +27,14 @@ pub(super) struct Access {
 }
 
 impl Access {
-    pub(super) fn new(listen: SocketAddr, token: String) -> Access {
+    pub(super) fn new(listen: SocketAddr, token: OwnToken) -> Access {
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         Access { token, local: listen.ip().is_loopback(), hostname: hostname.trim().to_ascii_lowercase() }
+    }
+
+    /// Looks whether the token has changed.
+    pub(super) fn look_at_token(&self) {
+        self.token.look();
     }
 
     /// Whether this request may be answered.
@@ -65,7 +71,7 @@ impl Access {
         let (Some(said), None) = (said.next(), said.next()) else { return false };
         let Some(space) = said.as_bytes().iter().position(|b| *b == b' ') else { return false };
         let (scheme, token) = said.as_bytes().split_at(space);
-        scheme.eq_ignore_ascii_case(b"bearer") && secrets_equal(token.trim_ascii(), self.token.as_bytes())
+        scheme.eq_ignore_ascii_case(b"bearer") && self.token.is(token.trim_ascii())
     }
 
     fn check_host(&self, request: &Request) -> Result<(), Problem> {

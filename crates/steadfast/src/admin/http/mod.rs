@@ -13,6 +13,7 @@ mod page;
 mod refused;
 mod sets;
 mod slots;
+mod token;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use self::access::Access;
 use self::events::News;
 use self::refused::Refused;
 use self::slots::Slots;
+pub use self::token::{BEFORE_COUNTS, OwnToken};
 use super::Service;
 
 /// Connections at once: those of all streams, and as many again for requests that are answered and done.
@@ -64,12 +66,12 @@ pub struct Admin {
 
 impl Admin {
     /// The API over `service`, listening on `listen`, for whoever has `token`.
-    pub fn new(service: Arc<Service>, listen: SocketAddr, token: String) -> Admin {
+    pub fn new(service: Arc<Service>, listen: SocketAddr, token: impl Into<OwnToken>) -> Admin {
         let seats = Limits { connections: CONNECTIONS, ..Limits::default() }.seats();
         let share = |most: usize| (most * seats / CONNECTIONS).max(1);
         Admin {
             service,
-            access: Access::new(listen, token),
+            access: Access::new(listen, token.into()),
             store: None,
             demo: None,
             ready: AtomicBool::new(false),
@@ -103,6 +105,12 @@ impl Admin {
     pub fn with_demo(mut self, demo: Arc<dyn Handler>) -> Admin {
         self.demo = Some(demo);
         self
+    }
+
+    /// Looks whether the token has changed: to be called now and then, so that the one of before goes in time even if
+    /// nobody asks anything.
+    pub fn look_at_token(&self) {
+        self.access.look_at_token();
     }
 
     /// What `/readyz` says from now on.

@@ -32,7 +32,7 @@ where
     let shutdown = Shutdown::new();
     let running = tokio::spawn(serve(listener, Arc::new(answer), ServerLimits::default(), shutdown.clone()));
     let target = Target::Tcp { host: "127.0.0.1".parse().unwrap(), port };
-    (Http::connect(target, token).unwrap(), shutdown, running)
+    (Http::connect(target, token.map(Secret::given)).unwrap(), shutdown, running)
 }
 
 /// A real store, but for what `instead` answers.
@@ -229,4 +229,72 @@ fn one_handle_serves_callers_of_several_runtimes() {
     }
     stop.begin();
     server.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_token_that_was_changed_is_told_once_the_old_one_is_refused() {
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let (mut http, ..) = server(None, move |request: Request| {
+        let store = Arc::clone(&store);
+        async move {
+            match request.header("authorization") {
+                Some("Bearer new") => super::super::serve(&store, request).await,
+                _ => Problem::new(StatusCode::UNAUTHORIZED, "token-missing", "a token is needed").into(),
+            }
+        }
+    })
+    .await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    std::fs::write(&file, "old\n").unwrap();
+    http.token = Some(Secret::in_file(&file).unwrap());
+    assert!(matches!(http.commit(put(), WITHIN).await, Err(Error::Denied(_))));
+    // At once: nobody waits for the next look at the file.
+    std::fs::write(&file, "new\n").unwrap();
+    http.commit(put(), WITHIN).await.unwrap();
+    let space = key().space;
+    http.watch(&space, &[b"a"], Cursor::START, Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_is_reached_over_tls_by_whoever_can_prove_it() {
+    use steadfast_host::http::serve_tls;
+    use steadfast_host::tls::certs::{Authority, Valid};
+    use steadfast_host::tls::{Alpn, Server, ServerFiles};
+
+    let directory = tempfile::tempdir().unwrap();
+    let ca = Authority::new(directory.path(), "ca");
+    let own = ca.issue("server", &["127.0.0.1"], Valid::Now);
+    let client = ca.issue("client", &["agent-1"], Valid::Now);
+    let files = ServerFiles { cert: own.cert, key: own.key, client_ca: Some(ca.file()) };
+    let listener = Listener::tcp(([127, 0, 0, 1], 0).into()).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let handler = Arc::new(Service(Arc::new(Memory::new())));
+    let (tls, shutdown) = (Server::new(files, Alpn::Http1).unwrap(), Shutdown::new());
+    let running = tokio::spawn(serve_tls(listener, tls, handler, ServerLimits::default(), shutdown.clone()));
+
+    let open = |options: String| crate::open(&format!("https://127.0.0.1:{port}?{options}"), &crate::Access::default());
+    let trusted = format!("ca={}", ca.file().display());
+    let known = format!("{trusted}&cert={}&key={}", client.cert.display(), client.key.display());
+    let store = open(known.clone()).unwrap();
+    store.commit(put(), WITHIN).await.unwrap();
+    assert_eq!(store.read(&key(), WITHIN).await.unwrap().unwrap().value.as_ref(), b"x");
+    assert!(store.describe().place.starts_with(&format!("https://127.0.0.1:{port} (memory")), "{:?}", store.describe());
+
+    // Who is not let in knows that nothing was written.
+    for (options, said) in [
+        (trusted, "wants a client certificate"),
+        (format!("{known}&name=other"), "is for 127.0.0.1, not other"),
+        (format!("ca={}", Authority::new(directory.path(), "stranger").file().display()), "signed by no authority"),
+    ] {
+        match open(options).unwrap().commit(put(), WITHIN).await {
+            Err(Error::Unavailable(why)) => assert!(why.contains(said), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    let nowhere = open("ca=/nowhere/ca.pem".to_owned()).unwrap_err();
+    assert!(matches!(&nowhere, Error::Config(why) if why.contains("/nowhere/ca.pem")), "{nowhere:?}");
+    drop(store);
+    shutdown.begin();
+    running.await.unwrap();
 }

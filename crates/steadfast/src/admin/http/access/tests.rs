@@ -18,7 +18,7 @@ fn refusal(listen: &str, method: Method, path: &str, headers: &[(&str, &str)]) -
         body: bytes::Bytes::new(),
         peer: Peer::Tcp("127.0.0.1:1".parse().unwrap()),
     };
-    let access = Access::new(listen.parse().unwrap(), TOKEN.to_owned());
+    let access = Access::new(listen.parse().unwrap(), TOKEN.to_owned().into());
     access.admit(&request).err().map(|problem| format!("{} {}", problem.status, problem.reason))
 }
 
