@@ -12,6 +12,7 @@ use super::ports::free_port;
 use super::process::Process;
 use super::sandbox::Sandbox;
 use super::signal::Signal;
+use super::stores;
 use super::{SOON, wait_for, wait_until};
 
 /// The lease of a set nobody has settled otherwise.
@@ -53,7 +54,7 @@ impl Cluster {
     /// Likewise, in a sandbox where something has been prepared.
     pub fn start_in(sandbox: Sandbox) -> Cluster {
         let (sandbox, port, admin_port) = Cluster::prepare(sandbox);
-        let reach = by_file(&sandbox);
+        let reach = directly(&sandbox);
         let gateway = Cluster::start_gateway(&sandbox, port);
         let members = MEMBERS.map(|name| member(&sandbox, &reach, name)).into();
         Cluster { members, gateway, gateway_port: port, admin_port, reach, sandbox }.ready()
@@ -62,7 +63,7 @@ impl Cluster {
     /// Likewise, with the first member's agent serving the store.
     pub fn start_agents_first(name: &str) -> Cluster {
         let (sandbox, port, admin_port) = Cluster::prepare(Sandbox::new(name));
-        let reach = by_file(&sandbox);
+        let reach = directly(&sandbox);
         let first = member(&sandbox, &reach, MEMBERS[0]);
         wait_until("the first agent's probe", SOON, || first.probe().is_some());
         let others = MEMBERS[1..].iter().map(|name| member(&sandbox, &reach, name));
@@ -193,25 +194,29 @@ impl Member {
     }
 }
 
-/// The store all processes of a sandbox share: on its disk, where it was given one.
+/// The store all processes of a sandbox share: on the server it was given, or on its disk, where it was given one.
 pub fn store_url(sandbox: &Sandbox) -> String {
+    if let Some(url) = stores::url(sandbox) {
+        return url;
+    }
     let disk = sandbox.path(STORE_DISK);
     let place = if disk.exists() { disk.join("state.db") } else { sandbox.path("state.db") };
     format!("sqlite://{}", place.display())
 }
 
-fn by_file(sandbox: &Sandbox) -> Vec<String> {
-    vec!["--store".to_owned(), store_url(sandbox)]
+/// The flags that lead there.
+pub(super) fn directly(sandbox: &Sandbox) -> Vec<String> {
+    stores::flags(sandbox, store_url(sandbox))
 }
 
 /// A gateway's file, as short as the README's, with ports of its own.
 /// A request waits for a leader for as long as a test does: that none fails is not to depend on how fast the machine is.
 pub fn gateway_config(sandbox: &Sandbox, port: u16, admin_port: u16) -> String {
     format!(
-        "store = \"{}\"\n[admin]\nlisten = \"127.0.0.1:{admin_port}\"\n[sets.web]\nkind = \"single\"\n\
+        "{}[admin]\nlisten = \"127.0.0.1:{admin_port}\"\n[sets.web]\nkind = \"single\"\n\
          park_for = \"60s\"\n[[listeners]]\n\
          listen = \"127.0.0.1:{port}\"\nroutes = [{{ path = \"/\", set = \"web\", answer = \"proxy\" }}]\n",
-        store_url(sandbox),
+        stores::lines(sandbox, &store_url(sandbox)),
     )
 }
 

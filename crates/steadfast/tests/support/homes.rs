@@ -6,12 +6,13 @@ use std::thread;
 
 use serde_json::Value;
 
-use super::cluster::{Member, store_url};
+use super::cluster::{Member, directly, store_url};
 use super::http::{Answer, get};
 use super::ports::free_port;
 use super::process::{Ended, Process};
 use super::sandbox::Sandbox;
 use super::signal::Signal;
+use super::stores;
 use super::{SOON, wait_for, wait_until};
 
 const APP: &str = include_str!("app.py");
@@ -196,11 +197,11 @@ impl Door {
         let (port, admin_port) = (free_port(), free_port());
         let file = format!("gateway-{number}.toml");
         let text = format!(
-            "store = \"{}\"\nstate_dir = \"{}\"\n[admin]\nlisten = \"127.0.0.1:{admin_port}\"\n\
+            "{}state_dir = \"{}\"\n[admin]\nlisten = \"127.0.0.1:{admin_port}\"\n\
              [sets.recorder]\nkind = \"sticky\"\nclient = \"query:camera\"\nweight = \"query:mbps\"\n\
              [[listeners]]\nlisten = \"127.0.0.1:{port}\"\n\
              routes = [{{ path = \"/\", set = \"recorder\", answer = \"redirect\" }}]\n{more}",
-            store_url(sandbox),
+            stores::lines(sandbox, &store_url(sandbox)),
             sandbox.path(&format!("state-{number}")).display(),
         );
         sandbox.write(&file, &text);
@@ -228,7 +229,7 @@ fn run(sandbox: &Sandbox, file: &str, port: u16) -> Process {
 
 fn recorder(sandbox: &Sandbox, name: &str, capacity: u32, app_port: u16, probe_port: u16) -> Process {
     let mut command = sandbox.steadfast(["agent", "--set", "recorder", "--instance", name]);
-    command.args(["--store", &store_url(sandbox), "--capacity", &capacity.to_string()]);
+    command.args(directly(sandbox)).args(["--capacity", &capacity.to_string()]);
     command.arg("--state-dir").arg(sandbox.path(&format!("state-{name}")));
     command.args(["--endpoint", &format!("http=http://127.0.0.1:{app_port}")]);
     command.args(["--check", &format!("http://127.0.0.1:{app_port}/healthz")]);

@@ -15,6 +15,7 @@ mod ports;
 mod process;
 mod sandbox;
 mod signal;
+mod stores;
 
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,7 @@ pub use ports::free_port;
 pub use process::{Ended, Process};
 pub use sandbox::Sandbox;
 pub use signal::Signal;
+pub use stores::sandbox_on;
 
 /// How long a test waits for something that should happen soon: long enough for a loaded machine.
 pub const SOON: Duration = Duration::from_secs(60);
