@@ -137,4 +137,4 @@ fn a_camera_has_one_home_and_keeps_it(kind: Kind) {
     homes.assert_books_agree(1, CAMERAS as u64);
 }
 
-on!(in_etcd, Kind::Etcd);
+on!(in_azurite, Kind::Azurite);
