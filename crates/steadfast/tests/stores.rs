@@ -137,4 +137,5 @@ fn a_camera_has_one_home_and_keeps_it(kind: Kind) {
     homes.assert_books_agree(1, CAMERAS as u64);
 }
 
+on!(in_redis, Kind::Redis);
 on!(in_azurite, Kind::Azurite);

@@ -12,6 +12,7 @@
 //! ```
 
 mod azure;
+mod elsewhere;
 mod local;
 mod redis;
 
