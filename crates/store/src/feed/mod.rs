@@ -73,12 +73,14 @@ pub(crate) enum News {
     Changed,
 }
 
+/// Feeds by space and kind; of each the one that reaches back furthest is first.
+type Running = HashMap<(Space, bool), Vec<Weak<Feed>>>;
+
 /// The feeds of a handle.
 #[derive(Debug)]
 pub(crate) struct Feeds<T> {
     tail: Arc<T>,
-    /// By space and kind; of each the one that reaches back furthest is first.
-    running: Mutex<HashMap<(Space, bool), Vec<Weak<Feed>>>>,
+    running: Mutex<Running>,
     bound: LogBound,
 }
 
