@@ -113,6 +113,15 @@ impl Credential {
         }
     }
 
+    /// Has tokens fetched from this port of this machine.
+    #[cfg(test)]
+    pub(super) fn redirect(&self, port: u16) {
+        match self {
+            Credential::Given(_) => panic!("what is given is not fetched"),
+            Credential::Token(tokens) => tokens.redirect(port),
+        }
+    }
+
     /// What it is, for people.
     pub(super) fn name(&self) -> String {
         match self {

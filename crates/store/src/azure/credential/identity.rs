@@ -107,8 +107,15 @@ impl Identity {
         tenant: Option<String>,
         secret: Option<Box<super::Source>>,
     ) -> Identity {
-        let transport = Arc::new(Ours { tls: Mutex::default() });
+        let transport = Arc::new(Ours::default());
         Identity { kind, client_id, tenant, secret, transport, made: Mutex::default() }
+    }
+
+    /// Has tokens fetched from this port of this machine.
+    #[cfg(test)]
+    pub(super) fn redirect(&self, port: u16) {
+        let host = Host::Ip(std::net::Ipv4Addr::LOCALHOST.into());
+        self.transport.instead.set(Target::Tcp { host, port }).expect("once");
     }
 
     /// What it is, for people.
@@ -216,14 +223,21 @@ fn told(error: &azure_core::Error) -> String {
 }
 
 /// Our own client, as `azure_identity` calls one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Ours {
     /// The system's authorities are read when there is something to check.
     tls: Mutex<Option<tls::Client>>,
+    /// Where tests have tokens from, whatever their address.
+    #[cfg(test)]
+    instead: std::sync::OnceLock<Target>,
 }
 
 impl Ours {
     fn target(&self, request: &Request) -> Result<Target, String> {
+        #[cfg(test)]
+        if let Some(target) = self.instead.get() {
+            return Ok(target.clone());
+        }
         let url = request.url();
         let host: Host = url
             .host_str()

@@ -49,6 +49,11 @@ impl Tokens {
         self.identity.name()
     }
 
+    #[cfg(test)]
+    pub(super) fn redirect(&self, port: u16) {
+        self.identity.redirect(port);
+    }
+
     /// The token. Until there is one it is waited for; an attempt that failed is told at once.
     pub(super) async fn current(&self, deadline: Moment) -> Result<Token, String> {
         self.keep();
