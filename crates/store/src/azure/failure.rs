@@ -93,9 +93,10 @@ impl Refusal {
                 }
                 None => shown,
             }),
-            (404, "TableNotFound" | "ContainerNotFound") => {
-                Error::Config(format!("{shown}; make it with `steadfast store init`"))
-            }
+            (404, "TableNotFound" | "ContainerNotFound") => Error::Config(format!(
+                "{shown}, and it may not be made by us: make it with `az storage container create` and `az storage \
+                 table create`"
+            )),
             (404, "ResourceNotFound" | "AccountNotFound") => {
                 Error::Config(format!("{shown}: is the account's name right?"))
             }

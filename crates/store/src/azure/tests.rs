@@ -135,7 +135,7 @@ async fn an_account_without_a_table_is_given_one_where_that_is_allowed() {
     })
     .await;
     let error = stub.store("", Some(KEY)).commit(batch(), WITHIN).await.expect_err("there is no table");
-    assert!(matches!(&error, Error::Config(why) if why.contains("steadfast store init")), "{error:?}");
+    assert!(matches!(&error, Error::Config(why) if why.contains("az storage table create")), "{error:?}");
 }
 
 #[tokio::test]

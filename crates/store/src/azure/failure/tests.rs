@@ -46,7 +46,7 @@ fn who_is_not_let_in_is_told_what_is_missing() {
     let late = Refusal { date: Some("Sun, 22 Nov 2026 06:22:38 GMT".into()), ..refusal(403, "AuthenticationFailed") };
     let Error::Denied(why) = Failure::Refused(late).of_look() else { panic!("not denied") };
     assert!(why.contains("06:22:38"), "{why}");
-    assert!(matches!(commit(404, "TableNotFound"), Error::Config(why) if why.contains("store init")));
+    assert!(matches!(commit(404, "TableNotFound"), Error::Config(why) if why.contains("az storage table create")));
     assert!(matches!(commit(413, "RequestBodyTooLarge"), Error::Config(_)));
     assert!(matches!(commit(400, "InvalidInput"), Error::Config(_)));
 }
