@@ -100,14 +100,18 @@ pub(crate) async fn settings(registry: &Registry, config: &AgentConfig) -> Resul
     let mut told = false;
     loop {
         if let Some(stored) = reached(give_up, || registry.set(set)).await? {
-            return Ok(stored.record.settings(set)?);
+            let settings = stored.record.settings(set)?;
+            registry.check_lease(set, &settings)?;
+            return Ok(settings);
         }
         if let Some(brought) = introduce {
             let standing = reached(give_up, || registry.introduce_set(set, brought)).await?;
             if standing == SetStanding::Created {
                 tracing::info!(%set, "introduced the set to the store");
             }
-            return Ok(standing.settings(brought.clone()));
+            let settings = standing.settings(brought.clone());
+            registry.check_lease(set, &settings)?;
+            return Ok(settings);
         }
         if clock::now() >= give_up {
             return Err(Error::NoSet(set.clone()));

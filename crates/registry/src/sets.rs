@@ -1,7 +1,7 @@
 //! Sets: their settings live in the store, and every process goes by those.
 
-use steadfast_core::SetName;
 use steadfast_core::settings::SetSettings;
+use steadfast_core::{SetName, Span};
 
 use crate::registry::Decision;
 use crate::{Error, EventKind, Registry, SetRecord, Stored, keys};
@@ -43,6 +43,7 @@ impl Registry {
     pub async fn introduce_set(&self, set: &SetName, settings: &SetSettings) -> Result<SetStanding, Error> {
         self.update(&keys::set(set), |old: Option<&SetRecord>| {
             let Some(record) = old else {
+                self.check_lease(set, settings)?;
                 return Ok(Decision::Write(SetRecord::new(settings), SetStanding::Created));
             };
             let known = record.settings(set)?;
@@ -62,6 +63,7 @@ impl Registry {
         settings: &SetSettings,
         by: &str,
     ) -> Result<Option<SetSettings>, Error> {
+        self.check_lease(set, settings)?;
         let key = keys::set(set);
         let before = self
             .update(&key, |old: Option<&SetRecord>| {
@@ -80,6 +82,26 @@ impl Registry {
             self.note(set, EventKind::Settings, by).await;
         }
         Ok(before)
+    }
+
+    /// Whether the set's lease lasts no longer than the store itself holds one, where it does: whoever else leases the
+    /// same could have it while its holder still serves.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], with both numbers.
+    pub fn check_lease(&self, set: &SetName, settings: &SetSettings) -> Result<(), Error> {
+        let SetSettings::Single(single) = settings else { return Ok(()) };
+        let ttl = single.timing().ttl();
+        match self.store.describe().lease_lasts_ms.map(Span::from_millis) {
+            Some(lasts) if lasts < ttl => Err(Error::Refused {
+                reason: "lease-too-long",
+                detail: format!(
+                    "the lease of set {set} is for {ttl}, and the store itself holds it for {lasts}: give the set a \
+                     `lease_ttl` of {lasts} at most"
+                ),
+            }),
+            _ => Ok(()),
+        }
     }
 }
 

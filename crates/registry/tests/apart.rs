@@ -8,14 +8,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use steadfast_core::lease::{Attempt, Expect, Hold, LeaseRecord, Outcome, Version};
+use steadfast_core::settings::{SetSettings, SingleSettings};
 use steadfast_core::{Epoch, Incarnation, Nonce, SetName, Span};
-use steadfast_registry::{Leases, Mirror, Registry, Snapshot};
+use steadfast_registry::{Error, Leases, Mirror, Registry, Snapshot};
 use steadfast_store::faulty::{Control, Faulty};
 use steadfast_store::{
     self as store, Batch, Change, Committed, Cursor, Description, Key, LEASE, Limits, Memory, Named, Notice, Page,
     PageToken, Record, Revision, Space, Store, Watch, Write,
 };
 use tokio::sync::watch;
+
+/// For how long that store holds a lease.
+const LASTS: Span = Span::from_millis(60_000);
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -125,7 +129,7 @@ impl Store for Apart {
         self.inner.limits()
     }
     fn describe(&self) -> Description {
-        Description { leases_apart: true, ..self.inner.describe() }
+        Description { leases_apart: true, lease_lasts_ms: Some(LASTS.as_millis()), ..self.inner.describe() }
     }
 }
 
@@ -265,4 +269,26 @@ async fn a_lease_with_lower_versions_than_the_history_is_followed() {
 #[tokio::test]
 async fn a_lease_with_higher_versions_than_the_history_is_followed() {
     a_mirror_shows_the_latest_of(1_000_000).await;
+}
+
+#[tokio::test]
+async fn a_lease_longer_than_the_store_holds_it_is_refused_with_both_numbers() {
+    let (registry, _control) = registry(&Apart::new(0));
+    let single = |ttl: u64| {
+        let settings = SingleSettings::new(Span::from_millis(ttl), 100, Span::ZERO, Span::ZERO);
+        SetSettings::Single(settings.unwrap())
+    };
+    let refused = |ended: Option<Error>| match ended {
+        Some(Error::Refused { reason: "lease-too-long", detail }) => {
+            let numbers = [Span::from_millis(61_000), LASTS].map(|span| span.to_string());
+            assert!(numbers.iter().all(|number| detail.contains(number)), "{detail}");
+        }
+        other => panic!("not refused: {other:?}"),
+    };
+    refused(registry.introduce_set(&web(), &single(61_000)).await.err());
+    assert!(registry.set(&web()).await.unwrap().is_none());
+    registry.introduce_set(&web(), &single(60_000)).await.unwrap();
+    refused(registry.change_set(&web(), &single(61_000), "me").await.err());
+    refused(registry.check_lease(&web(), &single(61_000)).err());
+    assert_eq!(registry.check_lease(&web(), &single(15_000)), Ok(()));
 }
