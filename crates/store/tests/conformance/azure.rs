@@ -8,8 +8,9 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
+use steadfast_host::tls::certs::{Authority, Valid};
 use steadfast_store::conformance::failures::{self, Numbers};
-use steadfast_store::conformance::servers::{Kind, Options, Place, Server, shared};
+use steadfast_store::conformance::servers::{Kind, Options, Place, Server, TlsFiles, shared};
 use steadfast_store::conformance::{Fixture, load, reach};
 use steadfast_store::{Access, Batch, Change, Cursor, Error, Expect, Key, Revision, Space, Store, Write};
 
@@ -234,4 +235,22 @@ async fn a_wrong_key_is_denied_and_quoted_nowhere() {
     }
     let shown = format!("{errors:?} {store:?} {:?}", store.describe());
     assert!(!shown.contains(&WRONG[..20]), "{shown}");
+}
+
+#[tokio::test]
+async fn over_tls_the_account_proves_who_it_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let [ours, other] = ["ours", "other"].map(|name| Authority::new(directory.path(), name));
+    let pair = ours.issue("server", &["127.0.0.1"], Valid::Now);
+    let tls = TlsFiles { cert: pair.cert, key: pair.key, client_ca: None };
+    let server = Server::azurite(&Options { tls: Some(tls), ..Options::default() });
+    let place = brisk(server.fresh_place());
+    let trusting = |authority: &Authority| place.clone().with(&format!("ca={}", authority.file().display())).open();
+    let refused = commit(&trusting(&other), vec![put("order/1", Expect::Absent, "x")]).await;
+    let Err(Error::Unavailable(why)) = refused else { panic!("nobody knows who signed it: {refused:?}") };
+    assert!(why.contains("certificate"), "{why}");
+    let store = trusting(&ours);
+    commit(&store, vec![put("order/1", Expect::Absent, "x")]).await.expect("a commit");
+    commit(&store, vec![put("lease/web", Expect::Absent, "y")]).await.expect("a lease");
+    assert_eq!(read(&store, "order/1").await.as_deref(), Some("x"));
 }
