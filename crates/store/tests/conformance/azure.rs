@@ -3,6 +3,7 @@
 mod leases;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -13,6 +14,7 @@ use steadfast_store::conformance::failures::{self, Numbers};
 use steadfast_store::conformance::servers::{Kind, Options, Place, Server, TlsFiles, shared};
 use steadfast_store::conformance::{Fixture, load, reach};
 use steadfast_store::{Access, Batch, Change, Cursor, Error, Expect, Key, Revision, Space, Store, Write};
+use tokio::time::{sleep, timeout};
 
 use crate::FAULTS;
 
@@ -147,19 +149,27 @@ async fn an_emulator_killed_in_the_middle_serves_no_version_twice() {
     const WRITERS: usize = 4;
     let mut server = Server::azurite(&Options::default());
     let store = brisk(server.fresh_place()).open();
+    let acknowledged = Arc::<AtomicUsize>::default();
     let mut versions = Vec::new();
     for life in 0..3 {
-        let writers: Vec<_> =
-            (0..WRITERS).map(|writer| tokio::spawn(write_until_refused(store.clone(), life, writer))).collect();
+        let (begun, progress) = (acknowledged.load(Ordering::Relaxed), 2 * WRITERS);
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| tokio::spawn(write_until_refused(store.clone(), life, writer, acknowledged.clone())))
+            .collect();
         // It saves every few seconds, and is killed at no moment in particular.
-        tokio::time::sleep(Duration::from_millis(300 * life)).await;
+        let progressed = timeout(PATIENCE, async {
+            while acknowledged.load(Ordering::Relaxed) < begun + progress {
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+        progressed.await.expect("they write");
+        sleep(Duration::from_millis(100 * life)).await;
         server.kill9();
         for writer in writers {
             versions.extend(writer.await.expect("a writer"));
         }
         server.start_again();
     }
-    assert!(versions.len() > WRITERS, "they wrote something");
     let given = versions.len();
     versions.sort();
     versions.dedup();
@@ -174,13 +184,21 @@ async fn an_emulator_killed_in_the_middle_serves_no_version_twice() {
 }
 
 /// Commits pairs until the store is away; the versions that were acknowledged.
-async fn write_until_refused(store: Arc<dyn Store>, life: u64, writer: usize) -> Vec<Revision> {
+async fn write_until_refused(
+    store: Arc<dyn Store>,
+    life: u64,
+    writer: usize,
+    acknowledged: Arc<AtomicUsize>,
+) -> Vec<Revision> {
     let mut versions = Vec::new();
     for n in 0.. {
         let name = |end: &str| format!("client/{life}-{writer}-{n:04}-{end}");
         let pair = vec![put(&name("a"), Expect::Absent, ""), put(&name("b"), Expect::Absent, "")];
         match commit(&store, pair).await {
-            Ok(cursor) => versions.push(cursor.revision),
+            Ok(cursor) => {
+                acknowledged.fetch_add(1, Ordering::Relaxed);
+                versions.push(cursor.revision);
+            }
             Err(Error::Unavailable(_) | Error::OutcomeUnknown(_)) => break,
             Err(other) => panic!("a commit: {other}"),
         }
