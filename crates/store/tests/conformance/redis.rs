@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use steadfast_host::clock;
-use steadfast_store::conformance::Fixture;
+use steadfast_store::conformance::failures::{self, Numbers};
 use steadfast_store::conformance::servers::{Kind, Options, Server, shared};
+use steadfast_store::conformance::{Fixture, load, reach};
 use steadfast_store::{
-    Access, Batch, Change, Cursor, Error, Expect, Key, Notice, Record, Revision, Space, Store, Watch, Write,
+    Access, Batch, Change, Cursor, Error, Expect, Key, LogBound, Notice, Record, Revision, Space, Store, Watch, Write,
 };
 
 use super::FAULTS;
@@ -112,16 +113,52 @@ async fn until<T>(what: &str, mut attempt: impl AsyncFnMut() -> Result<T, Error>
     }
 }
 
-/// Does what blocks, beside what goes on.
-async fn beside<T: Send + 'static>(
-    mut server: Server,
-    act: impl FnOnce(&mut Server) -> T + Send + 'static,
-) -> (Server, T) {
-    let done = tokio::task::spawn_blocking(move || {
-        let done = act(&mut server);
-        (server, done)
-    });
-    done.await.expect("the server's part")
+#[tokio::test]
+async fn what_is_said_while_the_way_is_bad() {
+    let place = || shared(Kind::Redis).fresh_place();
+    reach::silence_is_doubt(place()).await;
+    reach::a_closed_door_is_certain(place()).await;
+}
+
+#[tokio::test]
+async fn a_watch_misses_nothing_across_cuts() {
+    let place = shared(Kind::Redis).fresh_place().with(&format!("keep={KEEP}"));
+    reach::a_watch_misses_nothing_across_cuts(place, None).await;
+}
+
+#[tokio::test]
+async fn idle_watches_cost_little() {
+    reach::idle_watches_cost_little(shared(Kind::Redis).fresh_place(), 3).await;
+}
+
+#[tokio::test]
+async fn a_large_space_is_scanned_while_written_to() {
+    const RECORDS: usize = 100_000;
+    let place = shared(Kind::Redis).fresh_place();
+    let stores = vec![place.open(), place.open()];
+    let fixture = Fixture::of_all(stores, LogBound::default().commits, WITHIN);
+    load::a_large_space_is_scanned_while_written_to(fixture, RECORDS).await;
+}
+
+#[tokio::test]
+async fn kill_nine_loses_nothing_acknowledged() {
+    let server = server(&[]);
+    let place = server.fresh_place();
+    failures::kill_nine_loses_nothing_acknowledged(server, place).await;
+}
+
+#[tokio::test]
+async fn a_frozen_server_is_silence() {
+    let server = server(&[]);
+    let place = server.fresh_place();
+    failures::a_frozen_server_is_silence(server, place).await;
+}
+
+#[tokio::test]
+async fn a_rollback_is_noticed() {
+    let server = server(&[]);
+    let place = server.fresh_place();
+    failures::a_rollback_is_noticed(server, place, Numbers::GoOn).await;
 }
 
 #[tokio::test]
