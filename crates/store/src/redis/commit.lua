@@ -2,25 +2,25 @@
 -- what is written upon.
 --
 -- KEYS  head, records, names, log, bulk; what they hold is said in keys.rs
--- ARGV  mark, floor, mark at the floor, beat (0 or 1), keep (commits), keep (bytes), the prefix of bulk; then for each
---       change its name, what it believes (a version, or nothing for "there is none"), its kind (p put, d delete,
---       n nothing), its value
+-- ARGV  mark, floor, revision and mark of what is known, beat (0 or 1), keep (commits), keep (bytes), the prefix of
+--       bulk; then for each change its name, what it believes (a version, or nothing for "there is none"), its kind
+--       (p put, d delete, n nothing), its value
 --
 -- Returns  done, revision, mark, jumped | differs, jumped, { name, record or nil, ... } | damaged, what
 local head, records, names, log, bulk = unpack(KEYS)
-local mark, floor, known, beat, keep, bytes, bulky = unpack(ARGV, 1, 7)
+local mark, floor, at, known, beat, keep, bytes, bulky = unpack(ARGV, 1, 8)
 
 local h = redis.call('HMGET', head, 'revision', 'logged', 'mark')
 local revision, logged, last = tonumber(h[1] or 0), tonumber(h[2] or 0), h[3] or ''
 if not (revision and logged) then return {'damaged', head .. ' has no number where one belongs'} end
 
--- Somebody saw the log at the floor, and with this mark there. A log that is shorter, or has another mark, is not that
--- log: the store was rolled back, and a version believed in may be another record's by now.
+-- Somebody saw the log reach the floor, and a commit of this mark in it. A log that is shorter, or has another commit
+-- there, is not that log: the store was rolled back, and a version believed in may be another record's by now.
 local jumped = tonumber(floor) > logged
 if not jumped and known ~= '' then
   local there = last
-  if logged > tonumber(floor) then
-    local entry = redis.call('XREVRANGE', log, floor, '-', 'COUNT', 1)[1]
+  if logged > tonumber(at) then
+    local entry = redis.call('XREVRANGE', log, at, '-', 'COUNT', 1)[1]
     there = entry and entry[2][2] or known
   end
   jumped = there ~= known
@@ -28,12 +28,12 @@ end
 local stranger = jumped and known ~= ''
 local told = jumped and 1 or 0
 
-local name, n = {}, (#ARGV - 7) / 4
-for i = 1, n do name[i] = ARGV[4 * i + 4] end
+local name, n = {}, (#ARGV - 8) / 4
+for i = 1, n do name[i] = ARGV[4 * i + 5] end
 local found = redis.call('HMGET', records, unpack(name))
 local differ = {}
 for i = 1, n do
-  local belief = ARGV[4 * i + 5]
+  local belief = ARGV[4 * i + 6]
   local version = found[i] and (found[i]:match('^(%d+):') or '?') or ''
   if version ~= belief or (stranger and belief ~= '') then
     differ[#differ + 1] = name[i]
@@ -47,7 +47,7 @@ local puts, added, gone = {}, {}, {}
 local some, some_bytes = {'m', mark, 'p', last, 'b', '0'}, 0
 local many, many_bytes = {}, 0
 for i = 1, n do
-  local kind, value = ARGV[4 * i + 6], ARGV[4 * i + 7]
+  local kind, value = ARGV[4 * i + 7], ARGV[4 * i + 8]
   if kind == 'p' then
     puts[#puts + 1] = name[i]
     puts[#puts + 1] = r .. ':' .. value

@@ -47,7 +47,7 @@ use keys::Keys;
 use link::{Link, Open};
 use resp::{Commands, Reply};
 use scripts::{Script, is_logged};
-use seen::Seen;
+use seen::{Seen, Sight};
 use settings::Settings;
 use tail::Log;
 
@@ -118,7 +118,7 @@ impl Redis {
             Some(Outcome::Done { cursor, jumped }) => {
                 self.note(&batch.space, &seen, jumped);
                 if is_logged(batch) {
-                    self.seen.saw(&batch.space, &cursor);
+                    self.seen.committed(&batch.space, &cursor);
                     self.feeds.wake(&batch.space, cursor.revision);
                 }
                 if waits { self.replicated(replies.next()).map(|()| cursor) } else { Ok(cursor) }
@@ -133,11 +133,11 @@ impl Redis {
     }
 
     /// Says so where the store no longer has the history that was seen.
-    fn note(&self, space: &Space, seen: &Cursor, jumped: bool) {
+    fn note(&self, space: &Space, seen: &Sight, jumped: bool) {
         if !jumped {
             return;
         }
-        let why = format!("the store was rolled back: it no longer has what it showed at revision {}", seen.revision);
+        let why = format!("the store was rolled back: it no longer has what it showed at revision {}", seen.floor);
         tracing::error!(%space, "{}: {why}", self.link.settings.place);
         self.seen.was_another(space, seen);
         self.feeds.rolled_back(space, &why);

@@ -2,6 +2,7 @@
 
 use super::keys::Keys;
 use super::resp::Commands;
+use super::seen::Sight;
 use crate::{BEAT, BULK, Batch, Cursor, Expect, PAGE_BYTES, PageToken, Write};
 
 /// Commits a batch, or says which records differ.
@@ -45,16 +46,19 @@ impl Script {
     }
 }
 
-/// Commits `batch` with this mark, on the strength of the log having reached `floor`.
-pub(super) fn commit(script: &Script, keys: &Keys, batch: &Batch, mark: &[u8], floor: &Cursor, keep: Keep) -> Commands {
-    const BEFORE_CHANGES: usize = 7;
+/// Commits `batch` with this mark, on the strength of what was `seen` of the log.
+pub(super) fn commit(script: &Script, keys: &Keys, batch: &Batch, mark: &[u8], seen: &Sight, keep: Keep) -> Commands {
+    const BEFORE_CHANGES: usize = 8;
     const EACH_CHANGE: usize = 4;
     let Keys { head, records, names, log, bulk } = keys;
     let mut commands = Commands::with_capacity(batch.bytes() + 64 * batch.changes.len() + OVERHEAD_BYTES);
     script.call(&mut commands, &[head, records, names, log, bulk], BEFORE_CHANGES + EACH_CHANGE * batch.changes.len());
     commands.argument(mark);
-    commands.argument(floor.revision.to_string());
-    commands.argument(&floor.mark);
+    let nothing = Cursor::START;
+    let known = seen.known.as_ref().unwrap_or(&nothing);
+    commands.argument(seen.floor.to_string());
+    commands.argument(known.revision.to_string());
+    commands.argument(&known.mark);
     commands.argument(if batch.is_beat() { "1" } else { "0" });
     commands.argument(keep.commits.to_string());
     commands.argument(keep.bytes.to_string());

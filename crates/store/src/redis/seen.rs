@@ -1,40 +1,80 @@
-//! The last place in each space's log that this handle saw, by any answer. It goes with every commit, so that a server
-//! that has forgotten what was seen, or has another history there, cannot give out a version again that somebody here
-//! believes in.
+//! What this handle saw of each space's log, by any answer. It goes with every commit, so that a server that has
+//! forgotten what was seen, or has another history there, cannot give out a version again that somebody here has seen,
+//! nor have a version believed in that is another record's by now.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 
 use crate::history::locked;
-use crate::{Cursor, Space};
+use crate::{Cursor, Revision, Space};
 
-/// The highest cursor of a *logged* commit by space: a beat's may be lost in a crash, which is no rollback.
+/// What was seen by space. Only *logged* commits count: a beat's number may be lost in a crash, which is no rollback.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    spaces: Mutex<HashMap<Space, Cursor>>,
+    spaces: Mutex<HashMap<Space, Sight>>,
+}
+
+/// What was seen of one space.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sight {
+    /// The highest number there was, in whatever history: the next commit stands above it.
+    pub(super) floor: Revision,
+    /// A commit of the history that is believed in: it must be in the log still, unless it was trimmed. `None` where
+    /// nothing was seen, or what was is known to be of another history, and whoever relied on it was told.
+    pub(super) known: Option<Cursor>,
 }
 
 impl Seen {
-    /// What was seen of `space`. The mark is empty where the log is known to be another one by now: then its number
-    /// alone counts, above which the next commit has to stand.
-    pub(super) fn of(&self, space: &Space) -> Cursor {
-        locked(&self.spaces).get(space).cloned().unwrap_or(Cursor::START)
+    /// What was seen of `space`.
+    pub(super) fn of(&self, space: &Space) -> Sight {
+        locked(&self.spaces).get(space).cloned().unwrap_or_default()
     }
 
-    /// `cursor` was seen.
+    /// `cursor` was seen, in whatever history.
     pub(super) fn saw(&self, space: &Space, cursor: &Cursor) {
+        self.on(space, |sight| {
+            if sight.known.is_none() && cursor.revision >= sight.floor && *cursor != Cursor::START {
+                sight.known = Some(cursor.clone());
+            }
+            sight.floor = sight.floor.max(cursor.revision);
+        });
+    }
+
+    /// A commit was made at `cursor`, on the strength of what was seen.
+    pub(super) fn committed(&self, space: &Space, cursor: &Cursor) {
+        self.on(space, |sight| {
+            if sight.known.as_ref().is_none_or(|known| known.revision < cursor.revision) {
+                sight.known = Some(cursor.clone());
+            }
+            sight.floor = sight.floor.max(cursor.revision);
+        });
+    }
+
+    /// These follow each other in the log. If what is known is among them, so is the last.
+    pub(super) fn read<'a>(&self, space: &Space, mut cursors: impl DoubleEndedIterator<Item = &'a Cursor>) {
+        let Some(last) = cursors.next_back() else { return };
+        self.on(space, |sight| {
+            if sight.known.as_ref().is_some_and(|known| cursors.any(|cursor| cursor == known)) {
+                sight.known = Some(last.clone());
+            }
+        });
+        self.saw(space, last);
+    }
+
+    /// The log is another one than where `former` was seen, and whoever relied on that was told.
+    pub(super) fn was_another(&self, space: &Space, former: &Sight) {
+        self.on(space, |sight| {
+            if sight.known == former.known {
+                sight.known = None;
+            }
+        });
+    }
+
+    fn on(&self, space: &Space, change: impl FnOnce(&mut Sight)) {
         let mut spaces = locked(&self.spaces);
         match spaces.get_mut(space) {
-            Some(highest) if highest.revision < cursor.revision => highest.clone_from(cursor),
-            Some(_) => {}
-            None => drop(spaces.insert(space.clone(), cursor.clone())),
-        }
-    }
-
-    /// The log is another one than where `seen` was seen, and whoever relied on that was told.
-    pub(super) fn was_another(&self, space: &Space, seen: &Cursor) {
-        if let Some(highest) = locked(&self.spaces).get_mut(space).filter(|highest| *highest == seen) {
-            highest.mark.clear();
+            Some(sight) => change(sight),
+            None => change(spaces.entry(space.clone()).or_default()),
         }
     }
 }

@@ -111,9 +111,7 @@ impl Pages for Log {
         let base =
             if has_newest { Revision::default() } else { self.base(&open, space, logged.revision, deadline).await? };
         let entries: Vec<Entry> = entries.into_iter().map(entry).collect();
-        if let Some(last) = entries.last() {
-            self.seen.saw(space, &last.cursor);
-        }
+        self.seen.read(space, entries.iter().map(|entry| &entry.cursor));
         Ok(LogPage { entries, head: Head { logged, base }, more })
     }
 

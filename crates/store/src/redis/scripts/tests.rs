@@ -27,13 +27,14 @@ fn a_commit_says_what_it_believes_and_on_which_history() {
             change("c", Expect::Version(Revision(8)), Write::Nothing),
         ],
     };
-    let floor = Cursor { revision: Revision(9), mark: b"old".to_vec() };
+    let known = Cursor { revision: Revision(9), mark: b"old".to_vec() };
+    let seen = Sight { floor: Revision(11), known: Some(known) };
     let keep = Keep { commits: 16, bytes: 32 };
-    let commands = commit(&Script::Known("cafe".to_owned()), &Keys::of("p", &space), &batch, b"new", &floor, keep);
+    let commands = commit(&Script::Known("cafe".to_owned()), &Keys::of("p", &space), &batch, b"new", &seen, keep);
     assert_eq!(
         text(&commands),
-        "*27 $7 EVALSHA $4 cafe $1 5 $12 p:{web}:head $15 p:{web}:records $13 p:{web}:names $11 p:{web}:log $12 \
-         p:{web}:bulk $3 new $1 9 $3 old $1 0 $2 16 $2 32 $7 client/ $1 a $0  $1 p $1 x $1 b $1 7 $1 d $0  $1 c $1 8 $1 n $0  "
+        "*28 $7 EVALSHA $4 cafe $1 5 $12 p:{web}:head $15 p:{web}:records $13 p:{web}:names $11 p:{web}:log $12 \
+         p:{web}:bulk $3 new $2 11 $1 9 $3 old $1 0 $2 16 $2 32 $7 client/ $1 a $0  $1 p $1 x $1 b $1 7 $1 d $0  $1 c $1 8 $1 n $0  "
     );
     assert_eq!(commands.count(), 1);
     assert!(is_logged(&batch));

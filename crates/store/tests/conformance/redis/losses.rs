@@ -76,6 +76,8 @@ async fn a_version_of_another_history_is_not_believed() {
     );
     add(&another, "order/1").await;
     add(&another, "order/2").await;
+    // Also not by who has seen the new one, and may not have told who relied on the old one.
+    one.scan(&web(), b"order/", None, 10, WITHIN).await.expect("a page");
     let renewal = || vec![put("lease/web", Expect::Version(held.revision), "renewed")];
     let refused = commit(&one, renewal()).await;
     let Err(Error::Conflict(records)) = &refused else { panic!("it writes upon a stranger's record: {refused:?}") };
