@@ -4,6 +4,8 @@ mod server;
 
 #[cfg(feature = "azure")]
 pub use crate::azure::fuzzing::azure_answers;
+#[cfg(feature = "etcd")]
+pub use crate::etcd::fuzzing::etcd_answers;
 pub use crate::http::fuzzing::store_replies;
 pub use crate::open::fuzzing::store_url;
 #[cfg(feature = "redis")]
@@ -25,6 +27,8 @@ pub const TARGETS: &[Target] = &[
     ("sqlite_fold", sqlite_fold),
     #[cfg(feature = "azure")]
     ("azure_answers", azure_answers),
+    #[cfg(feature = "etcd")]
+    ("etcd_answers", etcd_answers),
 ];
 
 #[cfg(test)]

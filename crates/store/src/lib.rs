@@ -8,6 +8,8 @@ mod azure;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod contract;
+#[cfg(feature = "etcd")]
+mod etcd;
 pub mod faulty;
 #[allow(dead_code, reason = "for the engines of servers, of which a build may have none")]
 mod feed;

@@ -40,6 +40,15 @@ const ENGINES: &[Engine] = &[
     Engine { schemes: &["sqlite"], form: "`sqlite:///absolute/path.db`", feature: "", open: Some(sqlite::open) },
     Engine { schemes: &["http", "https"], form: "`http(s)://host:port`", feature: "", open: Some(http::open) },
     Engine {
+        schemes: &["etcd", "etcds"],
+        form: "`etcd(s)://host:port,…/prefix`",
+        feature: "etcd",
+        #[cfg(feature = "etcd")]
+        open: Some(crate::etcd::open),
+        #[cfg(not(feature = "etcd"))]
+        open: None,
+    },
+    Engine {
         schemes: &["redis", "rediss", "valkey", "valkeys"],
         form: "`redis(s)://host:port/prefix`",
         feature: "redis",

@@ -13,6 +13,7 @@
 
 mod azure;
 mod elsewhere;
+mod etcd;
 mod local;
 mod redis;
 
