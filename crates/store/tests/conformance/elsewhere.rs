@@ -80,4 +80,4 @@ fn alone(kind: Kind) -> Server {
     }
 }
 
-on!(redis, Kind::Redis, Numbers::GoOn);
+on!(etcd, Kind::Etcd, Numbers::ComeAgain);
