@@ -268,7 +268,8 @@ impl Cluster {
 
 impl Identity {
     async fn authenticate(&self, connection: &Connection, deadline: Moment) -> Result<HeaderValue, Missed> {
-        let request = AuthenticateRequest { name: self.user.clone(), password: self.password.text().to_string() };
+        // Seldom asked for, and refused if it is the one of a moment ago: so it is looked at now.
+        let request = AuthenticateRequest { name: self.user.clone(), password: self.password.text_now().to_string() };
         let answer = connection.call("/etcdserverpb.Auth/Authenticate", &request, None, deadline).await?;
         let AuthenticateResponse { token } = answer;
         let mut token = HeaderValue::try_from(token)

@@ -81,3 +81,4 @@ fn alone(kind: Kind) -> Server {
 }
 
 on!(etcd, Kind::Etcd, Numbers::ComeAgain);
+on!(redis, Kind::Redis, Numbers::GoOn);
