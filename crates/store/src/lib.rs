@@ -22,6 +22,8 @@ pub mod http;
 mod memory;
 mod open;
 mod page;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 mod rules;

@@ -67,6 +67,15 @@ const ENGINES: &[Engine] = &[
         open: None,
     },
     Engine {
+        schemes: &["postgres", "postgresql"],
+        form: "`postgres://user@host:port/database`",
+        feature: "postgres",
+        #[cfg(feature = "postgres")]
+        open: Some(crate::postgres::open),
+        #[cfg(not(feature = "postgres"))]
+        open: None,
+    },
+    Engine {
         schemes: &["azure"],
         form: "`azure://account/container`",
         feature: "azure",

@@ -38,8 +38,8 @@ const CATCH_UP_WITHIN: Duration = Duration::from_secs(1);
 /// An engine's log of a space, as a feed needs it.
 #[async_trait]
 pub(crate) trait Tail: Send + Sync + 'static {
-    /// Whether history goes on from `from`: the newest commit up to it, with what it did under [`BULK`] if `bulk`;
-    /// `None` before the first. [`Error::Compacted`] where that has another mark, or is trimmed.
+    /// Whether history goes on from `from`: the commit at it, with what it did under [`BULK`] if `bulk`; `None` before
+    /// the first. [`Error::Compacted`] where there is none, or one with another mark, or it is trimmed.
     async fn verify(
         &self,
         space: &Space,
@@ -83,6 +83,9 @@ pub(crate) struct Feeds<T> {
     running: Mutex<Running>,
     bound: LogBound,
 }
+
+/// By space and kind; of each the one that reaches back furthest is first.
+type Running = HashMap<(Space, bool), Vec<Weak<Feed>>>;
 
 /// A reader of a space's log. It ends with its last watch.
 #[derive(Debug)]
@@ -181,11 +184,10 @@ impl<T: Tail> Feeds<T> {
         let history = Arc::new(History::fed(self.bound, asked.from.clone()));
         let (every, poked) = (watch::Sender::new(asked.every), Arc::new(Notify::new()));
         let rhythm = Rhythm { every: every.subscribe(), poked: Arc::clone(&poked) };
-        let follow_from = first.as_ref().map_or(Cursor::START, |first| first.cursor.clone());
         let reading = {
             let (tail, ending, sink) =
                 (Arc::clone(&self.tail), Ending(Arc::clone(&history)), Sink(Arc::clone(&history)));
-            let (space, from) = (space.clone(), follow_from.clone());
+            let (space, from) = (space.clone(), asked.from.clone());
             tokio::spawn(async move {
                 let error = tail.follow(&space, bulk, from, rhythm, &sink).await;
                 tracing::debug!(%space, %error, "a feed ended");
@@ -197,8 +199,8 @@ impl<T: Tail> Feeds<T> {
         let watch = feed.watch(asked)?;
         // What was verified is the first thing that was heard.
         match first {
-            Some(first) if first.cursor == *asked.from => feed.history.push(first),
-            _ => feed.history.contact(asked.from.clone()),
+            Some(first) => feed.history.push(first),
+            None => feed.history.contact(asked.from.clone()),
         }
         let mut running = locked(&self.running);
         running.retain(|_, feeds| {

@@ -27,8 +27,8 @@ const REST: u32 = 10;
 /// What an engine keeps of a space, in the order of commits.
 #[async_trait]
 pub(crate) trait Pages: Send + Sync + 'static {
-    /// The newest commit at or before `from` if there is one, and those after it, `limit` at most; with what they did
-    /// under [`BULK`](crate::BULK) if `bulk`.
+    /// The commit at `from` if it is there, and those after it, `limit` at most; with what they did under
+    /// [`BULK`](crate::BULK) if `bulk`.
     async fn page(
         &self,
         space: &Space,
@@ -163,12 +163,12 @@ impl<P: Pages> Tail for Paged<P> {
         within: Duration,
     ) -> Result<Option<Committed>, Error> {
         let page = self.pages.page(space, bulk, from.revision, 1, within).await?;
-        let newest = page.entries.into_iter().next().filter(|entry| entry.cursor.revision <= from.revision);
-        match newest {
-            // Also with the mark of the last one: nobody was told of a place beyond that.
-            _ if from.revision > page.head.logged.revision => Err(page.head.gone(from.revision)),
-            Some(entry) if entry.cursor.mark == from.mark => Ok(Some(entry.committed())),
-            None if from.mark.is_empty() && page.head.base == Revision::default() => Ok(None),
+        // Cursors that are resumed from stand at a commit of the log, or before the first.
+        if *from == Cursor::START && page.head.base == Revision::default() {
+            return Ok(None);
+        }
+        match page.entries.into_iter().next() {
+            Some(entry) if entry.cursor == *from => Ok(Some(entry.committed())),
             _ => Err(page.head.gone(from.revision)),
         }
     }

@@ -69,6 +69,11 @@ impl Options {
         Ok(Options { scheme: format!("{scheme}:{slashes}"), given, takes: Vec::new() })
     }
 
+    /// Whether `name` is given, for what is refused with a sentence of its own.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.given.iter().any(|given| given.name == name)
+    }
+
     /// The value of `name`, decoded, if it is given.
     pub(crate) fn take(&mut self, name: &'static str) -> Result<Option<String>, Error> {
         let Some(value) = self.take_raw(name) else { return Ok(None) };

@@ -15,6 +15,7 @@ mod azure;
 mod elsewhere;
 mod etcd;
 mod local;
+mod postgres;
 mod redis;
 
 use std::time::Duration;

@@ -148,7 +148,8 @@ impl Server {
 
     /// A place nobody has been to, as it reads in a URL: a prefix, a schema, a container and a table.
     pub fn fresh_place(&self) -> Place {
-        let name = format!("place{}", self.places.fetch_add(1, Ordering::Relaxed));
+        // Several servers may stand before one database.
+        let name = format!("{:?}{}", self.kind(), self.places.fetch_add(1, Ordering::Relaxed)).to_lowercase();
         Place::new(Arc::clone(&self.recipe.url), name, self.ports(), self.secret())
     }
 
