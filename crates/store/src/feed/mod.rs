@@ -84,9 +84,6 @@ pub(crate) struct Feeds<T> {
     bound: LogBound,
 }
 
-/// By space and kind; of each the one that reaches back furthest is first.
-type Running = HashMap<(Space, bool), Vec<Weak<Feed>>>;
-
 /// A reader of a space's log. It ends with its last watch.
 #[derive(Debug)]
 struct Feed {
