@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// A running store.
 enum Ground {
     Sqlite(tempfile::TempDir),
-    Server(Server),
+    Server(Box<Server>),
 }
 
 impl Ground {
@@ -76,10 +76,10 @@ impl Ground {
         let none = ServerOptions::default();
         Ok(match engine {
             "sqlite" => Ground::Sqlite(tempfile::tempdir()?),
-            "etcd" => Ground::Server(Server::etcd(&none)),
-            "redis" => Ground::Server(Server::redis(&none)),
-            "postgres" => Ground::Server(Server::postgres(&none)),
-            "azure" => Ground::Server(Server::azurite(&none)),
+            "etcd" => Ground::Server(Box::new(Server::etcd(&none))),
+            "redis" => Ground::Server(Box::new(Server::redis(&none))),
+            "postgres" => Ground::Server(Box::new(Server::postgres(&none))),
+            "azure" => Ground::Server(Box::new(Server::azurite(&none))),
             other => return Err(format!("`{other}` is no store: sqlite, etcd, redis, postgres, azure").into()),
         })
     }
@@ -88,7 +88,7 @@ impl Ground {
     fn books(&self, name: &str) -> Result<Books, Box<dyn Error>> {
         Ok(match self {
             Ground::Sqlite(directory) => Books::One(Arc::new(Sqlite::open(directory.path().join(name))?)),
-            Ground::Server(server) => Books::Many(server.fresh_place()),
+            Ground::Server(server) => Books::Many(Box::new(server.fresh_place())),
         })
     }
 }
@@ -96,7 +96,7 @@ impl Ground {
 /// Where handles come from: a file has one a process.
 enum Books {
     One(Arc<dyn Store>),
-    Many(Place),
+    Many(Box<Place>),
 }
 
 impl Books {

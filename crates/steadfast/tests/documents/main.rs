@@ -54,6 +54,7 @@ documents! {
     the_guide_to_a_legacy_application: "docs/guide/legacy.md",
     the_drill: "docs/guide/drill.md",
     the_list_of_documents: "docs/README.md",
+    choosing_a_store: "docs/stores/README.md",
 }
 
 #[test]
