@@ -81,4 +81,3 @@ fn alone(kind: Kind) -> Server {
 }
 
 on!(etcd, Kind::Etcd, Numbers::ComeAgain);
-on!(redis, Kind::Redis, Numbers::GoOn);
