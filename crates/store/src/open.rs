@@ -68,7 +68,7 @@ const ENGINES: &[Engine] = &[
     },
     Engine {
         schemes: &["postgres", "postgresql"],
-        form: "`postgres://user@host:port/database`",
+        form: "`postgres://host:port/database` (`user@` before the host)",
         feature: "postgres",
         #[cfg(feature = "postgres")]
         open: Some(crate::postgres::open),

@@ -112,12 +112,12 @@ impl Settings {
             [database] => database.clone(),
             [] => {
                 let place = url.place();
-                return Err(wrong(format!("names no database after `{place}`: as in postgres://user@db1/steadfast")));
+                return Err(wrong(format!("names no database after `{place}`: as in `{place}/steadfast`")));
             }
             _ => return Err(wrong(format!("names more than a database; expected {}", url.form))),
         };
         let Some(user) = url.user.clone() else {
-            return Err(wrong(format!("names no user: as in postgres://steadfast@db1/{}", shown(&database))));
+            return Err(wrong("names no user: it stands before the host, as in `steadfast@db1`"));
         };
         Ok(Settings {
             secret: url.secret(access)?,

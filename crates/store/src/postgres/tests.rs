@@ -17,9 +17,12 @@ fn settings(url: &str) -> Settings {
 #[test]
 fn a_url_is_told_what_is_wrong_with_it() {
     for (url, said) in [
-        ("postgres://u@db1", "names no database after `postgres://db1`: as in postgres://user@db1/steadfast"),
-        ("postgres://db1/steadfast", "names no user: as in postgres://steadfast@db1/steadfast"),
-        ("postgres://u@db1/a/b", "names more than a database; expected `postgres://user@host:port/database`"),
+        ("postgres://u@db1", "names no database after `postgres://db1`: as in `postgres://db1/steadfast`"),
+        ("postgres://db1/steadfast", "names no user: it stands before the host, as in `steadfast@db1`"),
+        (
+            "postgres://u@db1/a/b",
+            "names more than a database; expected `postgres://host:port/database` (`user@` before the host)",
+        ),
         (
             "postgres://u@db1/a?sslmode=require",
             "has the option `sslmode`: write tls=on, and ca=/path for an authority of your own",
