@@ -34,7 +34,7 @@ use crate::feed::tail::Paged;
 use crate::floor::Floor;
 use crate::history::fresh_mark;
 use crate::page::records_at_most;
-use crate::url::{Url, shown, wrong};
+use crate::url::{Url, wrong};
 use crate::{
     Access, Batch, Cursor, Description, Error, Finding, Key, Limits, LogBound, Page, PageToken, Record, Secret, Space,
     Store, Watch, Write, rules,
