@@ -277,7 +277,7 @@ impl Server {
             End::Overdue(overdue) => {
                 tracing::debug!(%peer, ?overdue, "closing a connection");
                 match overdue {
-                    Overdue::Idle => return,
+                    Overdue::Idle => None,
                     Overdue::Head => Some(Refusal::head_too_slow(self.limits.head_within)),
                     Overdue::Writing => return tally.add(Reached::WriteStall),
                 }
@@ -296,9 +296,17 @@ impl Server {
                 refusal.bytes()
             }
             None if io.guard.is_unread() => Vec::new(),
-            None => return,
+            None => return self.close(&mut stream).await,
         };
         self.last_words(&mut stream, &last_words).await;
+    }
+
+    /// Ends in good order. Inside TLS the peer is told: without that it could not tell an end from a cut.
+    async fn close(&self, stream: &mut Stream) {
+        tokio::select! {
+            _ = tokio::time::timeout(LINGER, stream.shutdown()) => {}
+            () = self.abandon.requested() => {}
+        }
     }
 
     /// Says `words`, and listens a while for whether they were heard.

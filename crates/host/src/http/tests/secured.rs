@@ -46,6 +46,16 @@ impl Secured {
         Client::default().call(&target_of(self.running.address, files), call, SOON).await
     }
 
+    /// Sends `bytes` on a connection of its own.
+    async fn send(&self, bytes: &str) -> Stream {
+        let Target::Tls { host, port, tls } = &self.running.target else { panic!("it is TLS") };
+        let to = crate::net::Address::Tcp { host: host.clone(), port: *port };
+        let mut stream = crate::net::dial(&to, Some(tls), clock::now() + SOON).await.unwrap();
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        stream
+    }
+
     fn trusting(&self) -> ClientFiles {
         ClientFiles { ca: Some(self.ca.file()), ..ClientFiles::default() }
     }
@@ -114,6 +124,27 @@ async fn who_speaks_tls_to_a_plain_port_is_told_that_nothing_was_sent() {
         )
     );
     running.stop().await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_connection_is_told_so_that_it_is_no_cut() {
+    let secured = Secured::new(
+        Limits::default(),
+        |_| None,
+        |_| async {
+            Response::stream("text/plain", async |sink| {
+                let _ = sink.send("all of it").await;
+            })
+        },
+    );
+    // A body of HTTP/1.0 ends where the connection does.
+    for (version, lines) in [("1.0", ""), ("1.1", "Host: a\r\nConnection: close\r\n")] {
+        let mut stream = secured.send(&format!("GET / HTTP/{version}\r\n{lines}\r\n")).await;
+        let mut said = String::new();
+        let ended = soon("the server closes", stream.read_to_string(&mut said)).await;
+        assert!(ended.is_ok() && said.contains("all of it"), "{version}: {ended:?} {said}");
+    }
+    secured.running.stop().await;
 }
 
 #[tokio::test]
@@ -205,11 +236,7 @@ async fn a_reader_that_takes_nothing_is_closed_inside_tls_too() {
         },
     );
     let running = &secured.running;
-    let Target::Tls { host, port, tls } = &running.target else { panic!("it is TLS") };
-    let to = crate::net::Address::Tcp { host: host.clone(), port: *port };
-    let mut stalled: Stream = crate::net::dial(&to, Some(tls), clock::now() + SOON).await.unwrap();
-    stalled.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
-    stalled.flush().await.unwrap();
+    let stalled = secured.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     until("it is closed", || running.tally.of(Reached::WriteStall) == 1).await;
     drop(stalled);
     secured.running.stop().await;
