@@ -64,8 +64,9 @@ struct State<T> {
     generation: u64,
     looked: Moment,
     stamps: Vec<Option<Stamp>>,
-    /// The files had changed at the last look. They are read at the next one too, whatever their stamps are then: two
-    /// changes within one tick of the file system's clock have one stamp.
+    /// The files had changed at the last look, or could not be read. They are read at the next one too, whatever their
+    /// stamps are then: two changes within one tick of the file system's clock have one stamp, and what kept us from
+    /// reading (no descriptor left, say) may have been about us.
     unsettled: bool,
     /// What was last read, good or not; `None`: it could not be read.
     contents: Option<Vec<Vec<u8>>>,
@@ -74,6 +75,8 @@ struct State<T> {
 /// What changes when a file is written to or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
+    /// A pipe, as a shell's `<(…)`, gives its content once, and keeps waiting who wants more.
+    once: bool,
     place: (u64, u64),
     bytes: u64,
     modified: (i64, i64),
@@ -149,6 +152,9 @@ impl<T> Reread<T> {
 impl<T> Shared<T> {
     fn look(&self, state: &mut State<T>) {
         let stamps = stamps(&self.files);
+        if stamps.iter().flatten().any(|stamp| stamp.once) {
+            return;
+        }
         let changed = stamps != state.stamps;
         if !changed && !state.unsettled {
             return;
@@ -169,6 +175,7 @@ impl<T> Shared<T> {
                 state.contents = Some(contents);
             }
             Err(error) => {
+                state.unsettled = true;
                 // Said once, and not at each look until it is there again.
                 if state.contents.take().is_some() {
                     self.complain(&error);
@@ -202,6 +209,7 @@ fn stamps(files: &[PathBuf]) -> Vec<Option<Stamp>> {
 fn stamp(file: &Path) -> Option<Stamp> {
     let found = fs::metadata(file).ok()?;
     Some(Stamp {
+        once: !(found.is_file() || found.is_dir()),
         place: (found.dev(), found.ino()),
         bytes: found.len(),
         modified: (found.mtime(), found.mtime_nsec()),

@@ -71,6 +71,22 @@ fn a_link_that_is_turned_to_another_file_is_a_change() {
 }
 
 #[test]
+fn a_pipe_is_read_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (said, heard) = std::sync::mpsc::channel();
+    let reading = pipe.clone();
+    std::thread::spawn(move || {
+        let reread = number(&reading).unwrap();
+        reread.look_now();
+        said.send(*reread.look_now()).unwrap();
+    });
+    fs::write(&pipe, "1").unwrap();
+    assert_eq!(heard.recv_timeout(Duration::from_secs(60)), Ok(1), "nobody writes to it again");
+}
+
+#[test]
 fn without_anything_usable_there_is_no_beginning() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("number");
