@@ -9,6 +9,9 @@ use steadfast_core::Host;
 use super::stream::{Unheard, is_about_certificates};
 use crate::clock::WallTime;
 
+/// So many names of a certificate are told; some have hundreds.
+const SHOWN_NAMES: usize = 5;
+
 /// The server wants a certificate, and we have none.
 pub(super) fn certificate_wanted(peer: &str) -> String {
     format!("{peer} wants a client certificate, and none is given: give one with its key")
@@ -73,15 +76,18 @@ fn is_authority(other: &rustls::OtherError) -> bool {
 }
 
 fn names_differ(peer: &str, wanted: &Host, presented: &[String]) -> String {
-    let names: Vec<&str> = presented.iter().map(|name| bare(name)).collect();
-    match names.as_slice() {
-        [] => format!("the certificate of {peer} names nobody, and is to name {wanted}: it has no subjectAltName"),
-        [first, ..] => format!(
-            "the certificate of {peer} is for {}, not {wanted} (add name={} if that is meant)",
-            names.join(", "),
-            first.trim_start_matches("*."),
-        ),
+    if presented.is_empty() {
+        return format!("the certificate of {peer} names nobody, and is to name {wanted}: it has no subjectAltName");
     }
+    let names: Vec<&str> = presented.iter().map(|name| bare(name)).collect();
+    let mut shown = names[..names.len().min(SHOWN_NAMES)].join(", ");
+    if names.len() > SHOWN_NAMES {
+        shown.push_str(&format!(" and {} more", names.len() - SHOWN_NAMES));
+    }
+    // One with a wildcard is the name of no server.
+    let hint = names.iter().find(|name| !name.starts_with('*'));
+    let hint = hint.map(|name| format!(" (add name={name} if that is meant)")).unwrap_or_default();
+    format!("the certificate of {peer} is for {shown}, not {wanted}{hint}")
 }
 
 /// `DnsName("pg.internal")` and `IpAddress(10.0.0.4)` as they would be written.

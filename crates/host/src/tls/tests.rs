@@ -116,6 +116,22 @@ async fn a_certificate_for_another_name_is_refused_and_both_names_are_named() {
 }
 
 #[tokio::test]
+async fn of_many_names_a_few_are_told_and_none_with_a_wildcard_is_advised() {
+    let stage = Stage::new();
+    let client = client(stage.trusting());
+    let wild = server(&stage.ca.issue("wild", &["*.internal"], Valid::Now));
+    assert_eq!(
+        refusal(&wild, &client, "localhost").await,
+        "the certificate of localhost:PORT is for *.internal, not localhost"
+    );
+    let many = server(&stage.ca.issue("many", &["*.a", "b.a", "c.a", "d.a", "e.a", "f.a", "g.a"], Valid::Now));
+    assert_eq!(
+        refusal(&many, &client, "localhost").await,
+        "the certificate of localhost:PORT is for *.a, b.a, c.a, d.a, e.a and 2 more, not localhost (add name=b.a if that is meant)"
+    );
+}
+
+#[tokio::test]
 async fn a_certificate_without_names_is_for_nobody() {
     let stage = Stage::new();
     let server = server(&stage.ca.issue("server", &[], Valid::Now));
@@ -247,6 +263,40 @@ async fn an_authority_that_is_taken_away_lets_nobody_in_who_was_in_before() {
     assert_eq!(client.generation(), before + 1);
     let said = meet(&server, &client, &localhost()).await.0.unwrap_err().to_string();
     assert!(said.contains("is signed by no authority"), "{said}");
+}
+
+#[tokio::test]
+async fn a_client_that_would_resume_is_proven_in_full_each_time() {
+    let stage = Stage::new();
+    let pair = stage.ca.issue("server", &["localhost"], Valid::Now);
+    let server = server(&pair);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let authority = fs::read(stage.ca.file()).unwrap();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        // Not one of ours: as rustls makes them, and most others are, it keeps what it is given to resume with.
+        let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[version]).unwrap();
+        let roots = files::authorities(&stage.ca.file(), &authority).unwrap();
+        let eager = TlsConnector::from(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()));
+        for _ in 0..2 {
+            let served = async {
+                let mut stream = server.accept(listener.accept().await.unwrap().0, SOON).await.unwrap();
+                stream.write_all(b"hello").await.unwrap();
+                stream.shutdown().await.unwrap();
+                stream
+            };
+            let asked = async {
+                let tcp = TcpStream::connect(address).await.unwrap();
+                let mut stream = eager.connect(server_name(&localhost()).unwrap(), tcp).await.unwrap();
+                let mut said = String::new();
+                stream.read_to_string(&mut said).await.unwrap();
+                (said, stream.get_ref().1.handshake_kind())
+            };
+            let (_served, (said, kind)) =
+                tokio::time::timeout(SOON, async { tokio::join!(served, asked) }).await.unwrap();
+            assert_eq!((said.as_str(), kind), ("hello", Some(rustls::HandshakeKind::Full)), "{version:?}");
+        }
+    }
 }
 
 #[tokio::test]
