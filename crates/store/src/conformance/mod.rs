@@ -27,6 +27,7 @@ pub mod load;
 pub mod races;
 pub mod reach;
 pub mod records;
+pub mod refusals;
 pub mod servers;
 
 /// A fresh, empty store to try, and what must be known of it.

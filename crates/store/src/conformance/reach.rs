@@ -96,7 +96,8 @@ pub async fn a_closed_door_is_certain(place: Place) {
 }
 
 /// However often its connection is cut, and whatever the engine forgets meanwhile: a watch tells every commit, or says
-/// that it cannot, and what is read then and told after that is all there is.
+/// that it cannot, and what is read then and told after that is all there is. `trim` has the engine forget all history
+/// up to now ([`outgrow`], where its log has a bound); `None`: nothing is forgotten.
 pub async fn a_watch_misses_nothing_across_cuts(place: Place, trim: Option<Trim>) {
     const WRITERS: usize = 4;
     const ROUNDS: usize = 40;
@@ -118,7 +119,7 @@ pub async fn a_watch_misses_nothing_across_cuts(place: Place, trim: Option<Trim>
         });
     }
     let mut following = JoinSet::new();
-    following.spawn(follow_to_the_end(reached.clone()));
+    following.spawn(Followed::from_the_start().follow(reached.clone(), END));
     for cut in 0..CUTS {
         sleep(Duration::from_millis(20 + random::u64() % 80)).await;
         proxy.cut();
@@ -126,70 +127,112 @@ pub async fn a_watch_misses_nothing_across_cuts(place: Place, trim: Option<Trim>
             trim().await;
         }
     }
-    let written: BTreeSet<Revision> = writers.join_all().await.into_iter().flatten().collect();
-    let end = direct.put(END, b"x").await;
-    let followed = in_time(following.join_next()).await.expect("a follower").expect("it followed to the end");
-    let (_, there) = direct.all(b"client/", 1000).await;
-    assert_eq!(followed.state.into_iter().collect::<Vec<_>>(), there);
-    assert!(followed.told.is_sorted_by(|a, b| a < b), "a commit was told twice: {:?}", followed.told);
+    let mut written: BTreeSet<Revision> = writers.join_all().await.into_iter().flatten().collect();
+    written.insert(direct.put(END, b"x").await);
+    let mut followed = in_time(following.join_next()).await.expect("a follower").expect("it followed to the end");
+    followed.knows_all_of(&direct).await;
     if followed.scans == 0 {
-        let told: BTreeSet<Revision> = followed.told.into_iter().filter(|told| *told != end).collect();
+        let told: BTreeSet<Revision> = followed.told.iter().copied().collect();
         assert_eq!(told, written, "a watch left something out, or made it up");
     }
     assert!(proxy.connections() > 2, "nothing was cut");
+
+    let Some(trim) = trim else { return };
+    // What is forgotten while nobody watches is missed by whoever comes back.
+    let scans = followed.scans;
+    direct.put(b"client/0", b"forgotten").await;
+    trim().await;
+    direct.put(LATER, b"x").await;
+    followed = in_time(followed.follow(reached, LATER)).await;
+    assert!(followed.scans > scans, "what was forgotten was skipped");
+    followed.knows_all_of(&direct).await;
 }
 
-/// The last record that is written.
+/// Has an engine forget whose log has a bound: by so many commits.
+pub fn outgrow(place: &Place, commits: usize) -> Trim {
+    let caller = caller(place);
+    Box::new(move || {
+        let caller = caller.clone();
+        Box::pin(async move {
+            let mut version = caller.read(OUTGROWN).await.map(|record| record.version);
+            for n in 0..commits {
+                let put = put(OUTGROWN, version, &n.to_be_bytes());
+                version = Some(caller.commit(vec![put]).await.expect("nobody else writes there"));
+            }
+        })
+    })
+}
+
+/// The last record that is written; the last one of all; and that of [`outgrow`], which no watch is asked for.
 const END: &[u8] = b"client/~end";
+const LATER: &[u8] = b"client/~later";
+const OUTGROWN: &[u8] = b"order/outgrown";
 
 /// What somebody knows who watches, and reads anew when told to.
-#[derive(Default)]
 struct Followed {
+    at: Cursor,
     state: BTreeMap<Vec<u8>, Record>,
     told: Vec<Revision>,
     scans: usize,
 }
 
-async fn follow_to_the_end(caller: Caller) -> Followed {
-    let mut followed = Followed::default();
-    let mut at = Cursor::START;
-    while !followed.state.contains_key(END) {
-        let ended = match caller.watch(&[b"client/"], &at).await {
-            Err(error) => error,
-            Ok(mut watch) => loop {
-                match in_time(watch.next()).await {
-                    Ok(Notice::Progress(now)) => at = now,
-                    Ok(Notice::Committed(commit)) => {
-                        // Begun anew, it tells the last one again.
-                        if commit.cursor.revision > at.revision {
-                            followed.told.push(commit.cursor.revision);
-                        }
-                        at = commit.cursor;
-                        for (name, record) in commit.changes {
-                            match record {
-                                Some(record) => followed.state.insert(name, record),
-                                None => followed.state.remove(&name),
-                            };
-                        }
-                        if followed.state.contains_key(END) {
-                            return followed;
-                        }
+impl Followed {
+    fn from_the_start() -> Followed {
+        Followed { at: Cursor::START, state: BTreeMap::new(), told: Vec::new(), scans: 0 }
+    }
+
+    /// Watches on, until the record `end` is there.
+    async fn follow(mut self, caller: Caller, end: &[u8]) -> Followed {
+        while !self.state.contains_key(end) {
+            let ended = match caller.watch(&[b"client/"], &self.at).await {
+                Err(error) => error,
+                Ok(mut watch) => loop {
+                    match in_time(watch.next()).await {
+                        Ok(notice) => self.hear(notice),
+                        Err(error) => break error,
                     }
-                    Err(error) => break error,
+                    if self.state.contains_key(end) {
+                        return self;
+                    }
+                },
+            };
+            match ended {
+                Error::Unavailable(_) => {}
+                Error::Compacted(..) => {
+                    let (cursor, records) = caller.all(b"client/", 1000).await;
+                    (self.at, self.state) = (cursor, records.into_iter().collect());
+                    self.scans += 1;
                 }
-            },
-        };
-        match ended {
-            Error::Unavailable(_) => {}
-            Error::Compacted(..) => {
-                let (cursor, records) = caller.all(b"client/", 1000).await;
-                (at, followed.state) = (cursor, records.into_iter().collect());
-                followed.scans += 1;
+                other => panic!("a watch ended: {other}"),
             }
-            other => panic!("a watch ended: {other}"),
+        }
+        self
+    }
+
+    fn hear(&mut self, notice: Notice) {
+        match notice {
+            Notice::Progress(now) => self.at = now,
+            Notice::Committed(commit) => {
+                // Begun anew, it tells the last one again.
+                if commit.cursor.revision > self.at.revision {
+                    self.told.push(commit.cursor.revision);
+                }
+                self.at = commit.cursor;
+                for (name, record) in commit.changes {
+                    match record {
+                        Some(record) => self.state.insert(name, record),
+                        None => self.state.remove(&name),
+                    };
+                }
+            }
         }
     }
-    followed
+
+    async fn knows_all_of(&self, caller: &Caller) {
+        let (_, there) = caller.all(b"client/", 1000).await;
+        assert_eq!(self.state.iter().map(|(name, record)| (name.clone(), record.clone())).collect::<Vec<_>>(), there);
+        assert!(self.told.is_sorted_by(|a, b| a < b), "a commit was told twice: {:?}", self.told);
+    }
 }
 
 /// Who only watches asks the server no more often than every `pace`, with so many watches of one space in a process:

@@ -34,11 +34,6 @@ macro_rules! on {
             }
 
             #[tokio::test]
-            async fn a_watch_misses_nothing_across_cuts() {
-                reach::a_watch_misses_nothing_across_cuts(place(), None).await;
-            }
-
-            #[tokio::test]
             async fn idle_watches_cost_little() {
                 reach::idle_watches_cost_little(shared($kind).fresh_place(), 3).await;
             }

@@ -1,84 +1,12 @@
 //! What fails: members that die, hang, or have no room left.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use steadfast_store::conformance::servers::{Kind, Mode, Options, Server, shared};
-use steadfast_store::{Batch, Error, Expect, Grade};
-use tokio::task::JoinSet;
+use steadfast_store::conformance::{Later, refusals};
+use steadfast_store::{Error, Grade, Store};
 
-use super::support::{LONG, Mirror, SHORT, compact, new, patiently, put, read, scan, settle, space};
-
-/// What became of one batch.
-enum Told {
-    Done,
-    NotDone,
-    Unknown,
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_survives_kill_9() {
-    const WRITERS: usize = 8;
-    const COMMITS_BETWEEN: usize = 100;
-    let mut server = Server::etcd(&Options::default());
-    let place = server.fresh_place();
-    let (acknowledged, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-    let mut writers = JoinSet::new();
-    for writer in 0..WRITERS {
-        let (store, acknowledged, over) = (place.open(), Arc::clone(&acknowledged), Arc::clone(&over));
-        writers.spawn(async move {
-            let mut told = Vec::new();
-            while !over.load(Ordering::Relaxed) {
-                let names = [format!("client/{writer}-{}", told.len()), format!("ledger/{writer}-{}", told.len())];
-                told.push(match store.commit(new(&[&names[0], &names[1]]), LONG).await {
-                    Ok(_) => {
-                        acknowledged.fetch_add(1, Ordering::Relaxed);
-                        Told::Done
-                    }
-                    Err(Error::Unavailable(_)) => {
-                        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-                        Told::NotDone
-                    }
-                    Err(Error::OutcomeUnknown(_)) => Told::Unknown,
-                    Err(other) => panic!("a commit: {other}"),
-                });
-            }
-            (writer, told)
-        });
-    }
-    for _ in 0..3 {
-        let enough = acknowledged.load(Ordering::Relaxed) + COMMITS_BETWEEN;
-        patiently(async || match acknowledged.load(Ordering::Relaxed) >= enough {
-            true => Ok(()),
-            false => Err(Error::Unavailable("not yet".to_owned())),
-        })
-        .await;
-        server = tokio::task::spawn_blocking(move || {
-            server.kill9();
-            server.start_again();
-            server
-        })
-        .await
-        .expect("it starts again");
-    }
-    over.store(true, Ordering::Relaxed);
-    let told = writers.join_all().await;
-    let (_, records) = scan(&place.open()).await;
-    let in_doubt = told.iter().flat_map(|(_, told)| told).any(|told| matches!(told, Told::Unknown));
-    assert!(in_doubt, "it was killed in the middle of something");
-    for (writer, told) in told {
-        for (n, told) in told.iter().enumerate() {
-            let there = |kind: &str| records.contains_key(format!("{kind}/{writer}-{n}").as_bytes());
-            let (client, ledger) = (there("client"), there("ledger"));
-            assert_eq!(client, ledger, "all or nothing");
-            match told {
-                Told::Done => assert!(client, "acknowledged and gone: {writer}-{n}"),
-                Told::NotDone => assert!(!client, "said not to have happened: {writer}-{n}"),
-                Told::Unknown => {}
-            }
-        }
-    }
-}
+use super::support::{LONG, Mirror, SHORT, compact, new, patiently, read, settle, space};
 
 #[tokio::test]
 async fn of_three_members_any_may_die_or_hang() {
@@ -172,51 +100,53 @@ async fn a_watch_of_a_server_that_hangs_ends() {
 }
 
 #[tokio::test]
-async fn a_server_without_room_says_so_until_it_has_some() {
-    const VALUE_BYTES: usize = 500_000;
-    let server = Server::etcd(&Options::with(&["--quota-backend-bytes=16777216"]));
-    let store = server.fresh_place().open();
-    let mut version = Expect::Absent;
-    let mut refused = None;
-    for n in 0..200u8 {
-        let batch = Batch { space: space(), changes: vec![put("client/a", version, vec![n; VALUE_BYTES])] };
-        match store.commit(batch, LONG).await {
-            Ok(cursor) => version = Expect::Version(cursor.revision),
-            Err(error) => {
-                refused = Some(error);
-                break;
-            }
-        }
-    }
-    let why = match refused {
-        Some(Error::Unavailable(why)) => why,
-        other => panic!("a full server: {other:?}"),
+async fn a_server_without_room_refuses_whole_until_it_has_some() {
+    let server = Arc::new(Server::etcd(&Options::with(&["--quota-backend-bytes=16777216"])));
+    let (place, full) = (server.fresh_place().with("pace=50ms"), Arc::clone(&server));
+    let store = place.open();
+    let make_room = move || -> Later<()> {
+        let (server, store) = (Arc::clone(&full), Arc::clone(&store));
+        Box::pin(async move {
+            let why = once_more(&store).await;
+            assert!(why.contains("alarm disarm"), "it is said what to do: {why}");
+            assert!(bad(&store).await.contains(&"alarms"), "doctor shows it");
+            compact(&server);
+            server.etcdctl(&["defrag"]);
+            server.etcdctl(&["alarm", "disarm"]);
+            assert_eq!(bad(&store).await, [""; 0]);
+        })
     };
-    assert!(why.contains("out of space") && why.contains("alarm disarm"), "{why}");
-    assert_eq!(read(&store, "client/a").await.map(|record| Expect::Version(record.version)), Some(version));
-    let findings = store.examine(LONG).await.expect("it says so");
-    let bad = |about: &str| findings.iter().any(|finding| finding.about == about && finding.grade == Grade::Bad);
-    assert!(bad("alarms"), "{findings:?}");
-
-    compact(&server);
-    server.etcdctl(&["defrag"]);
-    server.etcdctl(&["alarm", "disarm"]);
-    settle(&store, &new(&["order/1"]), LONG).await;
-    let findings = store.examine(LONG).await.expect("it says so");
-    assert!(findings.iter().all(|finding| finding.grade != Grade::Bad), "{findings:?}");
+    refusals::a_store_without_room_refuses_whole_until_it_has_some(place, Box::new(make_room)).await;
 }
 
-/// More than the server takes, and not more than the URL says it takes.
+/// What a commit is answered with by a server that is full.
+async fn once_more(store: &Arc<dyn Store>) -> String {
+    match store.commit(new(&["order/more"]), LONG).await {
+        Err(Error::Unavailable(why)) => why,
+        other => panic!("a server without room: {other:?}"),
+    }
+}
+
+/// What the server says of itself that is not well.
+async fn bad(store: &Arc<dyn Store>) -> Vec<&'static str> {
+    let findings = store.examine(LONG).await.expect("it says so");
+    findings.iter().filter(|finding| finding.grade == Grade::Bad).map(|finding| finding.about).collect()
+}
+
+/// More operations, or more bytes, than the server takes, and not more than the URL says it takes.
 #[tokio::test]
-async fn a_transaction_beyond_the_servers_limit_is_refused_whole() {
+async fn a_transaction_beyond_the_servers_limits_is_refused_whole() {
+    const LIES: &str = "max_txn_ops=1024";
+    let beyond = refusals::a_batch_past_the_engines_own_limit_is_never_half_applied;
     let place = shared(Kind::Etcd).fresh_place();
-    let (store, fitting) = (place.clone().with("max_txn_ops=300").open(), place.open());
-    assert_eq!((store.limits().operations, fitting.limits().operations), (299, 127));
-    let names: Vec<String> = (0..200).map(|n| format!("client/{n}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let refused = store.commit(new(&names), LONG).await;
-    assert!(matches!(&refused, Err(Error::Config(why)) if why.contains("max_txn_ops")), "{refused:?}");
-    assert_eq!(scan(&fitting).await.1.len(), 0);
-    settle(&fitting, &new(&names[..127]), LONG).await;
-    assert_eq!(scan(&store).await.1.len(), 127);
+    let lying = place.clone().with(LIES).open();
+    assert_eq!((lying.limits().operations, place.open().limits().operations), (1023, 127));
+    // One operation too many, with the head's.
+    beyond(place, lying, 127, 10).await;
+    let small = Server::etcd(&Options::with(&["--max-request-bytes=65536"]));
+    let place = small.fresh_place();
+    beyond(place.clone(), place.open(), 20, 10_000).await;
+    // So large that the server does not read it.
+    let place = small.fresh_place();
+    beyond(place.clone(), place.open(), 20, 50_000).await;
 }

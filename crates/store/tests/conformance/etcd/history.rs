@@ -1,60 +1,23 @@
 //! Watches across cuts, compactions and backups.
 
+use std::future::ready;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use steadfast_store::conformance::servers::{Kind, Options, Server, shared};
-use steadfast_store::{Batch, Change, Cursor, Error, Expect, Write};
-use tokio::task::JoinSet;
-use tokio::time::sleep;
+use steadfast_store::conformance::{Later, reach};
+use steadfast_store::{Batch, Cursor, Error, Expect};
 
-use super::support::{LONG, Mirror, compact, new, put, scan, settle, space};
+use super::support::{LONG, Mirror, compact, new, put, settle, space};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mirror_misses_nothing_across_cuts_and_compactions() {
-    const WRITERS: usize = 4;
+#[tokio::test]
+async fn a_watch_misses_nothing_across_cuts_and_compactions() {
     let server = Arc::new(Server::etcd(&Options::default()));
     let place = server.fresh_place().with("pace=50ms");
-    let (by_proxy, proxy) = place.through_a_proxy();
-    let over = Arc::new(AtomicBool::new(false));
-    let mut writers = JoinSet::new();
-    for writer in 0..WRITERS {
-        let (store, over) = (place.open(), Arc::clone(&over));
-        writers.spawn(async move {
-            let mut n = 0u32;
-            let mut version = None;
-            while !over.load(Ordering::Relaxed) {
-                // Each name is there, changed, or gone.
-                let name = format!("client/{writer}-{}", n / 3 % 20);
-                let expect = version.map_or(Expect::Absent, Expect::Version);
-                let write = if n % 3 == 2 { Write::Delete } else { Write::Put(n.to_string().into(), None) };
-                let change = Change { name: name.into(), expect, write };
-                let cursor = store.commit(Batch { space: space(), changes: vec![change] }, LONG).await;
-                let revision = cursor.expect("nobody else writes here").revision;
-                version = (n % 3 != 2).then_some(revision);
-                n += 1;
-            }
-        });
-    }
-    let mut mirror = Mirror::new(by_proxy.open()).await;
-    for round in 0..6 {
-        let from = mirror.at.revision.0;
-        mirror.until(|mirror| mirror.at.revision.0 > from + 200).await;
-        proxy.cut();
-        if round % 2 == 1 {
-            // Meanwhile nobody follows: what it saw last is gone when it comes back.
-            sleep(Duration::from_millis(50)).await;
-            let server = Arc::clone(&server);
-            tokio::task::spawn_blocking(move || compact(&server)).await.expect("it compacts");
-        }
-    }
-    over.store(true, Ordering::Relaxed);
-    writers.join_all().await;
-    let (head, records) = scan(&place.open()).await;
-    mirror.until(|mirror| mirror.at == head).await;
-    assert_eq!(mirror.records, records);
-    assert!(mirror.cut > 0 && mirror.compacted > 0, "{} cuts, {} compactions", mirror.cut, mirror.compacted);
+    let trim = move || -> Later<()> {
+        compact(&server);
+        Box::pin(ready(()))
+    };
+    reach::a_watch_misses_nothing_across_cuts(place, Some(Box::new(trim))).await;
 }
 
 /// A history of more than fits a message comes whole, each commit with all it did.
