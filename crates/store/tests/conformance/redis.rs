@@ -2,6 +2,7 @@
 
 mod losses;
 mod refusals;
+mod rights;
 mod ways;
 
 use std::sync::Arc;
