@@ -235,6 +235,24 @@ impl Followed {
     }
 }
 
+/// Watches where nothing happens; anew where a loaded machine's server did not answer in time.
+async fn stay(store: Arc<dyn Store>, head: Cursor, every: Duration) {
+    loop {
+        let watch = store.watch(&space("web"), &[b"order/"], head.clone(), every).await;
+        let ended = match watch {
+            Ok(mut watch) => loop {
+                match watch.next().await {
+                    Ok(Notice::Progress(_)) => {}
+                    ended => break ended.map(drop),
+                }
+            },
+            Err(error) => Err(error),
+        };
+        assert!(matches!(ended, Err(Error::Unavailable(_))), "nobody writes after {head}: {ended:?}");
+        super::pause().await;
+    }
+}
+
 /// Who only watches asks the server no more often than every `pace`, with so many watches of one space in a process:
 /// several, where they share what they ask.
 pub async fn idle_watches_cost_little(place: Place, watches_each: usize) {
@@ -251,15 +269,7 @@ pub async fn idle_watches_cost_little(place: Place, watches_each: usize) {
         let head = Caller { store: Arc::clone(store), within: WITHIN, space: space("web") }.head().await;
         pace = pace.max(store.describe().pace());
         for _ in 0..watches_each {
-            let prefixes: &[&[u8]] = &[b"order/"];
-            let watch = store.watch(&space("web"), prefixes, head.clone(), EVERY).await;
-            let mut watch = watch.unwrap_or_else(|e| panic!("watch from {head}: {e}"));
-            watches.spawn(async move {
-                loop {
-                    let notice = watch.next().await;
-                    assert!(matches!(notice, Ok(Notice::Progress(_))), "nobody writes: {notice:?}");
-                }
-            });
+            watches.spawn(stay(Arc::clone(store), head.clone(), EVERY));
         }
     }
     sleep(IDLE).await;

@@ -1,5 +1,7 @@
 //! PostgreSQL, and PgBouncer in front of it.
 
+use std::thread::JoinHandle;
+
 use super::{Ground, Kind, Options, Recipe, Server, process};
 
 /// The only user, who may do everything.
@@ -8,6 +10,7 @@ const PASSWORD: &str = "s3cret, with: /@? %41";
 /// The database that is there from the beginning.
 const DATABASE: &str = "postgres";
 const READY: &str = "database system is ready to accept connections";
+const STANDBY_READY: &str = "database system is ready to accept read-only connections";
 
 impl Server {
     /// A server with one user, who has a password, and one database. Each place is a schema.
@@ -21,15 +24,59 @@ impl Server {
         Server::start(|| pgbouncer(port))
     }
 
+    /// A server that follows `primary`, and lags behind it a little; it can be read from, and promoted.
+    pub fn standby(primary: &Server) -> Server {
+        let port = primary.ports()[0];
+        Server::start(|| Recipe {
+            ready: STANDBY_READY,
+            prepare: Box::new(copy_of(port)),
+            ..postgres(&Options::default())
+        })
+    }
+
     /// Runs statements as the user who may do everything; what they give, a row a line, columns parted by `|`.
     ///
     /// # Panics
     /// If one fails.
     pub fn sql(&self, statements: &str) -> String {
+        self.ground.run(self.psql(statements)).trim_end().to_owned()
+    }
+
+    /// The same beside what the test does, whatever becomes of it.
+    pub fn background_sql(&self, statements: &str) -> JoinHandle<()> {
+        let mut command = self.psql(statements);
+        std::thread::spawn(move || {
+            command.output().expect("start psql");
+        })
+    }
+
+    /// Lets no file of its grow beyond so many bytes, for connections made from now on; `None`: all as they like.
+    ///
+    /// # Panics
+    /// If it cannot be told so.
+    pub fn limit_files(&self, bytes: Option<usize>) {
+        let bytes = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        // Of another user's process not even root may be able to say so.
+        let mut command = self.ground.command("prlimit");
+        command.args(["--pid", &self.pid().to_string(), &format!("--fsize={bytes}:")]);
+        self.ground.run(command);
+    }
+
+    fn psql(&self, statements: &str) -> std::process::Command {
         let mut command = self.ground.command("psql");
         command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", USER, "-d", DATABASE]);
         command.args(["-p", &self.ports()[0].to_string(), "-c", statements]).env("PGPASSWORD", PASSWORD);
-        self.ground.run(command).trim_end().to_owned()
+        command
+    }
+}
+
+/// What is ready to follow the server at `port`.
+fn copy_of(port: u16) -> impl Fn(&Ground) + Send + Sync {
+    move |ground| {
+        let mut copy = ground.command("pg_basebackup");
+        copy.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", USER, "-X", "stream", "-c", "fast", "-R", "-D"]);
+        copy.arg(ground.data()).env("PGPASSWORD", PASSWORD);
+        ground.run(copy);
     }
 }
 
