@@ -28,6 +28,8 @@ mod postgres;
 mod redis;
 mod rules;
 mod secret;
+#[cfg(any(feature = "redis", feature = "postgres"))]
+mod seen;
 mod sqlite;
 mod ticket;
 #[allow(dead_code, reason = "for the engines of servers, of which a build may have none")]
@@ -41,7 +43,7 @@ pub use contract::*;
 pub use history::{KEPT_AT_LEAST, LogBound};
 pub use http::Http;
 pub use memory::Memory;
-pub use open::{check_scheme, is_of_another_steadfast, open};
+pub use open::{Prepared, check_scheme, is_of_another_steadfast, open, preparation, prepare};
 pub use page::{PAGE_BYTES, PAGE_RECORDS};
 pub use rules::{BEAT, BULK, LEASE, WATCH_PREFIXES};
 pub use secret::{Access, Secret, TlsFiles};

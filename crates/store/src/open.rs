@@ -3,7 +3,11 @@
 //! An engine lands with a line in [`ENGINES`], one `mod` in `lib.rs` behind its feature, and an `open` of its own that
 //! takes the URL apart ([`Url`], [`Options`](crate::url::option::Options)) and asks no server.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
+
+use steadfast_host::clock::{self, Moment};
 
 use crate::url::{Url, shown, wrong};
 use crate::{Access, Error, Memory, Store, http, sqlite};
@@ -17,9 +21,23 @@ struct Engine {
     feature: &'static str,
     /// `None`: this build has no code for it.
     open: Option<Open>,
+    /// `None`: it makes what it needs as it goes, or this build has no code for it.
+    prepare: Option<Preparation>,
 }
 
 type Open = fn(Url<'_>, &Access) -> Result<Arc<dyn Store>, Error>;
+
+/// How what an engine needs is made before it is used.
+struct Preparation {
+    /// Makes what is not there, and says what.
+    make: for<'a> fn(Url<'a>, &'a Access, Option<&'a str>, Moment) -> Made<'a>,
+    /// The SQL that does it, or what is to be used instead.
+    sql: fn(Url<'_>, &Access, Option<&str>) -> Result<String, Error>,
+    /// Another role than ours can be given what it needs.
+    has_roles: bool,
+}
+
+type Made<'a> = Pin<Box<dyn Future<Output = Result<Vec<String>, Error>> + Send + 'a>>;
 
 /// The engines, in the order in which messages name them. One that is compiled out stays in it, with `open: None`, so
 /// that whoever wants it is told what to build:
@@ -33,12 +51,25 @@ type Open = fn(Url<'_>, &Access) -> Result<Arc<dyn Store>, Error>;
 ///     open: Some(crate::etcd::open),
 ///     #[cfg(not(feature = "etcd"))]
 ///     open: None,
+///     prepare: None,
 /// },
 /// ```
 const ENGINES: &[Engine] = &[
-    Engine { schemes: &["memory"], form: "`memory:`", feature: "", open: Some(memory) },
-    Engine { schemes: &["sqlite"], form: "`sqlite:///absolute/path.db`", feature: "", open: Some(sqlite::open) },
-    Engine { schemes: &["http", "https"], form: "`http(s)://host:port`", feature: "", open: Some(http::open) },
+    Engine { schemes: &["memory"], form: "`memory:`", feature: "", open: Some(memory), prepare: None },
+    Engine {
+        schemes: &["sqlite"],
+        form: "`sqlite:///absolute/path.db`",
+        feature: "",
+        open: Some(sqlite::open),
+        prepare: None,
+    },
+    Engine {
+        schemes: &["http", "https"],
+        form: "`http(s)://host:port`",
+        feature: "",
+        open: Some(http::open),
+        prepare: None,
+    },
     Engine {
         schemes: &["etcd", "etcds"],
         form: "`etcd(s)://host:port,…/prefix`",
@@ -47,6 +78,7 @@ const ENGINES: &[Engine] = &[
         open: Some(crate::etcd::open),
         #[cfg(not(feature = "etcd"))]
         open: None,
+        prepare: None,
     },
     Engine {
         schemes: &["redis", "rediss", "valkey", "valkeys"],
@@ -56,6 +88,7 @@ const ENGINES: &[Engine] = &[
         open: Some(crate::redis::open),
         #[cfg(not(feature = "redis"))]
         open: None,
+        prepare: None,
     },
     Engine {
         schemes: &["redis+sentinel", "rediss+sentinel"],
@@ -65,6 +98,7 @@ const ENGINES: &[Engine] = &[
         open: Some(crate::redis::open),
         #[cfg(not(feature = "redis"))]
         open: None,
+        prepare: None,
     },
     Engine {
         schemes: &["postgres", "postgresql"],
@@ -74,6 +108,10 @@ const ENGINES: &[Engine] = &[
         open: Some(crate::postgres::open),
         #[cfg(not(feature = "postgres"))]
         open: None,
+        #[cfg(feature = "postgres")]
+        prepare: Some(POSTGRES),
+        #[cfg(not(feature = "postgres"))]
+        prepare: None,
     },
     Engine {
         schemes: &["azure"],
@@ -83,8 +121,28 @@ const ENGINES: &[Engine] = &[
         open: Some(crate::azure::open),
         #[cfg(not(feature = "azure"))]
         open: None,
+        #[cfg(feature = "azure")]
+        prepare: Some(AZURE),
+        #[cfg(not(feature = "azure"))]
+        prepare: None,
     },
 ];
+
+/// PostgreSQL's schema, and the rights of the role that uses it.
+#[cfg(feature = "postgres")]
+const POSTGRES: Preparation = Preparation {
+    make: |url, access, role, deadline| Box::pin(crate::postgres::prepare(url, access, role, deadline)),
+    sql: crate::postgres::preparation,
+    has_roles: true,
+};
+
+/// Azure's container and table.
+#[cfg(feature = "azure")]
+const AZURE: Preparation = Preparation {
+    make: |url, access, _role, deadline| Box::pin(crate::azure::prepare(url, access, deadline)),
+    sql: crate::azure::preparation,
+    has_roles: false,
+};
 
 /// What people write who mean one of our engines: how the URL begins, and what to write instead.
 const MISTAKEN: &[(&str, &str)] = &[];
@@ -97,15 +155,68 @@ const MISTAKEN: &[(&str, &str)] = &[];
 /// [`Error::Config`] names the part of the URL that is wrong and what would be right, and quotes no secret;
 /// for `sqlite:` also those of [`Sqlite::open`](crate::Sqlite::open).
 pub fn open(url: &str, access: &Access) -> Result<Arc<dyn Store>, Error> {
-    let (engine, url) = read(url)?;
+    let (engine, url) = openable(url, access)?;
     let Some(open) = engine.open else { return Err(compiled_out(engine, url.scheme)) };
+    open(url, access)
+}
+
+/// What was done to prepare a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// Whose it is: `postgres`.
+    pub engine: &'static str,
+    /// What was made, nothing where all was there; `None`: such a store needs no preparation.
+    pub made: Option<Vec<String>>,
+}
+
+/// Makes what the store that `url` names needs before it is used, as far as it is not there: a schema and its tables,
+/// with what `role` needs to use them; a container. May be done again.
+///
+/// # Errors
+/// Those of [`open`], and of the store's own calls.
+pub async fn prepare(url: &str, access: &Access, role: Option<&str>, within: Duration) -> Result<Prepared, Error> {
+    let (engine, url) = checked(url, access, role)?;
+    let made = match &engine.prepare {
+        Some(preparation) => Some((preparation.make)(url, access, role, clock::now() + within).await?),
+        None => None,
+    };
+    Ok(Prepared { engine: engine.schemes[0], made })
+}
+
+/// The SQL that does the same as [`prepare`]. Nobody is asked, and no secret is needed.
+///
+/// # Errors
+/// [`Error::Config`]: those of [`open`], and for a store that is prepared by other means than SQL, by which.
+pub fn preparation(url: &str, access: &Access, role: Option<&str>) -> Result<String, Error> {
+    let (engine, url) = checked(url, access, role)?;
+    match &engine.prepare {
+        Some(preparation) => (preparation.sql)(url, access, role),
+        None => Ok(format!("-- {} needs no preparation\n", engine.schemes[0])),
+    }
+}
+
+/// A URL that may stand where it stood, of a store that may be asked for what a role needs.
+fn checked<'a>(url: &'a str, access: &Access, role: Option<&str>) -> Result<(&'static Engine, Url<'a>), Error> {
+    let (engine, url) = openable(url, access)?;
+    if role.is_some() && !engine.prepare.as_ref().is_some_and(|preparation| preparation.has_roles) {
+        return Err(Error::Config(format!("a role is a database's, and {} has none", engine.schemes[0])));
+    }
+    Ok((engine, url))
+}
+
+/// A URL of an engine that this build has, whose password nobody else could read.
+fn openable<'a>(url: &'a str, access: &Access) -> Result<(&'static Engine, Url<'a>), Error> {
+    let (engine, url) = read(url)?;
+    if engine.open.is_none() {
+        return Err(compiled_out(engine, url.scheme));
+    }
     if url.holds_a_password() && !access.url_may_hold_a_password {
         return Err(wrong(
             "holds a password on the command line, where every user of this machine can read it: write the URL to a \
              file and give --store-file, or the password alone with --token-file",
         ));
     }
-    open(url, access)
+    Ok((engine, url))
 }
 
 /// Whether some engine, which this build has, knows the scheme of `url`.

@@ -58,7 +58,7 @@ use trim::Trimming;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use batch::fuzzing;
-pub(crate) use open::open;
+pub(crate) use open::{open, preparation, prepare};
 
 /// What a batch may hold: a transaction has 100 entities, of which head and log are two, and the log's row, which holds
 /// all names and values, a MiB. A row's key has 512 characters at most, and four of them hold three bytes of a name.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use steadfast_host::clock::Moment;
 use steadfast_host::tls;
 
 use super::account::{Account, PUBLIC, sites, sites_at};
@@ -58,6 +59,20 @@ const CREDENTIALS: &[(&str, Named)] = &[
 /// The store that `url` names. Nothing is asked of Azure yet.
 pub(crate) fn open(url: Url<'_>, access: &Access) -> Result<Arc<dyn Store>, Error> {
     Ok(Arc::new(read(url, access)?))
+}
+
+/// Makes container and table, and says what of them was not there.
+pub(crate) async fn prepare(url: Url<'_>, access: &Access, deadline: Moment) -> Result<Vec<String>, Error> {
+    read(url, access)?.rest.prepare(deadline).await
+}
+
+/// Azure is not prepared by SQL: says by what else.
+pub(crate) fn preparation(url: Url<'_>, _access: &Access, _role: Option<&str>) -> Result<String, Error> {
+    Err(Error::Config(format!(
+        "{} is not made by SQL: without --print-sql container and table are made, or `az storage container create` and \
+         `az storage table create` make them",
+        url.place()
+    )))
 }
 
 pub(super) fn read(mut url: Url<'_>, access: &Access) -> Result<Azure, Error> {

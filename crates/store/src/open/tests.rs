@@ -76,7 +76,7 @@ fn an_unknown_scheme_is_told_all_that_are_known() {
 
 #[test]
 fn an_engine_that_was_compiled_out_says_what_to_build() {
-    let etcd = Engine { schemes: &["etcd"], form: "", feature: "etcd", open: None };
+    let etcd = Engine { schemes: &["etcd"], form: "", feature: "etcd", open: None, prepare: None };
     assert_eq!(
         compiled_out(&etcd, "etcd").to_string(),
         "the store's URL has the scheme `etcd`, which this build has no code for: build with --features etcd"

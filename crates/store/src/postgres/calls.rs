@@ -6,6 +6,7 @@ use tokio_postgres::{Client, Error, Row};
 
 use super::schema::Schema;
 use crate::feed::tail::{Entry, Head, LogPage};
+use crate::seen::Sight;
 use crate::{Batch, Cursor, Expect, Key, Named, PAGE_BYTES, Page, PageToken, Record, Revision, Space, Write};
 
 /// Bytes of names and values in a page of the log; the first commit comes even so.
@@ -26,7 +27,10 @@ pub(super) async fn read(client: &Client, schema: &Schema, key: &Key) -> Result<
 pub(super) struct Commit<'a> {
     space: &'a str,
     mark: &'a [u8],
+    /// What this handle saw of the log: the highest number, and a commit that must still be there.
     floor: i64,
+    at: i64,
+    known: Option<&'a [u8]>,
     is_beat: bool,
     keep: i32,
     names: Vec<&'a [u8]>,
@@ -37,13 +41,13 @@ pub(super) struct Commit<'a> {
 
 /// What became of it.
 pub(super) struct Done {
-    /// The space stood lower than the floor.
+    /// The space no longer has what was seen of it.
     pub(super) jumped: bool,
     pub(super) outcome: Result<Cursor, crate::Error>,
 }
 
 impl<'a> Commit<'a> {
-    pub(super) fn of(batch: &'a Batch, mark: &'a [u8], floor: Revision, keep: i32) -> Commit<'a> {
+    pub(super) fn of(batch: &'a Batch, mark: &'a [u8], seen: &'a Sight, keep: i32) -> Commit<'a> {
         let belief = |expect| match expect {
             Expect::Absent => ABSENT,
             Expect::Version(version) => number(version),
@@ -61,7 +65,9 @@ impl<'a> Commit<'a> {
         Commit {
             space: batch.space.as_str(),
             mark,
-            floor: number(floor),
+            floor: number(seen.floor),
+            at: seen.known.as_ref().map_or(0, |known| number(known.revision)),
+            known: seen.known.as_ref().map(|known| known.mark.as_slice()),
             is_beat: batch.is_beat(),
             keep,
             names: changes.iter().map(|change| change.name.as_slice()).collect(),
@@ -76,6 +82,8 @@ impl<'a> Commit<'a> {
             (&self.space as _, Type::TEXT),
             (&self.mark as _, Type::BYTEA),
             (&self.floor as _, Type::INT8),
+            (&self.at as _, Type::INT8),
+            (&self.known as _, Type::BYTEA),
             (&self.is_beat as _, Type::BOOL),
             (&self.keep as _, Type::INT4),
             (&self.names as _, Type::BYTEA_ARRAY),

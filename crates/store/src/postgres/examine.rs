@@ -15,14 +15,15 @@ pub(super) struct Facts {
     waits_for: String,
     replicas: i64,
     standby: bool,
+    read_only: bool,
     connections_left: i64,
 }
 
 const SQL: &str = "SELECT current_setting('server_version'), current_setting('fsync') = 'on', \
      current_setting('full_page_writes') = 'on', current_setting('synchronous_commit'), \
      current_setting('synchronous_standby_names'), (SELECT count(*) FROM pg_stat_replication), pg_is_in_recovery(), \
-     current_setting('max_connections')::bigint - (SELECT count(*) FROM pg_stat_activity \
-         WHERE backend_type = 'client backend')";
+     current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint \
+         - (SELECT sum(numbackends) FROM pg_stat_database), current_setting('transaction_read_only') = 'on'";
 
 impl Facts {
     pub(super) async fn ask(client: &Client) -> Result<Facts, Error> {
@@ -36,12 +37,23 @@ impl Facts {
             replicas: row.try_get(5)?,
             standby: row.try_get(6)?,
             connections_left: row.try_get(7)?,
+            read_only: row.try_get(8)?,
         })
     }
 
     /// Whether it takes no commits.
     pub(super) fn is_standby(&self) -> bool {
         self.standby
+    }
+
+    /// Whether its connections may change nothing, unless they ask for more.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Whether commits wait for a standby. With `off` ours ask for `on`; `local` asks for no standby.
+    fn waits(&self) -> bool {
+        !self.waits_for.is_empty() && self.synchronous_commit != "local"
     }
 
     /// Whether what it acknowledged survives a loss of power.
@@ -57,7 +69,7 @@ impl Facts {
         if !self.full_page_writes {
             return Some("what was being written when the server's machine fails: full_page_writes is off".to_owned());
         }
-        (self.replicas > 0 && self.waits_for.is_empty())
+        (self.replicas > 0 && !self.waits())
             .then(|| "what an asynchronous standby had not received yet, when it takes over".to_owned())
     }
 
@@ -73,11 +85,11 @@ impl Facts {
             let advice = (!yes).then_some("turn it on: acknowledged writes can be lost");
             finding(about, on(yes).to_owned(), if yes { Grade::Good } else { Grade::Bad }, advice)
         };
-        let replicas = match (self.replicas, self.waits_for.is_empty()) {
+        let replicas = match (self.replicas, self.waits()) {
             (0, _) => finding("replicas", "none seen".to_owned(), Grade::Good, None),
-            (some, false) => finding("replicas", format!("{some}, commits wait for one"), Grade::Good, None),
-            (some, true) => {
-                let advice = "a failover can lose acknowledged writes: set synchronous_standby_names";
+            (some, true) => finding("replicas", format!("{some}, commits wait for one"), Grade::Good, None),
+            (some, false) => {
+                let advice = "a failover can lose acknowledged writes: set synchronous_standby_names, and not synchronous_commit=local";
                 finding("replicas", format!("{some}, asynchronous"), Grade::Bad, Some(advice))
             }
         };

@@ -5,7 +5,7 @@ use std::error::Error as _;
 use steadfast_host::net::{Address, DialError};
 use steadfast_host::tls::Refused;
 use tokio_postgres::Error as PgError;
-use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use super::Settings;
 use crate::Error;
@@ -50,6 +50,10 @@ pub(super) fn of_call(error: &PgError, asked: Asked, settings: &Settings) -> Err
         return asked.unanswered(format!("{}: {}", settings.place, told(error)));
     };
     let why = sentence(said, settings);
+    if said.parsed_severity() != Some(Severity::Error) {
+        // It ends the connection, and can come between a commit and the word that it was made.
+        return asked.unanswered(why);
+    }
     match class(said.code().code()) {
         Class::Denied => Error::Denied(why),
         Class::Config => Error::Config(why),
@@ -62,10 +66,15 @@ pub(super) fn of_call(error: &PgError, asked: Asked, settings: &Settings) -> Err
 /// Of a connection that was not made: nothing was sent that could happen.
 pub(super) fn of_connecting(error: &PgError, place: &str, settings: &Settings) -> Error {
     match error.as_db_error() {
-        Some(_) => match of_call(error, Asked::Look, settings) {
-            Error::Unavailable(why) => Error::Unavailable(format!("{place}: {why}")),
-            other => other,
-        },
+        Some(said) => {
+            let why = sentence(said, settings);
+            match class(said.code().code()) {
+                Class::Denied => Error::Denied(why),
+                Class::Config => Error::Config(why),
+                Class::Corrupt => Error::Corrupt(why),
+                Class::Unavailable | Class::Unanswered => Error::Unavailable(format!("{place}: {why}")),
+            }
+        }
         None if refused_for_good(error) => Error::Config(format!("{place}: {}", told(error))),
         None => Error::Unavailable(format!("{place}: {}", told(error))),
     }
@@ -76,26 +85,54 @@ pub(super) fn of_dialling(error: &DialError, place: &Address) -> Error {
     Error::Unavailable(format!("cannot reach {place}: {error}"))
 }
 
-/// Whether the connection can be used on: the server has ended the call, and waits for the next.
-pub(super) fn leaves_the_connection(error: &PgError) -> bool {
-    error.as_db_error().is_some_and(|said| class(said.code().code()) != Class::Unanswered && said.severity() == "ERROR")
+/// Whether the connection can be used on: the server has ended the call, and waits for the next. Not where a new one
+/// would make what is missing, or lead to another server.
+pub(super) fn leaves_the_connection(error: &PgError, settings: &Settings) -> bool {
+    let Some(said) = error.as_db_error() else { return false };
+    let elsewhere = *said.code() == SqlState::READ_ONLY_SQL_TRANSACTION && settings.places.len() > 1;
+    said.parsed_severity() == Some(Severity::Error)
+        && class(said.code().code()) != Class::Unanswered
+        && !is_missing(said.code())
+        && !elsewhere
 }
 
-/// What no later try would change: how we are to prove who we are, or that the server speaks no TLS.
+/// What no later try would change: how we are to prove who we are, that the server speaks no TLS, or is another one. A
+/// connection that broke meanwhile is none of these.
 fn refused_for_good(error: &PgError) -> bool {
-    let text = error.to_string();
-    text.contains("authentication") || text.contains("configuration") || text.contains("TLS")
+    let text = told(error);
+    ["authentication", "configuration", "not support TLS"].iter().any(|part| text.contains(part))
+        || refused(error).is_some()
+}
+
+/// What our TLS has against the other end, if that is what is wrong.
+fn refused(error: &PgError) -> Option<&Refused> {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let in_io = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let found = inner.downcast_ref().or_else(|| in_io?.downcast_ref());
+        if found.is_some() {
+            return found;
+        }
+        cause = inner.source();
+    }
+    None
+}
+
+/// Whether the schema, or something in it, is not there.
+pub(super) fn is_missing(state: &SqlState) -> bool {
+    [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_FUNCTION, SqlState::INVALID_SCHEMA_NAME].contains(state)
 }
 
 fn class(state: &str) -> Class {
     match state {
         "28P01" | "28000" | "42501" => Class::Denied,
-        "3D000" | "3F000" | "42P01" | "42883" | "0A000" | "08004" => Class::Config,
+        "3D000" | "3F000" | "42P01" | "42883" | "42704" | "0A000" | "08004" => Class::Config,
         "XX001" | "XX002" => Class::Corrupt,
         "57P01" | "57P02" | "40003" => Class::Unanswered,
         _ if state.starts_with("08") => Class::Unanswered,
         // All others end the transaction, which did nothing then: read-only (25006), starting or stopping (57P03), out of
-        // space or connections (53…), a lock, a deadlock, cancelled.
+        // space or connections (53…), a lock, a deadlock, cancelled (57014). What is cancelled while it waits for a
+        // standby is no error: it stands, and the server warns of it.
         _ => Class::Unavailable,
     }
 }
@@ -110,8 +147,9 @@ fn sentence(said: &DbError, settings: &Settings) -> String {
     } else if *state == SqlState::INVALID_PASSWORD {
         ": give the user's password with --token-file"
     } else if *state == SqlState::INSUFFICIENT_PRIVILEGE {
-        ": the user may not make or use the schema; have the database's owner make it, and grant its use"
-    } else if [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_FUNCTION, SqlState::INVALID_SCHEMA_NAME].contains(state) {
+        ": the user may not make or use the schema; `steadfast store init` with --print-sql and --role prints what the \
+         database's owner is to run"
+    } else if is_missing(state) {
         ": the schema is not there any more, or is not whole"
     } else {
         ""
@@ -121,12 +159,12 @@ fn sentence(said: &DbError, settings: &Settings) -> String {
 
 /// An error of the driver's, and what caused it.
 fn told(error: &PgError) -> String {
+    if let Some(refused) = refused(error) {
+        return refused.to_string();
+    }
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
-        if let Some(refused) = inner.downcast_ref::<Refused>() {
-            return refused.to_string();
-        }
         let words = inner.to_string();
         if !text.contains(&words) {
             text = format!("{text}: {words}");

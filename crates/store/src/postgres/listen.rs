@@ -16,6 +16,7 @@ use steadfast_host::clock;
 use steadfast_host::net::Stream;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
+use tokio_postgres::error::Severity;
 use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Connection};
 
@@ -47,7 +48,7 @@ pub(super) struct Ears {
     /// Somebody sees to it that a connection listens.
     settling: AtomicBool,
     /// The ear that listens, while its connection is there.
-    listening: Mutex<Weak<EarNumber>>,
+    listening: Mutex<Weak<Heard>>,
     ears: AtomicU64,
     /// The ear that heard the trial's word.
     trial_heard: Mutex<Option<u64>>,
@@ -65,15 +66,17 @@ struct Saying {
     running: bool,
 }
 
+/// A connection's ear.
+#[derive(Clone, Debug)]
+pub(super) struct Ear(Arc<Heard>);
+
 #[derive(Debug)]
-struct EarNumber {
+struct Heard {
     number: u64,
     listens: AtomicBool,
+    /// What the server warned of, until it is asked for.
+    warning: Mutex<Option<String>>,
 }
-
-/// A connection's ear.
-#[derive(Debug)]
-pub(super) struct Ear(Arc<EarNumber>);
 
 // What is known of our hearing.
 const UNKNOWN: u8 = 0;
@@ -123,14 +126,19 @@ impl Ears {
     /// An ear for a new connection.
     pub(super) fn another(&self) -> Ear {
         let number = self.ears.fetch_add(1, Ordering::Relaxed);
-        Ear(Arc::new(EarNumber { number, listens: AtomicBool::new(false) }))
+        Ear(Arc::new(Heard { number, listens: AtomicBool::new(false), warning: Mutex::default() }))
     }
 
     /// Reads a connection until it ends, for as long as its calls need it.
-    pub(super) async fn read(self: Arc<Self>, mut connection: Connection<Stream, Inside>, ear: u64) {
+    pub(super) async fn read(self: Arc<Self>, mut connection: Connection<Stream, Inside>, ear: Ear) {
         while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-            if let AsyncMessage::Notification(said) = message {
-                self.heard(ear, said.channel(), said.payload());
+            match message {
+                AsyncMessage::Notification(said) => self.heard(ear.number(), said.channel(), said.payload()),
+                // It comes before the answer of what it is about.
+                AsyncMessage::Notice(said) if said.parsed_severity() == Some(Severity::Warning) => {
+                    *locked(&ear.0.warning) = Some(said.to_string());
+                }
+                _ => {}
             }
         }
     }
@@ -255,6 +263,11 @@ impl Ears {
 impl Ear {
     pub(super) fn number(&self) -> u64 {
         self.0.number
+    }
+
+    /// What the server warned of since this was last asked.
+    pub(super) fn warning(&self) -> Option<String> {
+        locked(&self.0.warning).take()
     }
 
     /// Whether commits are heard of here.

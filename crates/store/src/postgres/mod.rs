@@ -5,6 +5,9 @@
 //! log ([`tail`]); a notification that a commit was made only wakes them, and where a pooler swallows those they look
 //! every now and then ([`listen`]).
 //!
+//! Every commit takes along what this handle saw last of the log ([`crate::seen`]): a database that was rolled back is
+//! noticed by the first commit, or by the mark of the next entry that is read.
+//!
 //! Time-outs are ours: when one is over, the connection is closed, the server is asked to give the statement up, and of
 //! a commit nobody knows.
 
@@ -13,6 +16,7 @@ mod examine;
 mod failure;
 mod listen;
 mod pool;
+mod prepare;
 mod schema;
 mod tail;
 #[cfg(test)]
@@ -31,9 +35,10 @@ use steadfast_host::tls::{Alpn, Client as Tls};
 
 use crate::feed::Feeds;
 use crate::feed::tail::Paged;
-use crate::floor::Floor;
 use crate::history::fresh_mark;
 use crate::page::records_at_most;
+use crate::seen::{Seen, Sight};
+use crate::url::option::TlsOption;
 use crate::url::{Url, wrong};
 use crate::{
     Access, Batch, Cursor, Description, Error, Finding, Key, Limits, LogBound, Page, PageToken, Record, Secret, Space,
@@ -43,6 +48,7 @@ use examine::Facts;
 use failure::Asked;
 use listen::Ears;
 use pool::{Pool, Seat};
+pub(crate) use prepare::{preparation, prepare};
 use schema::Schema;
 
 /// The port of a server that names none.
@@ -61,7 +67,6 @@ const KEEP: u64 = 16_384;
 pub(crate) struct Postgres {
     server: Arc<Server>,
     feeds: Arc<Feeds<Paged<Server>>>,
-    floor: Floor,
 }
 
 /// What calls and feeds share.
@@ -70,6 +75,7 @@ pub(crate) struct Server {
     settings: Arc<Settings>,
     pool: Pool,
     ears: Arc<Ears>,
+    seen: Seen,
 }
 
 /// What the URL says.
@@ -95,7 +101,13 @@ pub(crate) fn open(url: Url<'_>, access: &Access) -> Result<Arc<dyn Store>, Erro
 }
 
 impl Settings {
-    fn of(mut url: Url<'_>, access: &Access) -> Result<Settings, Error> {
+    fn of(url: Url<'_>, access: &Access) -> Result<Settings, Error> {
+        let (settings, tls) = Settings::parse(url, access)?;
+        Ok(Settings { tls: tls.client(Alpn::None)?, ..settings })
+    }
+
+    /// What the URL says alone, whatever there is in the files of TLS.
+    fn parse(mut url: Url<'_>, access: &Access) -> Result<(Settings, TlsOption), Error> {
         if url.options.has("sslmode") {
             return Err(wrong("has the option `sslmode`: write tls=on, and ca=/path for an authority of your own"));
         }
@@ -119,10 +131,10 @@ impl Settings {
         let Some(user) = url.user.clone() else {
             return Err(wrong("names no user: it stands before the host, as in `steadfast@db1`"));
         };
-        Ok(Settings {
+        let settings = Settings {
             secret: url.secret(access)?,
             place: format!("{}, schema {}", url.place(), schema.name()),
-            tls: tls.client(Alpn::None)?,
+            tls: None,
             places: places.into_iter().map(|(place, _)| place).collect(),
             user,
             database,
@@ -130,7 +142,8 @@ impl Settings {
             notify,
             keep: i32::try_from(keep).unwrap_or(i32::MAX),
             pace,
-        })
+        };
+        Ok((settings, tls))
     }
 
     /// Where the servers are, and whether each is on this machine.
@@ -150,10 +163,18 @@ impl Postgres {
         let ears = Arc::new(Ears::new(settings.notify, settings.schema.name()));
         let settings = Arc::new(settings);
         let pool = Pool::new(Arc::clone(&settings), Arc::clone(&ears));
-        let server = Arc::new(Server { settings, pool, ears });
+        let server = Arc::new(Server { settings, pool, ears, seen: Seen::default() });
         let feeds = Arc::new(Feeds::new(Arc::new(Paged::new(Arc::clone(&server))), LogBound::default()));
         server.ears.tell(&server, &feeds);
-        Postgres { server, feeds, floor: Floor::default() }
+        Postgres { server, feeds }
+    }
+
+    /// Says so where the store no longer has the history that was seen.
+    fn note_rollback(&self, space: &Space, seen: &Sight) {
+        let why = format!("the store was rolled back: it no longer has what it showed at revision {}", seen.floor);
+        tracing::error!(%space, "{}: {why}", self.server.settings.place);
+        self.server.seen.was_another(space, seen);
+        self.feeds.rolled_back(space, &why);
     }
 }
 
@@ -171,11 +192,16 @@ impl Server {
     fn settle<T>(&self, seat: Seat, asked: Asked, outcome: Outcome<T>) -> Result<T, Error> {
         match outcome {
             Some(Ok(answer)) => {
+                let warning = seat.ear().warning();
                 seat.give_back();
-                Ok(answer)
+                match warning {
+                    // Somebody had it stop waiting for a standby: it stands on the primary, and maybe nowhere else.
+                    Some(warning) if asked == Asked::Commit => Err(asked.unanswered(warning)),
+                    _ => Ok(answer),
+                }
             }
             Some(Err(error)) => {
-                if failure::leaves_the_connection(&error) {
+                if failure::leaves_the_connection(&error, &self.settings) {
                     seat.give_back();
                 } else {
                     seat.give_up_all();
@@ -203,18 +229,18 @@ impl Store for Postgres {
 
     async fn commit(&self, batch: Batch, within: Duration) -> Result<Cursor, Error> {
         batch.check(rules::LIMITS)?;
-        let (mark, floor) = (fresh_mark(), self.floor.of(&batch.space));
+        let (mark, seen) = (fresh_mark(), self.server.seen.of(&batch.space));
         let settings = &self.server.settings;
-        let commit = calls::Commit::of(&batch, &mark, floor, settings.keep);
+        let commit = calls::Commit::of(&batch, &mark, &seen, settings.keep);
         let (seat, deadline) = self.server.seat(within).await?;
         let outcome = clock::timeout_at(deadline, commit.make(seat.client(), &settings.schema)).await;
         let done = self.server.settle(seat, Asked::Commit, outcome)?;
         if done.jumped {
-            self.feeds.rolled_back(&batch.space, "the store was rolled back: it stood lower than was seen before");
+            self.note_rollback(&batch.space, &seen);
         }
         let outcome = done.outcome?;
-        if !batch.is_beat() {
-            self.floor.saw(&batch.space, outcome.revision);
+        if !batch.is_beat() && outcome != Cursor::START {
+            self.server.seen.committed(&batch.space, &outcome);
             self.feeds.wake(&batch.space, outcome.revision);
             if batch.changes.iter().any(|change| change.write != Write::Nothing) {
                 self.server.ears.say(&batch.space, outcome.revision);
@@ -232,11 +258,15 @@ impl Store for Postgres {
         within: Duration,
     ) -> Result<Page, Error> {
         rules::check_prefix(prefix, rules::LIMITS)?;
+        let is_first = page.is_none();
         let scan = calls::Scan { space, prefix, token: page, records_at_most: records_at_most(space, limit)? };
         let (seat, deadline) = self.server.seat(within).await?;
         let outcome = clock::timeout_at(deadline, scan.ask(seat.client(), &self.server.settings.schema)).await;
         let page = self.server.settle(seat, Asked::Look, outcome)?;
-        self.floor.saw(space, page.cursor.revision);
+        // A later page has the cursor that the caller gave, which may be anything.
+        if is_first {
+            self.server.seen.saw(space, &page.cursor);
+        }
         Ok(page)
     }
 

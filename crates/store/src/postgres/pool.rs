@@ -37,8 +37,10 @@ const CANCEL_WITHIN: Duration = Duration::from_secs(1);
 /// next call finds it.
 const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 
-/// How long one of several servers may take to be reached.
+/// How long one of several servers may take to be reached, and to make itself known: one that is silent does not take
+/// the time of those after it.
 const DIAL_WITHIN: Duration = Duration::from_secs(2);
+const GREET_WITHIN: Duration = Duration::from_secs(4);
 
 /// The connections of a handle.
 #[derive(Debug)]
@@ -63,7 +65,7 @@ struct Idle {
 
 /// A connection, and what reads it.
 #[derive(Debug)]
-struct Connection {
+pub(super) struct Connection {
     client: Client,
     reading: AbortHandle,
     /// A connection lives in the runtime it was made in.
@@ -94,6 +96,11 @@ impl Pool {
     /// What the server last said of itself.
     pub(super) fn facts(&self) -> Option<Facts> {
         locked(&self.0.facts).clone()
+    }
+
+    /// A new connection, whether or not the schema is there.
+    pub(super) async fn reach(&self, deadline: Moment) -> Result<Connection, Error> {
+        self.0.reach(deadline).await
     }
 
     /// A connection that nobody uses, or a new one.
@@ -146,19 +153,29 @@ impl Shared {
         Some(idle.remove(at).connection)
     }
 
-    /// A connection to the first of the servers that can be written to.
+    /// A connection to work with.
     async fn connect(&self, deadline: Moment) -> Result<Connection, Error> {
+        let connection = self.reach(deadline).await?;
+        let (settings, shown) = (&*self.settings, connection.place());
+        let found = clock::timeout_at(deadline, settings.schema.ensure(&connection.client)).await;
+        match found.ok_or_else(|| late(&connection.server))? {
+            Ok(Found::Ready) => Ok(connection),
+            Ok(Found::Newer(format)) => Err(settings.newer(format)),
+            Err(error) => Err(failure::of_connecting(&error, &shown, settings)),
+        }
+    }
+
+    /// A connection to the first of the servers that can be written to.
+    async fn reach(&self, deadline: Moment) -> Result<Connection, Error> {
         let places = &self.settings.places;
         let first = self.last_used.load(Ordering::Relaxed);
         let mut failed = None;
         for number in (0..places.len()).map(|number| (first + number) % places.len()) {
             let place = &places[number];
-            // Of several, none that is silent takes the time of those after it.
-            let alone = places.len() == 1;
-            let until = if alone { deadline } else { deadline.min(clock::now() + DIAL_WITHIN) };
-            let stream = dial(place, None, until).await.map_err(|error| failure::of_dialling(&error, place));
-            let made = match stream {
-                Ok(stream) => clock::timeout_at(deadline, self.greet(place, stream)).await,
+            let until = |within| if places.len() == 1 { deadline } else { deadline.min(clock::now() + within) };
+            let stream = dial(place, None, until(DIAL_WITHIN)).await;
+            let made = match stream.map_err(|error| failure::of_dialling(&error, place)) {
+                Ok(stream) => clock::timeout_at(until(GREET_WITHIN), self.greet(place, stream)).await,
                 Err(error) => Some(Err(error)),
             };
             let error = match made {
@@ -167,7 +184,7 @@ impl Shared {
                     return Ok(connection);
                 }
                 Some(Err(error)) => error,
-                None => Error::Unavailable(format!("{place} did not answer in time")),
+                None => late(place),
             };
             failed = Some(match failed {
                 // What another try would not change counts for more than what it would.
@@ -186,7 +203,7 @@ impl Shared {
         let made = settings.config(over.is_wanted()).connect_raw(stream, over).await;
         let (client, connection) = made.map_err(|error| failure::of_connecting(&error, &shown, settings))?;
         let ear = self.ears.another();
-        let reading = tokio::spawn(Arc::clone(&self.ears).read(connection, ear.number())).abort_handle();
+        let reading = tokio::spawn(Arc::clone(&self.ears).read(connection, ear.clone())).abort_handle();
         let (runtime, server) = (Handle::current().id(), place.clone());
         let connection = Connection { client, reading, runtime, generation, server, ear };
         let wrong = |error| failure::of_connecting(&error, &shown, settings);
@@ -194,15 +211,18 @@ impl Shared {
         if facts.is_standby() {
             return Err(Error::Unavailable(format!("{shown} is a standby, which takes no commits")));
         }
-        *locked(&self.facts) = Some(facts);
-        match settings.schema.ensure(&connection.client).await.map_err(wrong)? {
-            Found::Ready => Ok(connection),
-            Found::Newer(format) => Err(Error::Corrupt(format!(
-                "{}: the tables have format {format}, of a later version of Steadfast than this one",
-                settings.place
-            ))),
+        // One alone can at least be read from.
+        if facts.is_read_only() && settings.places.len() > 1 {
+            return Err(Error::Unavailable(format!("{shown} is read-only, and takes no commits")));
         }
+        *locked(&self.facts) = Some(facts);
+        connection.ear.warning();
+        Ok(connection)
     }
+}
+
+fn late(place: &Address) -> Error {
+    Error::Unavailable(format!("{place} did not answer in time"))
 }
 
 impl Settings {
@@ -211,9 +231,17 @@ impl Settings {
         config.user(&self.user).dbname(&self.database).application_name("steadfast");
         config.ssl_mode(if tls { SslMode::Require } else { SslMode::Disable });
         if let Some(secret) = &self.secret {
-            config.password(secret.text().as_bytes());
+            config.password(secret.text_now().as_bytes());
         }
         config
+    }
+
+    /// What is said where the schema is not for this version.
+    pub(super) fn newer(&self, format: i32) -> Error {
+        let place = &self.place;
+        Error::Corrupt(format!(
+            "{place}: the tables have format {format}, of a later version of Steadfast than this one"
+        ))
     }
 
     fn generation(&self) -> (u64, u64) {
@@ -224,7 +252,7 @@ impl Settings {
 
 impl Seat {
     pub(super) fn client(&self) -> &Client {
-        &self.connection().client
+        self.connection().client()
     }
 
     /// What hears on this connection.
@@ -234,7 +262,7 @@ impl Seat {
 
     /// Where it leads, for messages.
     pub(super) fn server(&self) -> String {
-        self.connection().server.to_string()
+        self.connection().place()
     }
 
     /// The call has ended: the next one may use it.
@@ -269,6 +297,17 @@ impl Seat {
 
     fn connection(&self) -> &Connection {
         self.connection.as_ref().expect("a seat has its connection until it is given away")
+    }
+}
+
+impl Connection {
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Where it leads, for messages.
+    pub(super) fn place(&self) -> String {
+        self.server.to_string()
     }
 }
 

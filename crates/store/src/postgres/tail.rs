@@ -31,6 +31,7 @@ impl Pages for Server {
         let call = calls::page(seat.client(), &self.settings.schema, space, bulk, from, limit);
         let outcome = clock::timeout_at(deadline, call).await;
         let page = self.settle(seat, Asked::Look, outcome)?;
+        self.seen.read(space, page.entries.iter().map(|entry| &entry.cursor));
         self.ears.settle();
         Ok(page)
     }

@@ -62,8 +62,8 @@ fn a_url_says_where_and_how() {
 
 #[test]
 fn the_schema_is_made_under_its_name() {
-    let text = Schema::of(Some("mine".to_owned())).unwrap().text();
-    assert!(text.contains("CREATE SCHEMA IF NOT EXISTS \"mine\";") && !text.contains("steadfast"), "{text}");
+    let text = Schema::of(Some("mine".to_owned())).unwrap().text(None);
+    assert!(text.contains("CREATE SCHEMA \"mine\";") && !text.contains("steadfast"), "{text}");
     assert!(Schema::of(Some("pg_mine".to_owned())).is_err());
 }
 

@@ -20,6 +20,10 @@ use crate::{Error, Secret};
 /// Finding and greeting a server takes at most so long, and not all of a call's time: who waits for it may have more.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
+/// How often it is looked whether the secret or our certificate has changed, which ends a connection made with the
+/// former one.
+const SECRET_EVERY: Duration = Duration::from_secs(30);
+
 /// The server, as far as it is connected to.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -38,13 +42,13 @@ pub(super) struct Open {
     pub(super) commit: Script,
     pub(super) scan: Script,
     made_with: Credentials,
+    /// When it was last looked whether those are still what counts.
+    looked: Moment,
 }
 
-/// What a connection is made with, by how often it has changed: whoever uses one that was made with others makes
-/// another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Credentials {
-    secret: u64,
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Credentials {
+    secret: Option<Arc<str>>,
     tls: u64,
 }
 
@@ -85,7 +89,7 @@ impl Link {
         let Greeted { wire, says, commit, scan } = self.connect(deadline.min(clock::now() + CONNECT_WITHIN)).await?;
         tracing::debug!(place = self.settings.place, version = says.version, "connected");
         *locked(&self.told) = Some(Arc::new(says));
-        let open = Open { connection: Connection::over(wire), commit, scan, made_with };
+        let open = Open { connection: Connection::over(wire), commit, scan, made_with, looked: clock::now() };
         *locked(&self.open) = Some(open.clone());
         Ok(open)
     }
@@ -124,11 +128,9 @@ impl Link {
         error
     }
 
-    /// A connection of its own, greeted, for who listens, and what it was made with.
-    pub(super) async fn wire(&self, deadline: Moment) -> Result<(Wire, Credentials), Error> {
-        let made_with = self.credentials();
-        let greeted = self.connect(deadline.min(clock::now() + CONNECT_WITHIN)).await?;
-        Ok((greeted.wire, made_with))
+    /// A connection of its own, greeted, for who listens.
+    pub(super) async fn wire(&self, deadline: Moment) -> Result<Wire, Error> {
+        Ok(self.connect(deadline.min(clock::now() + CONNECT_WITHIN)).await?.wire)
     }
 
     /// No more calls go over this connection. Those under way may still be answered.
@@ -141,17 +143,22 @@ impl Link {
 
     fn usable(&self) -> Option<Open> {
         let mut slot = locked(&self.open);
-        let is_usable = |open: &Open| !open.connection.is_closed() && open.made_with == self.credentials();
-        if !slot.as_ref().is_some_and(is_usable) {
+        let open = slot.as_mut()?;
+        let now = clock::now();
+        let mut is_usable = !open.connection.is_closed();
+        if is_usable && now.since(open.looked) >= SECRET_EVERY {
+            open.looked = now;
+            is_usable = open.made_with == self.credentials();
+        }
+        if !is_usable {
             *slot = None;
         }
         slot.clone()
     }
 
-    /// What a connection would be made with now.
-    pub(super) fn credentials(&self) -> Credentials {
+    fn credentials(&self) -> Credentials {
         Credentials {
-            secret: self.settings.secret.as_ref().map_or(0, Secret::generation),
+            secret: self.settings.secret.as_ref().map(Secret::text),
             tls: self.settings.tls.as_ref().map_or(0, tls::Client::generation),
         }
     }
@@ -188,7 +195,7 @@ impl Link {
         let stream = dial(address, tls.as_ref(), deadline).await;
         let stream = stream.map_err(|e| Error::Unavailable(format!("{address}: {e}")))?;
         let mut wire = Wire::new(stream);
-        let secret = self.settings.secret.as_ref().map(Secret::text_now);
+        let secret = self.settings.secret.as_ref().map(Secret::text);
         let mut greeting = Commands::default();
         if let Some(secret) = &secret {
             greeting = login(greeting, user.as_deref(), secret);

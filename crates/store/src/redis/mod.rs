@@ -7,7 +7,7 @@
 //! ears ────────────────────── wire (subscribed)
 //! ```
 //!
-//! What lies where is said in [`keys`]. Every commit takes along what this handle saw last of the log ([`seen`]): a
+//! What lies where is said in [`keys`]. Every commit takes along what this handle saw last of the log ([`crate::seen`]): a
 //! server that was rolled back is noticed by the first commit, or by the mark of the next entry that is read ([`tail`]).
 
 mod answers;
@@ -20,7 +20,6 @@ mod link;
 pub(crate) mod resp;
 mod says;
 mod scripts;
-mod seen;
 mod sentinel;
 mod settings;
 mod tail;
@@ -35,6 +34,7 @@ use crate::feed::Feeds;
 use crate::feed::tail::Paged;
 use crate::history::fresh_mark;
 use crate::page::records_at_most;
+use crate::seen::{Seen, Sight};
 use crate::url::Url;
 use crate::{
     Access, Batch, Cursor, Description, Error, Finding, Key, Limits, LogBound, Page, PageToken, Record, Space, Store,
@@ -47,7 +47,6 @@ use keys::Keys;
 use link::{Link, Open};
 use resp::{Commands, Reply};
 use scripts::{Script, is_logged};
-use seen::{Seen, Sight};
 use settings::Settings;
 use tail::Log;
 

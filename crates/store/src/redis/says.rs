@@ -57,10 +57,9 @@ impl Says {
         }
     }
 
-    /// Whether the server may remove records to make room. Those policies that only remove what has a time to live
-    /// remove none of ours.
+    /// Whether the server may remove records to make room.
     pub(super) fn evicts(&self) -> bool {
-        self.eviction.as_ref().is_some_and(|policy| policy.starts_with("allkeys")) && self.maxmemory != Some(0)
+        self.eviction.as_ref().is_some_and(|policy| policy != "noeviction") && self.maxmemory != Some(0)
     }
 
     /// How acknowledged writes can be lost, if they can; `behind_sentinel`: there is somebody who fails over.

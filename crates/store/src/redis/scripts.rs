@@ -2,7 +2,7 @@
 
 use super::keys::Keys;
 use super::resp::Commands;
-use super::seen::Sight;
+use crate::seen::Sight;
 use crate::{BEAT, BULK, Batch, Cursor, Expect, PAGE_BYTES, PageToken, Write};
 
 /// Commits a batch, or says which records differ.

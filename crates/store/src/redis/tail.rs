@@ -11,8 +11,8 @@ use super::answers;
 use super::keys::Keys;
 use super::link::{Link, Open};
 use super::resp::{Commands, Reply};
-use super::seen::Seen;
 use crate::feed::tail::{Entry, Head, LogPage, Pages};
+use crate::seen::Seen;
 use crate::{Cursor, Error, Named, Revision, Space};
 
 /// Commits of one page, at most: each may have a MiB.

@@ -2,7 +2,6 @@
 
 mod losses;
 mod refusals;
-mod rights;
 mod ways;
 
 use std::sync::Arc;

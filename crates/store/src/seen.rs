@@ -10,28 +10,28 @@ use crate::{Cursor, Revision, Space};
 
 /// What was seen by space. Only *logged* commits count: a beat's number may be lost in a crash, which is no rollback.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     spaces: Mutex<HashMap<Space, Sight>>,
 }
 
 /// What was seen of one space.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sight {
+pub(crate) struct Sight {
     /// The highest number there was, in whatever history: the next commit stands above it.
-    pub(super) floor: Revision,
+    pub(crate) floor: Revision,
     /// A commit of the history that is believed in: it must be in the log still, unless it was trimmed. `None` where
     /// nothing was seen, or what was is known to be of another history, and whoever relied on it was told.
-    pub(super) known: Option<Cursor>,
+    pub(crate) known: Option<Cursor>,
 }
 
 impl Seen {
     /// What was seen of `space`.
-    pub(super) fn of(&self, space: &Space) -> Sight {
+    pub(crate) fn of(&self, space: &Space) -> Sight {
         locked(&self.spaces).get(space).cloned().unwrap_or_default()
     }
 
     /// `cursor` was seen, in whatever history.
-    pub(super) fn saw(&self, space: &Space, cursor: &Cursor) {
+    pub(crate) fn saw(&self, space: &Space, cursor: &Cursor) {
         self.on(space, |sight| {
             if sight.known.is_none() && cursor.revision >= sight.floor && *cursor != Cursor::START {
                 sight.known = Some(cursor.clone());
@@ -41,7 +41,7 @@ impl Seen {
     }
 
     /// A commit was made at `cursor`, on the strength of what was seen.
-    pub(super) fn committed(&self, space: &Space, cursor: &Cursor) {
+    pub(crate) fn committed(&self, space: &Space, cursor: &Cursor) {
         self.on(space, |sight| {
             if sight.known.as_ref().is_none_or(|known| known.revision < cursor.revision) {
                 sight.known = Some(cursor.clone());
@@ -51,7 +51,7 @@ impl Seen {
     }
 
     /// These follow each other in the log. If what is known is among them, so is the last.
-    pub(super) fn read<'a>(&self, space: &Space, mut cursors: impl DoubleEndedIterator<Item = &'a Cursor>) {
+    pub(crate) fn read<'a>(&self, space: &Space, mut cursors: impl DoubleEndedIterator<Item = &'a Cursor>) {
         let Some(last) = cursors.next_back() else { return };
         self.on(space, |sight| {
             if sight.known.as_ref().is_some_and(|known| cursors.any(|cursor| cursor == known)) {
@@ -62,7 +62,7 @@ impl Seen {
     }
 
     /// The log is another one than where `former` was seen, and whoever relied on that was told.
-    pub(super) fn was_another(&self, space: &Space, former: &Sight) {
+    pub(crate) fn was_another(&self, space: &Space, former: &Sight) {
         self.on(space, |sight| {
             if sight.known == former.known {
                 sight.known = None;
