@@ -17,7 +17,7 @@ use steadfast_core::settings::Presence;
 use steadfast_core::{Host, InstanceId, SetName, Span, Weight};
 
 pub use self::clients::{Clients, Drain, Explain, Forget, Move, Place, Verify};
-pub use self::stores::{Copy, Doctor, StoreFlags, TlsFlags};
+pub use self::stores::{Copy, Doctor, StoreCommand, StoreFlags, StoreInit, TlsFlags};
 
 /// Where a command finds the API where nothing else is said.
 pub const DEFAULT_ADMIN_URL: &str = "http://127.0.0.1:7400";
@@ -210,6 +210,9 @@ pub enum Command {
     Doctor(Doctor),
     /// Copy everything from one store to another, and compare.
     Copy(Copy),
+    /// Make a store ready: the schema in a database, the container in an account.
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Write the settings of a file's sets over the store's, showing the difference.
     Apply(Apply),
     /// Check a configuration file and say what is wrong with it.

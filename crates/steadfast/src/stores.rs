@@ -52,21 +52,30 @@ impl StoreName {
         StoreName::kept(&format!("sqlite://{}", encoded.join("/")))
     }
 
-    /// Opens it, with the secret in `token_file`. Where none is named, a store of another Steadfast is given what
-    /// `default_token` finds; to any other it would only tell our own token.
+    /// Opens it, with the secret in `token_file`.
     pub(crate) fn open(
         &self,
         token_file: Option<&Path>,
         default_token: impl FnOnce() -> Result<Option<Secret>, Failure>,
     ) -> Result<Arc<dyn Store>, Failure> {
+        let access = self.access(token_file, default_token)?;
+        steadfast_store::open(&self.url, &access).map_err(|error| Failure::new(exit_of(&error), error))
+    }
+
+    /// What opens it, beside its URL. Where no file is named, a store of another Steadfast is given what
+    /// `default_token` finds; to any other it would only tell our own token.
+    pub(crate) fn access(
+        &self,
+        token_file: Option<&Path>,
+        default_token: impl FnOnce() -> Result<Option<Secret>, Failure>,
+    ) -> Result<Access, Failure> {
         let secret = match token_file {
             Some(file) if is_of_another_steadfast(&self.url) => Some(named_token(file)?),
             Some(file) => Some(Secret::in_file(file).map_err(Failure::usage)?),
             None if is_of_another_steadfast(&self.url) => default_token()?,
             None => None,
         };
-        let access = Access { secret, tls: self.tls.clone(), url_may_hold_a_password: self.may_hold_a_password };
-        steadfast_store::open(&self.url, &access).map_err(|error| Failure::new(exit_of(&error), error))
+        Ok(Access { secret, tls: self.tls.clone(), url_may_hold_a_password: self.may_hold_a_password })
     }
 }
 

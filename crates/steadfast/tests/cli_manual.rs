@@ -10,8 +10,11 @@ use support::Sandbox;
 
 /// The commands that a user is to know.
 fn commands() -> Vec<String> {
-    let all = steadfast::cli::Cli::command();
-    let shown = all.get_subcommands().filter(|command| !command.is_hide_set());
+    below(&steadfast::cli::Cli::command())
+}
+
+fn below(command: &clap::Command) -> Vec<String> {
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
     shown.map(|command| command.get_name().to_owned()).collect()
 }
 
@@ -31,7 +34,11 @@ fn every_command_has_its_page_and_no_other() {
     let sandbox = Sandbox::new("man");
     let pages = pages(&sandbox, "man1");
     let mut expected = vec!["steadfast.1".to_owned()];
-    expected.extend(commands().iter().map(|command| format!("steadfast-{command}.1")));
+    for command in steadfast::cli::Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+        let name = format!("steadfast-{}", command.get_name());
+        expected.extend(below(command).iter().map(|below| format!("{name}-{below}.1")));
+        expected.push(format!("{name}.1"));
+    }
     expected.sort();
     assert_eq!(pages.keys().cloned().collect::<Vec<_>>(), expected);
     for (name, page) in &pages {
@@ -85,6 +92,7 @@ fn bash_completes_commands_and_flags() {
     };
     assert_eq!(completed(&["steadfast", "dr"]), ["drain"]);
     assert_eq!(completed(&["steadfast", "drain", "--mov"]), ["--move-after"]);
+    assert_eq!(completed(&["steadfast", "store", "init", "--print"]), ["--print-sql"]);
     let all = completed(&["steadfast", ""]);
     assert!(commands().iter().all(|command| all.contains(command)), "{all:?}");
 }

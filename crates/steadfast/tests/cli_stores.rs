@@ -1,4 +1,4 @@
-//! `doctor` and `copy`, as their users type them.
+//! `doctor`, `copy` and `store init`, as their users type them.
 
 mod support;
 
@@ -74,7 +74,7 @@ fn cameras_keep_their_homes_when_the_store_is_moved() {
     let told = copy(&homes.sandbox, &[], 1).err;
     assert!(told.contains("TO is not empty: there are records in `recorder`, `@catalog` (--update"), "{told}");
     let again = copy(&homes.sandbox, &["--update"], 0).out;
-    assert!(again.contains("written: 0, deleted: 0; both hold the same at recorder@"), "{again}");
+    assert!(again.contains("0 were written, 0 deleted; both hold the same at recorder@"), "{again}");
 
     let books = json(&steadfast(&homes.sandbox, &["verify", "recorder", "--store", &to, "--json"], 0));
     assert_eq!((&books["ok"], &books["clients"]), (&true.into(), &40.into()), "{books}");
@@ -99,4 +99,40 @@ fn what_cannot_be_copied_is_told() {
         let told = steadfast(&sandbox, &["copy", args[0], args[1]], code).err;
         assert!(told.contains(part), "{args:?}: {told}");
     }
+}
+
+#[test]
+fn a_store_is_made_ready_or_its_owner_told_how() {
+    let sandbox = Sandbox::new("store-init");
+    let ours = url(&sandbox, "a.db");
+    assert_eq!(steadfast(&sandbox, &["store", "init", &ours], 0).out, "sqlite needs no preparation\n");
+    assert_eq!(steadfast(&sandbox, &["store", "init", "etcd://127.0.0.1:1"], 0).out, "etcd needs no preparation\n");
+    let none = json(&steadfast(&sandbox, &["store", "init", "etcd://127.0.0.1:1", "--json"], 0));
+    assert_eq!(none, serde_json::json!({ "engine": "etcd", "made": [] }));
+
+    // No server, no secret, no file of TLS.
+    let there = "postgres://db1/steadfast?schema=ours&ca=/nowhere/ca.pem";
+    let owner = "postgres://app@db1/steadfast?schema=ours&ca=/nowhere/ca.pem";
+    let said = steadfast(&sandbox, &["store", "init", there, "--print-sql"], 2).err;
+    assert!(said.contains("names no user"), "{said}");
+    let sql = steadfast(&sandbox, &["store", "init", owner, "--print-sql", "--role", "we\"ird"], 0).out;
+    for part in
+        ["BEGIN;\n", "CREATE SCHEMA \"ours\"", "GRANT USAGE ON SCHEMA \"ours\" TO \"we\"\"ird\";", "\nCOMMIT;\n"]
+    {
+        assert!(sql.contains(part), "no `{part}` in\n{sql}");
+    }
+    assert!(!steadfast(&sandbox, &["store", "init", owner, "--print-sql"], 0).out.contains("GRANT"));
+
+    for (args, code, part) in [
+        (&["azure://account/books", "--print-sql"][..], 2, "az storage container create"),
+        (&["etcd://db1", "--role", "app"], 2, "a role is a database's, and etcd has none"),
+        (&["postgres://app:hunter2@db1/steadfast"], 2, "holds a password on the command line"),
+        (&["postgres://app@db1/steadfast?shema=ours", "--print-sql"], 2, "did you mean `schema`"),
+        (&["postgres://app@127.0.0.1:1/steadfast"], 3, "cannot reach 127.0.0.1:1"),
+        (&[], 2, "<URL>"),
+    ] {
+        let told = steadfast(&sandbox, &[&["store", "init"], args].concat(), code).err;
+        assert!(told.contains(part) && !told.contains("hunter2"), "{args:?}: {told}");
+    }
+    assert_eq!(steadfast(&sandbox, &["store"], 2).out, "");
 }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
 use clap::builder::BoolishValueParser;
+use clap::{Args, Subcommand};
 use steadfast_core::{Host, SetName, Span};
 use steadfast_store::TlsFiles;
 
@@ -130,6 +130,44 @@ pub struct Copy {
     /// Write nothing, and say what would be written
     #[arg(long, env = "STEADFAST_DRY_RUN", value_parser = BoolishValueParser::new())]
     pub dry_run: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `store`.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Make what a store needs before it is used, as far as it is not there; may be done again
+    Init(StoreInit),
+}
+
+/// `store init`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  steadfast store init postgres://owner@db1/steadfast --token-file owner.password --role app
+  steadfast store init postgres://app@db1/steadfast --print-sql --role app > steadfast.sql
+  steadfast store init azure://account/container --token-file account.key
+
+PostgreSQL: the schema with its tables and functions, in one transaction. Azure: the container and the table. Where
+Steadfast itself may make them this is not needed: the first process that uses the store does. Exit codes: 0 it is
+there, 2 something is wrong with the URL or with what is there, 3 the store does not answer, 4 it refuses.")]
+pub struct StoreInit {
+    /// The store
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// Print the SQL for whoever runs the database, and do nothing; needs no server and no secret
+    #[arg(long, env = "STEADFAST_PRINT_SQL", value_parser = BoolishValueParser::new())]
+    pub print_sql: bool,
+    /// Give this role of the database what Steadfast needs when it runs as that
+    #[arg(long, value_name = "NAME", env = "STEADFAST_ROLE")]
+    pub role: Option<String>,
+    /// The file with the store's secret
+    #[arg(long, value_name = "FILE", env = "STEADFAST_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// How the store proves who it is.
+    #[command(flatten)]
+    pub tls: TlsFlags,
     /// How to print.
     #[command(flatten)]
     pub output: Output,

@@ -44,8 +44,13 @@ pub(super) fn man(flags: &Man) -> Outcome {
 fn pages() -> io::Result<Vec<(String, String)>> {
     let mut all = Cli::command().disable_help_subcommand(true);
     all.build();
-    let shown = all.get_subcommands().filter(|command| !command.is_hide_set());
-    let commands: Vec<&clap::Command> = std::iter::once(&all).chain(shown).collect();
+    let mut commands = vec![&all];
+    // Each brings in those below it.
+    let mut next = 0;
+    while let Some(command) = commands.get(next) {
+        commands.extend(command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help"));
+        next += 1;
+    }
     commands.iter().map(|command| page(command, &commands)).collect()
 }
 
@@ -103,7 +108,7 @@ fn add_exit_status(page: &mut Roff) {
 
 fn add_see_also(page: &mut Roff, command: &clap::Command, all: &[&clap::Command]) {
     page.control("SH", ["SEE ALSO"]);
-    let others = all.iter().filter(|other| other.get_name() != command.get_name());
+    let others = all.iter().filter(|other| other.get_display_name() != command.get_display_name());
     let named = |other: &&clap::Command| other.get_display_name().unwrap_or(other.get_name()).to_owned();
     // Each page of a command leads to the first one, and that one to all of them.
     let names: Vec<String> = match command.has_subcommands() {

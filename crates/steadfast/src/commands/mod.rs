@@ -13,13 +13,14 @@ pub(crate) mod print;
 pub(crate) mod reach;
 mod sets;
 mod status;
+mod store;
 mod verify;
 
 use std::io::ErrorKind;
 
 use steadfast_host::process::raise_open_files;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, StoreCommand};
 use crate::exit::{Exit, Failure, Outcome, told_once};
 use crate::{app, demo, logging, watch};
 
@@ -67,6 +68,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Verify(flags) => verify::run(&flags).await,
         Command::Doctor(flags) => doctor::run(&flags).await,
         Command::Copy(flags) => copy::run(&flags).await,
+        Command::Store(StoreCommand::Init(flags)) => store::init(&flags).await,
         Command::Switchover(flags) => orders::switchover(&flags).await,
         Command::Apply(flags) => orders::apply(&flags).await,
     }

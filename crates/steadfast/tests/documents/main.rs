@@ -55,6 +55,7 @@ documents! {
     the_drill: "docs/guide/drill.md",
     the_list_of_documents: "docs/README.md",
     choosing_a_store: "docs/stores/README.md",
+    postgresql_as_a_store: "docs/stores/postgres.md",
 }
 
 #[test]
