@@ -27,6 +27,8 @@ struct State {
     base: Revision,
     failing: bool,
     hanging: bool,
+    /// How long an answer is under way.
+    late: Duration,
 }
 
 impl Engine {
@@ -64,6 +66,7 @@ impl Engine {
             sleep(Duration::from_secs(3)).await;
             return Err(Error::Unavailable("no answer".to_owned()));
         }
+        sleep(state.late).await;
         if state.failing { Err(Error::Unavailable("it fails".to_owned())) } else { Ok(state) }
     }
 
@@ -259,6 +262,29 @@ async fn a_rollback_is_noticed_whatever_the_numbers_say() {
         // From before it, history goes on.
         drop(watch);
         process.watch(&then.logged.clone().unwrap()).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_from_before_the_last_page_is_no_rollback() {
+    let process = Process::new();
+    let first = process.commit(&["order/1"]);
+    // Who watches another space asks for both.
+    let _other = process.feeds.watch(&space("other"), &[b""], first.clone(), EVERY).await.unwrap();
+    sleep(EVERY / 2).await;
+    let mut watch = process.watch(&first).await;
+    commit(&mut watch).await;
+    sleep(EVERY / 4).await;
+    process.engine.looks();
+    process.engine.on(|state| state.late = EVERY / 2);
+    while process.engine.heads.load(Ordering::Relaxed) == 0 {
+        sleep(EVERY / 100).await;
+    }
+    process.engine.on(|state| state.late = Duration::ZERO);
+    let second = process.commit(&["order/2"]);
+    assert_eq!(commit(&mut watch).await.cursor, second);
+    for _ in 0..3 {
+        assert_eq!(said(&mut watch).await, Some(Ok(Notice::Progress(second.clone()))));
     }
 }
 
