@@ -140,3 +140,4 @@ fn a_camera_has_one_home_and_keeps_it(kind: Kind) {
 on!(in_redis, Kind::Redis);
 on!(in_azurite, Kind::Azurite);
 on!(in_etcd, Kind::Etcd);
+on!(in_postgres, Kind::Postgres);
