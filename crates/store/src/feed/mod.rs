@@ -181,6 +181,12 @@ impl<T: Tail> Feeds<T> {
         let history = Arc::new(History::fed(self.bound, asked.from.clone()));
         let (every, poked) = (watch::Sender::new(asked.every), Arc::new(Notify::new()));
         let rhythm = Rhythm { every: every.subscribe(), poked: Arc::clone(&poked) };
+        let watch = asked.of(&history)?;
+        // What was verified is the first thing that was heard: before anybody reads on.
+        match first {
+            Some(first) => history.push(first),
+            None => history.contact(asked.from.clone()),
+        }
         let reading = {
             let (tail, ending, sink) =
                 (Arc::clone(&self.tail), Ending(Arc::clone(&history)), Sink(Arc::clone(&history)));
@@ -193,12 +199,7 @@ impl<T: Tail> Feeds<T> {
         };
         let reading = reading.abort_handle();
         let feed = Arc::new(Feed { history, wishes: Mutex::default(), every, poked, reading });
-        let watch = feed.watch(asked)?;
-        // What was verified is the first thing that was heard.
-        match first {
-            Some(first) => feed.history.push(first),
-            None => feed.history.contact(asked.from.clone()),
-        }
+        let watch = feed.hold(watch, asked.every);
         let mut running = locked(&self.running);
         running.retain(|_, feeds| {
             feeds.retain(|feed| feed.strong_count() > 0);
@@ -224,20 +225,31 @@ impl Asked<'_> {
         self.prefixes.iter().any(|prefix| prefix.starts_with(BULK) || BULK.starts_with(prefix))
     }
 
+    /// A watch of `history`.
+    fn of(&self, history: &Arc<History>) -> Result<HistoryWatch, Error> {
+        history.watch(self.prefixes, self.from.clone(), self.every)
+    }
+
     /// A watch of one of `feeds`, if one reaches from where it begins.
     fn join(&self, feeds: &[Arc<Feed>]) -> Option<Box<dyn Watch>> {
-        feeds.iter().find_map(|feed| feed.watch(self).ok())
+        feeds.iter().find_map(|feed| feed.join(self).ok())
     }
 }
 
 impl Feed {
-    fn watch(self: &Arc<Feed>, asked: &Asked<'_>) -> Result<Box<dyn Watch>, Error> {
-        let watch = self.history.watch(asked.prefixes, asked.from.clone(), asked.every)?;
-        locked(&self.wishes).push(asked.every);
-        self.settle();
+    /// One more watch of what it reads.
+    fn join(self: &Arc<Feed>, asked: &Asked<'_>) -> Result<Box<dyn Watch>, Error> {
+        let watch = self.hold(asked.of(&self.history)?, asked.every);
         // It says nothing before it has heard something.
         self.poked.notify_one();
-        Ok(Box::new(FeedWatch { watch, feed: Arc::clone(self), wish: asked.every }))
+        Ok(watch)
+    }
+
+    /// Reads on for as long as `watch` is there, and as often as it wishes.
+    fn hold(self: &Arc<Feed>, watch: HistoryWatch, wish: Duration) -> Box<dyn Watch> {
+        locked(&self.wishes).push(wish);
+        self.settle();
+        Box::new(FeedWatch { watch, feed: Arc::clone(self), wish })
     }
 
     fn leave(&self, wish: Duration) {

@@ -265,6 +265,37 @@ async fn a_rollback_is_noticed_whatever_the_numbers_say() {
     }
 }
 
+/// A log whose next commit is there before anybody can look.
+#[derive(Debug)]
+struct Eager;
+
+#[async_trait]
+impl Tail for Eager {
+    async fn verify(&self, _: &Space, _: bool, from: &Cursor, _: Duration) -> Result<Option<Committed>, Error> {
+        let changes = vec![(b"order/1".to_vec(), None)];
+        Ok(Some(Committed { cursor: from.clone(), changes }))
+    }
+
+    async fn follow(&self, _: &Space, _: bool, from: Cursor, _: Rhythm, sink: &Sink) -> Error {
+        let cursor = Cursor { revision: from.revision.next(), mark: fresh_mark() };
+        sink.push(Committed { cursor, changes: vec![(b"order/2".to_vec(), None)] });
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_verified_is_told_before_what_is_read() {
+    for n in 1..3_000 {
+        let feeds = Feeds::new(Arc::new(Eager), LogBound::default());
+        let from = Cursor { revision: Revision(n), mark: fresh_mark() };
+        let mut watch = feeds.watch(&space("web"), &[b""], from.clone(), EVERY).await.unwrap();
+        for revision in [from.revision, from.revision.next()] {
+            let told = timeout(100 * EVERY, watch.next()).await.expect("it is told");
+            assert!(matches!(&told, Ok(Notice::Committed(commit)) if commit.cursor.revision == revision), "{told:?}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_from_before_the_last_page_is_no_rollback() {
     let process = Process::new();
