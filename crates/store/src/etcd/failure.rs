@@ -14,7 +14,7 @@ pub(super) enum Asked {
 
 /// Whether the server wants to be told anew who asks. It did nothing of what was asked.
 pub(super) fn wants_to_know_us(missed: &Missed) -> bool {
-    const PHRASES: [&str; 2] = ["invalid auth token", "revision of auth store is old"];
+    const PHRASES: [&str; 2] = ["invalid auth token", OLD_RIGHTS];
     matches!(missed, Missed::Refused(status) if PHRASES.iter().any(|phrase| status.message.contains(phrase)))
 }
 
@@ -27,6 +27,9 @@ pub(super) fn is_of_the_member(missed: &Missed) -> bool {
         Missed::Refused(status) => status.code == UNAVAILABLE,
     }
 }
+
+/// Somebody's rights were changed since we were let in.
+const OLD_RIGHTS: &str = "revision of auth store is old";
 
 const UNKNOWN: u32 = 2;
 const INVALID_ARGUMENT: u32 = 3;
@@ -65,6 +68,8 @@ fn refused(place: &str, asked: Asked, status: &Status) -> Error {
         INVALID_ARGUMENT if said("user name is empty") => Error::Denied(format!(
             "{at}: it asks who we are: name a user in the URL, and give the password with --token-file"
         )),
+        // Rights are being changed while it is asked; of what was asked nothing was done.
+        INVALID_ARGUMENT if said(OLD_RIGHTS) => Error::Unavailable(at),
         INVALID_ARGUMENT if said("auth") => Error::Denied(at),
         INVALID_ARGUMENT if said("too many operations") => Error::Config(format!(
             "{at}: give the store's URL the server's --max-txn-ops as max_txn_ops (128 where it has none)"
@@ -75,9 +80,13 @@ fn refused(place: &str, asked: Asked, status: &Status) -> Error {
         FAILED_PRECONDITION if said("authentication is not enabled") => {
             Error::Config(format!("{at}: the store's URL names a user, and this etcd asks for none"))
         }
-        RESOURCE_EXHAUSTED if said("database space exceeded") => Error::Unavailable(format!(
-            "{at}: it is out of space: compact (`etcdctl compact`), defragment (`etcdctl defrag`), then `etcdctl alarm disarm`"
-        )),
+        // The one that finds the quota used up is told so, and is applied all the same.
+        RESOURCE_EXHAUSTED if said("database space exceeded") => unanswered(
+            asked,
+            format!(
+                "{at}: it is out of space: compact (`etcdctl compact`), defragment (`etcdctl defrag`), then `etcdctl alarm disarm`"
+            ),
+        ),
         // Of a message beyond what the server takes, which it never read, or one of ours.
         RESOURCE_EXHAUSTED if said("larger than max") => {
             Error::Config(format!("{at}: raise the server's --max-request-bytes, or lower the URL's max_txn_ops"))
