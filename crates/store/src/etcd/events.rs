@@ -1,14 +1,16 @@
 //! What etcd's watch tells, as commits of the contract. Pure: nothing is waited for here.
 //!
 //! An answer that is too large for a message comes in pieces; the events of one transaction have one revision, stand
-//! together, and are never in two answers. That of the head among them carries the commit's mark.
+//! together, and are never in two answers, though they may be in two pieces. That of the head among them carries the
+//! commit's mark.
 
 use super::keys::{Keys, revision};
 use super::proto::{Event, KeyValue, PUT, WatchResponse};
 use super::transaction;
 use crate::{Committed, Cursor, Error, Named, Revision, Space};
 
-/// Events of one answer, at most. More is [`Error::Unavailable`]: whoever watches from further on is told them in parts.
+/// Events of one commit, at most, beside those of one message: more than any of ours has, and room for what somebody
+/// deletes by hand.
 const EVENTS: usize = 4 << 20;
 
 /// Makes commits of a watch's answers.
@@ -16,19 +18,29 @@ const EVENTS: usize = 4 << 20;
 pub(super) struct Teller<'a> {
     keys: &'a Keys,
     space: &'a Space,
-    /// Where the watch began, until its first commit was told.
+    /// The commit that the watch begins with, until it was told.
     from: Option<Cursor>,
     /// The last commit told.
     at: Cursor,
-    /// Of the answer that is not whole yet.
-    pieces: Vec<Event>,
+    /// Of the last commit of an answer that is not whole yet.
+    begun: Vec<Event>,
     warned: bool,
 }
 
 impl<'a> Teller<'a> {
     /// Of a watch that begins with the commit at `from`.
-    pub(super) fn new(keys: &'a Keys, space: &'a Space, from: Cursor) -> Teller<'a> {
-        Teller { keys, space, at: from.clone(), from: Some(from), pieces: Vec::new(), warned: false }
+    pub(super) fn with(keys: &'a Keys, space: &'a Space, from: Cursor) -> Teller<'a> {
+        Teller { from: Some(from.clone()), ..Teller::after(keys, space, from) }
+    }
+
+    /// Of a watch that begins after `at`.
+    pub(super) fn after(keys: &'a Keys, space: &'a Space, at: Cursor) -> Teller<'a> {
+        Teller { keys, space, from: None, at, begun: Vec::new(), warned: false }
+    }
+
+    /// The space watched.
+    pub(super) fn space(&self) -> &'a Space {
+        self.space
     }
 
     /// The last commit told.
@@ -36,18 +48,22 @@ impl<'a> Teller<'a> {
         &self.at
     }
 
-    /// The commits of an answer; none while more pieces of it are to come.
+    /// The commits that an answer, or a piece of one, makes whole.
     pub(super) fn tell(&mut self, answer: WatchResponse) -> Result<Vec<Committed>, Error> {
-        if self.pieces.len() + answer.events.len() > EVENTS {
-            return Err(Error::Unavailable(format!("etcd's watch told more than {EVENTS} events at once")));
-        }
-        self.pieces.extend(answer.events);
+        let mut events = std::mem::take(&mut self.begun);
+        events.extend(answer.events);
+        let at = |event: &Event| event.kv.as_ref().map(|kv| kv.mod_revision);
         if answer.fragment {
-            return Ok(Vec::new());
+            // The next piece may go on with the last commit of this one.
+            let last = events.last().and_then(at);
+            let whole = events.iter().rposition(|event| at(event) != last).map_or(0, |last| last + 1);
+            self.begun = events.split_off(whole);
+            if self.begun.len() > EVENTS {
+                return Err(Error::Unavailable(format!("etcd's watch tells of more than {EVENTS} changes at once")));
+            }
         }
         let mut commits = Vec::new();
-        let mut events =
-            std::mem::take(&mut self.pieces).into_iter().filter_map(|Event { kind, kv }| Some((kind, kv?)));
+        let mut events = events.into_iter().filter_map(|Event { kind, kv }| Some((kind, kv?)));
         let mut next = events.next();
         while let Some(first) = next.take() {
             let at = revision(first.1.mod_revision);
@@ -83,10 +99,9 @@ impl<'a> Teller<'a> {
         }
         let cursor = Cursor { revision: at, mark: mark.unwrap_or_else(|| self.by_hand(at)) };
         match self.from.take() {
-            Some(from) if from.revision == at && from.mark != cursor.mark => {
-                return Err(self.ended("its commits carry other marks: the store was rolled back or replaced"));
-            }
-            Some(from) if from.revision == at => {}
+            // It begins *with* the commit that is known: with another, or without it, this is another history.
+            Some(from) if from == cursor => {}
+            Some(_) => return Err(self.ended("its commits carry other marks: the store was rolled back or replaced")),
             _ if at > self.at.revision => {}
             _ => return Err(Error::Unavailable(format!("etcd's watch went back to revision {at}"))),
         }

@@ -34,7 +34,7 @@ pub fn etcd_answers(data: &[u8]) {
     messages.iter().for_each(answers);
     let (keys, space) = (Keys::new(b"p"), Space::new("web").expect("a space"));
     let from = Cursor { revision: Revision(3), mark: b"m".to_vec() };
-    let mut teller = Teller::new(&keys, &space, from.clone());
+    let mut teller = Teller::with(&keys, &space, from.clone());
     let mut at = from.revision;
     for (nth, message) in messages.into_iter().enumerate() {
         let Ok(answer) = WatchResponse::decode(message) else { return };

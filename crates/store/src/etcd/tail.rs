@@ -24,6 +24,8 @@ use crate::feed::{News, Rhythm, Sink, Tail};
 use crate::history::locked;
 use crate::{Committed, Cursor, Error, Space};
 
+const WATCH: &str = "/etcdserverpb.Watch/Watch";
+
 /// How long the beginning of a watch may take.
 const BEGIN_WITHIN: Duration = Duration::from_secs(5);
 
@@ -42,12 +44,12 @@ struct Told {
     since: Moment,
 }
 
-/// Where a space's history begins, as a revision of etcd's.
+/// Where a watch of etcd's begins, as a revision of etcd's.
 enum Beginning {
-    /// Here is its first commit.
-    FirstCommit(i64),
-    /// It has none, and none can come before this.
-    NoneBefore(i64),
+    /// With the commit that is known.
+    With(i64),
+    /// With the next one, which cannot come before this.
+    Next(i64),
 }
 
 #[async_trait]
@@ -60,27 +62,9 @@ impl Tail for Core {
         within: Duration,
     ) -> Result<Option<Committed>, Error> {
         let deadline = clock::now() + within;
-        let at = match *from == Cursor::START {
-            // What was compacted is missing from a history that begins at the beginning.
-            true => match self.beginning(space, deadline).await? {
-                Beginning::FirstCommit(at) => at,
-                Beginning::NoneBefore(_) => return Ok(None),
-            },
-            // 0, which etcd takes for now, is that of no commit.
-            false => i64::try_from(from.revision.0).ok().filter(|at| *at > 0).ok_or_else(|| other_history(from))?,
-        };
-        let then = RangeRequest { revision: at, ..RangeRequest::one(self.keys.head(space)) };
-        let then: Result<RangeResponse, Error> = self.members.call(Asked::Look, RANGE, &then, deadline).await;
-        match then {
-            Ok(_) if *from == Cursor::START => Ok(None),
-            Ok(head) if transaction::head_of(&head) == *from => {
-                self.commit_at(space, bulk, from, deadline).await.map(Some)
-            }
-            Ok(_) => Err(other_history(from)),
-            Err(Error::Unavailable(why)) if failure::is_of_another_history(&why) => {
-                Err(Error::Compacted(from.revision, why))
-            }
-            Err(error) => Err(error),
+        match self.beginning(space, from, deadline).await? {
+            Beginning::With(_) => self.commit_at(space, bulk, from, deadline).await.map(Some),
+            Beginning::Next(_) => Ok(None),
         }
     }
 
@@ -98,20 +82,47 @@ impl Tail for Core {
 }
 
 impl Core {
-    /// Where a space's history begins.
-    async fn beginning(&self, space: &Space, deadline: Moment) -> Result<Beginning, Error> {
-        let head = RangeRequest::one(self.keys.head(space));
-        let head: RangeResponse = self.members.call(Asked::Look, RANGE, &head, deadline).await?;
-        let now = head.header.map_or(0, |header| header.revision);
-        Ok(match head.kvs.first() {
-            Some(kv) => Beginning::FirstCommit(kv.create_revision),
-            None => Beginning::NoneBefore(now.saturating_add(1)),
-        })
+    /// Where history goes on from `from`, if it does.
+    async fn beginning(&self, space: &Space, from: &Cursor, deadline: Moment) -> Result<Beginning, Error> {
+        let begins = *from == Cursor::START;
+        let at = if begins {
+            let head = self.head_at(space, 0, deadline).await?;
+            match head.kvs.first() {
+                Some(kv) => kv.create_revision,
+                None => return Ok(Beginning::Next(after(&head))),
+            }
+        } else {
+            // 0, which etcd takes for now, is that of no commit.
+            i64::try_from(from.revision.0).ok().filter(|at| *at > 0).ok_or_else(|| other_history(from))?
+        };
+        match self.head_at(space, at, deadline).await {
+            // What was compacted is missing from a history that begins at the beginning.
+            Ok(_) if begins => Ok(Beginning::Next(at)),
+            Ok(head) if transaction::head_of(&head) == *from => Ok(Beginning::With(at)),
+            Ok(_) => Err(other_history(from)),
+            Err(Error::Unavailable(why)) if failure::is_of_another_history(&why) => {
+                // Of a space in which nothing happens, etcd forgets the last commit, too: nothing is missed where it
+                // is the last one still. Later, whoever knows it has to read anew.
+                let head = self.head_at(space, 0, deadline).await?;
+                match !begins && transaction::head_of(&head) == *from {
+                    true => Ok(Beginning::Next(after(&head))),
+                    false => Err(Error::Compacted(from.revision, why)),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The head of the space as it was at `revision`; 0: as it is.
+    async fn head_at(&self, space: &Space, revision: i64, deadline: Moment) -> Result<RangeResponse, Error> {
+        let head = RangeRequest { revision, ..RangeRequest::one(self.keys.head(space)) };
+        self.members.call(Asked::Look, RANGE, &head, deadline).await
     }
 
     /// The commit at `at`, which is one, with all it did.
     async fn commit_at(&self, space: &Space, bulk: bool, at: &Cursor, deadline: Moment) -> Result<Committed, Error> {
-        let mut watch = self.begin(space, bulk, mod_revision(at.revision), at.clone(), deadline).await?;
+        let teller = Teller::with(&self.keys, space, at.clone());
+        let mut watch = self.begin(bulk, mod_revision(at.revision), teller, deadline).await?;
         let first = async {
             loop {
                 if let Some(first) = watch.next().await?.into_iter().next() {
@@ -134,13 +145,11 @@ impl Core {
         sink: &Sink,
     ) -> Result<Infallible, Error> {
         let deadline = clock::now() + BEGIN_WITHIN;
-        let start = match from == Cursor::START {
-            true => match self.beginning(space, deadline).await? {
-                Beginning::FirstCommit(at) | Beginning::NoneBefore(at) => at,
-            },
-            false => mod_revision(from.revision),
+        let (start, teller) = match self.beginning(space, &from, deadline).await? {
+            Beginning::With(at) => (at, Teller::with(&self.keys, space, from.clone())),
+            Beginning::Next(at) => (at, Teller::after(&self.keys, space, from.clone())),
         };
-        let mut watch = self.begin(space, bulk, start, from.clone(), deadline).await?;
+        let mut watch = self.begin(bulk, start, teller, deadline).await?;
         loop {
             for commit in watch.next().await? {
                 // It was told by who verified it.
@@ -154,20 +163,19 @@ impl Core {
         }
     }
 
-    /// A watch of etcd's that begins with what has revision `start`: the commit at `from`, or the first of all.
+    /// A watch of etcd's that begins with what has revision `start`.
     async fn begin<'a>(
         &'a self,
-        space: &'a Space,
         bulk: bool,
         start: i64,
-        from: Cursor,
+        teller: Teller<'a>,
         deadline: Moment,
     ) -> Result<Begun<'a>, Error> {
-        let (key, range_end) = self.keys.history(space, bulk);
+        let (key, range_end) = self.keys.history(teller.space(), bulk);
         let create = WatchCreateRequest { key, range_end, start_revision: start, fragment: true };
         let request = WatchRequest { call: Some(WatchCall::Create(create)) };
-        let (member, answers) = self.members.stream("/etcdserverpb.Watch/Watch", &request, deadline).await?;
-        let mut begun = Begun { core: self, member, answers, teller: Teller::new(&self.keys, space, from) };
+        let (member, answers) = self.members.stream(WATCH, &request, deadline).await?;
+        let mut begun = Begun { core: self, member, answers, teller };
         let created = clock::timeout_at(deadline, begun.answer()).await;
         let late = || Missed::Unanswered("the watch did not begin in time".to_owned());
         let created = created.unwrap_or_else(|| Err(begun.failed(late())))?;
@@ -294,7 +302,8 @@ enum Standing {
 
 impl Standing {
     fn of(told: &Told, asked: Moment, head: &Cursor) -> Standing {
-        if *head == told.at {
+        // What somebody wrote by hand was told later than the head, under its mark.
+        if head.mark == told.at.mark && head.revision <= told.at.revision {
             return Standing::Level;
         }
         if head.revision > told.at.revision {
@@ -303,6 +312,11 @@ impl Standing {
         // An answer to what was asked before the last commit was told may be older than that.
         if asked > told.since { Standing::RolledBack } else { Standing::Passed }
     }
+}
+
+/// The first revision after that at which this was read.
+fn after(read: &RangeResponse) -> i64 {
+    read.header.as_ref().map_or(0, |header| header.revision).saturating_add(1)
 }
 
 fn other_history(from: &Cursor) -> Error {

@@ -222,7 +222,10 @@ fn cursor(revision: u64, mark: &str) -> Cursor {
 /// What a watch from `from` makes of answers, as text: `4.m: a +, b -`.
 fn told(from: Cursor, answers: Vec<(bool, Vec<Event>)>) -> Result<Vec<String>, Error> {
     let (keys, space) = (keys(), space());
-    let mut teller = Teller::new(&keys, &space, from);
+    let mut teller = match from == Cursor::START {
+        true => Teller::after(&keys, &space, from),
+        false => Teller::with(&keys, &space, from),
+    };
     let mut told = Vec::new();
     for (fragment, events) in answers {
         for commit in teller.tell(WatchResponse { fragment, events, ..WatchResponse::default() })? {
@@ -255,17 +258,22 @@ fn events_of_one_revision_are_one_commit_in_whatever_pieces() {
         pieces.last_mut().unwrap().0 = false;
         assert_eq!(told(cursor(4, "m"), pieces).unwrap(), expected, "in pieces of {size}");
     }
-    assert_eq!(told(Cursor::START, vec![(true, events)]).unwrap(), [""; 0], "an answer that is not whole");
+    let begun = told(cursor(4, "m"), vec![(true, events)]).unwrap();
+    assert_eq!(begun, expected[..3], "the next piece may go on with the last commit of this one");
 }
 
 #[test]
 fn another_history_is_told_from_a_watch_that_goes_wrong() {
     let compacted = |answers| assert!(matches!(told(cursor(4, "m"), answers), Err(Error::Compacted(..))));
     compacted(vec![(false, vec![head(4, "other")])]);
-    compacted(vec![(false, vec![head(5, "n")]), (false, vec![event(1, keys().head(&space()), 6, "")])]);
-    let back = told(cursor(4, "m"), vec![(false, vec![head(5, "n")]), (false, vec![head(5, "n")])]);
+    // The commit that it was to begin with is not there.
+    compacted(vec![(false, vec![head(5, "n")])]);
+    compacted(vec![(false, vec![head(4, "m"), head(5, "n")]), (false, vec![event(1, keys().head(&space()), 6, "")])]);
+    let begin = || (false, vec![head(4, "m"), head(5, "n")]);
+    let back = told(cursor(4, "m"), vec![begin(), (false, vec![head(5, "n")])]);
     assert!(matches!(back, Err(Error::Unavailable(_))), "{back:?}");
-    let strange = told(cursor(4, "m"), vec![(false, vec![head(5, "n"), event(PUT, "steadfast/web/k/".into(), 5, "")])]);
+    let stranger = event(PUT, "steadfast/web/k/".into(), 6, "");
+    let strange = told(cursor(4, "m"), vec![begin(), (false, vec![head(6, "o"), stranger])]);
     assert!(matches!(strange, Err(Error::Corrupt(_))), "{strange:?}");
 }
 
@@ -284,8 +292,9 @@ fn a_failure_says_what_to_do_next() {
         (refused(3, "etcdserver: user name is empty"), "Denied", "Denied"),
         (refused(7, "etcdserver: permission denied"), "Denied", "Denied"),
         (refused(16, "etcdserver: invalid auth token"), "Denied", "Denied"),
+        (refused(3, "etcdserver: revision of auth store is old"), "Unavailable", "Unavailable"),
         (refused(9, "etcdserver: authentication is not enabled"), "Config", "Config"),
-        (refused(8, "etcdserver: mvcc: database space exceeded"), "Unavailable", "Unavailable"),
+        (refused(8, "etcdserver: mvcc: database space exceeded"), "Unavailable", "OutcomeUnknown"),
         (refused(8, "etcdserver: too many requests"), "Unavailable", "Unavailable"),
         (refused(15, "etcdserver: corrupt cluster"), "Corrupt", "Corrupt"),
         (refused(12, "unknown service etcdserverpb.KV"), "Config", "Config"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use steadfast_store::conformance::servers::{Kind, Options, Server, shared};
 use steadfast_store::conformance::{Later, reach};
-use steadfast_store::{Batch, Cursor, Error, Expect};
+use steadfast_store::{Batch, Cursor, Error, Expect, Space};
 
 use super::support::{LONG, Mirror, compact, new, put, settle, space};
 
@@ -18,6 +18,53 @@ async fn a_watch_misses_nothing_across_cuts_and_compactions() {
         Box::pin(ready(()))
     };
     reach::a_watch_misses_nothing_across_cuts(place, Some(Box::new(trim))).await;
+}
+
+/// Of a space in which nothing happens etcd forgets all history, its last commit, too: who comes then misses nothing.
+#[tokio::test]
+async fn a_space_that_is_idle_is_watched_whatever_was_compacted() {
+    let server = Server::etcd(&Options::default());
+    let place = server.fresh_place().with("pace=50ms");
+    let store = place.open();
+    settle(&store, &new(&["order/1"]), LONG).await;
+    let quiet = Mirror::new(Arc::clone(&store)).await;
+    for n in 0..3 {
+        let busy = Batch { space: Space::new("busy").expect("a space"), ..new(&[&format!("order/{n}")]) };
+        settle(&store, &busy, LONG).await;
+    }
+    compact(&server);
+    let mut mirrors = [Mirror::new(place.open()).await, quiet];
+    for mirror in &mut mirrors {
+        mirror.until(|mirror| mirror.heard > 0).await;
+    }
+    settle(&store, &new(&["order/2"]), LONG).await;
+    for mirror in &mut mirrors {
+        mirror.until(|mirror| mirror.records.len() == 2).await;
+        // A commit between the proof and the watch that goes on from it has the mirror read anew, once.
+        assert!(mirror.compacted <= 1, "{} times", mirror.compacted);
+    }
+    let gone = store.watch(&space(), &[b""], Cursor::START, LONG).await.map(drop);
+    assert!(matches!(gone, Err(Error::Compacted(..))), "{gone:?}");
+}
+
+/// Who writes with etcd's own tools is shown, and nobody takes it for a rollback.
+#[tokio::test]
+async fn what_is_written_by_hand_breaks_nothing() {
+    let server = shared(Kind::Etcd);
+    let place = server.fresh_place().with("pace=50ms");
+    let store = place.open();
+    settle(&store, &new(&["order/1"]), LONG).await;
+    let mut mirror = Mirror::new(Arc::clone(&store)).await;
+    mirror.until(|mirror| mirror.heard > 0).await;
+    let prefix = place.url().split('?').next().and_then(|url| url.rsplit('/').next()).expect("a path").to_owned();
+    server.etcdctl(&["put", &format!("{prefix}/web/k/order/hand"), "x"]);
+    mirror.until(|mirror| mirror.records.len() == 2).await;
+    // It is in contact, and stays so.
+    let heard = mirror.heard;
+    mirror.until(|mirror| mirror.heard > heard + 5).await;
+    settle(&store, &new(&["order/2"]), LONG).await;
+    mirror.until(|mirror| mirror.records.len() == 3).await;
+    assert_eq!((mirror.compacted, mirror.cut), (0, 0));
 }
 
 /// A history of more than fits a message comes whole, each commit with all it did.

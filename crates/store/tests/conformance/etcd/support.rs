@@ -19,10 +19,15 @@ pub(super) const SHORT: Duration = Duration::from_millis(300);
 
 /// Has the server forget its history up to now.
 pub(super) fn compact(server: &Server) {
-    let told = server.etcdctl(&["get", "nothing", "--write-out=json"]);
+    compact_as(server, &[]);
+}
+
+/// Likewise, as the user that these arguments name.
+pub(super) fn compact_as(server: &Server, user: &[&str]) {
+    let told = server.etcdctl(&[user, &["endpoint", "status", "--write-out=json"]].concat());
     let (_, rest) = told.split_once("\"revision\":").expect("a header");
     let revision = rest.split(|c: char| !c.is_ascii_digit()).next().expect("a revision");
-    server.etcdctl(&["compact", revision]);
+    server.etcdctl(&[user, &["compact", revision]].concat());
 }
 
 pub(super) fn space() -> Space {
@@ -98,12 +103,14 @@ pub(super) struct Mirror {
     pub(super) compacted: usize,
     /// How often its watch ended otherwise.
     pub(super) cut: usize,
+    /// How often its watch said anything.
+    pub(super) heard: usize,
 }
 
 impl Mirror {
     pub(super) async fn new(store: Arc<dyn Store>) -> Mirror {
         let (at, records) = scan(&store).await;
-        Mirror { store, watch: None, at, records, compacted: 0, cut: 0 }
+        Mirror { store, watch: None, at, records, compacted: 0, cut: 0, heard: 0 }
     }
 
     /// Follows until it knows what `enough` wants.
@@ -131,6 +138,7 @@ impl Mirror {
                 }
             }
         };
+        self.heard += usize::from(heard.is_ok());
         match heard {
             Ok(Notice::Committed(commit)) => {
                 assert!(commit.cursor.revision >= self.at.revision, "{commit:?} after {}", self.at);
