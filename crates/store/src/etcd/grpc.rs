@@ -6,8 +6,9 @@
 //! Protocol: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>, and RFC 9113.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use h2::client::{Builder, ResponseFuture, SendRequest};
@@ -33,8 +34,14 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 /// Bytes of the headers of an answer. A longer block resets the stream.
 const HEADER_BYTES: u32 = 16 << 10;
 
+/// How long a connection that seems to break may take to say why.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
 /// Characters of a server's message that are shown.
 const SHOWN_CHARACTERS: usize = 512;
+
+/// The status of a call that took longer than the server was told it may.
+const DEADLINE_EXCEEDED: u32 = 4;
 
 /// A message's head: whether it is compressed, and its length.
 const HEAD_BYTES: usize = 5;
@@ -78,6 +85,8 @@ pub(super) struct Connection {
     heard: Arc<AtomicU64>,
     /// Whether no new call belongs on it: it broke, or is given up.
     closed: watch::Sender<bool>,
+    /// Why it broke.
+    broke: Arc<OnceLock<String>>,
 }
 
 impl Drop for Connection {
@@ -102,15 +111,18 @@ impl Connection {
         let (requests, connection) =
             builder.handshake(io).await.map_err(|e| Missed::NotSent(format!("begin HTTP/2: {e}")))?;
         let closed = watch::Sender::new(false);
-        let ended = closed.clone();
+        let broke = Arc::<OnceLock<String>>::default();
+        let (ended, why) = (closed.clone(), Arc::clone(&broke));
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to etcd ended");
+                // Set once, here.
+                let _ = why.set(error.to_string());
             }
             ended.send_replace(true);
         });
         let heard = Arc::default();
-        Ok(Connection { requests, origin, driver: driver.abort_handle(), heard, closed })
+        Ok(Connection { requests, origin, driver: driver.abort_handle(), heard, closed, broke })
     }
 
     /// One message there, one back.
@@ -132,14 +144,17 @@ impl Connection {
                 Some(_) => Err(Missed::Stranger("an answer of two messages".to_owned())),
             }
         };
-        clock::timeout_at(deadline, whole).await.unwrap_or_else(|| {
-            // While others are answered, it is the call that takes long. Where nobody is, whoever asks next is better
-            // off with another connection.
-            if self.heard.load(Ordering::Relaxed) == heard {
-                self.close();
-            }
-            Err(Missed::Unanswered("no answer in the time given".to_owned()))
-        })
+        let answer = clock::timeout_at(deadline, whole).await;
+        let answer = answer.unwrap_or_else(|| Err(Missed::Unanswered("no answer in the time given".to_owned())));
+        // The server, which was told how long we wait, may be the first to say that it took too long.
+        let said_late = matches!(&answer, Err(Missed::Refused(status)) if status.code == DEADLINE_EXCEEDED);
+        let by_others = self.heard.load(Ordering::Relaxed).saturating_sub(heard + u64::from(said_late));
+        // While others are answered, it is the call that takes long. Where nobody is, a member may have lost the rest,
+        // and whoever asks next is better off with another connection.
+        if by_others == 0 && (said_late || clock::now() >= deadline) {
+            self.close();
+        }
+        answer
     }
 
     /// One message there, and any number back, until the stream is dropped.
@@ -151,6 +166,16 @@ impl Connection {
         deadline: Moment,
     ) -> Result<Answer, Missed> {
         self.send(path, request, token, deadline, End::Open).await
+    }
+
+    /// Why a call was not answered over a connection that may just have broken, which says more than that call does.
+    pub(super) async fn last_words(&self, missed: Missed) -> Missed {
+        let Missed::Unanswered(why) = &missed else { return missed };
+        clock::timeout_at(clock::now() + LAST_WORDS, self.closed()).await;
+        match self.broke.get() {
+            Some(broke) if broke != why => Missed::Unanswered(format!("{why}: {broke}")),
+            _ => missed,
+        }
     }
 
     /// No new call belongs here any more. Those that wait may still be answered.
@@ -243,7 +268,7 @@ impl Answer {
         self.begin().await?;
         let Some(body) = &mut self.body else { return Ok(None) };
         loop {
-            if let Some(message) = self.frames.next().map_err(Missed::Stranger)? {
+            if let Some(message) = self.frames.next()? {
                 return Ok(Some(message));
             }
             let Some(data) = body.data().await else { break };
@@ -339,17 +364,17 @@ impl Frames {
     }
 
     /// The next message, if it is whole. An error says what is wrong with the stream.
-    pub(super) fn next(&mut self) -> Result<Option<Bytes>, String> {
+    pub(super) fn next(&mut self) -> Result<Option<Bytes>, Missed> {
         let mut head = &self.bytes[..];
         if head.len() < HEAD_BYTES {
             return Ok(None);
         }
         let (compressed, length) = (head.get_u8(), head.get_u32() as usize);
         if compressed != 0 {
-            return Err("a compressed message, which was not asked for".to_owned());
+            return Err(Missed::Stranger("a compressed message, which was not asked for".to_owned()));
         }
         if length > MESSAGE_BYTES {
-            return Err(format!("a message of {length} bytes, where {MESSAGE_BYTES} are the most"));
+            return Err(Missed::Unanswered(format!("a message of {length} bytes, where {MESSAGE_BYTES} are the most")));
         }
         if head.len() < length {
             // Room for all of it at once, but never more than the windows let in before it is checked again.

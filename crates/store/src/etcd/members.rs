@@ -92,9 +92,11 @@ pub(super) struct Member {
     /// `host:port`.
     pub(super) place: String,
     index: usize,
-    /// The files that the connection was proven by, as of then.
-    generation: u64,
+    /// What the connection was proven by, as of then.
+    generation: (u64, u64),
     token: Mutex<Option<HeaderValue>>,
+    /// Held by whoever asks for another token, so that the others wait for that.
+    proving: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for Member {
@@ -123,11 +125,11 @@ impl Members {
         deadline: Moment,
     ) -> Result<A, Error> {
         let member = self.member(deadline).await?;
-        let send = async || member.connection.call(path, request, member.token().as_ref(), deadline).await;
-        let answer = match send().await {
+        let token = member.token();
+        let answer = match member.connection.call(path, request, token.as_ref(), deadline).await {
             Err(missed) if self.cluster.identity.is_some() && failure::wants_to_know_us(&missed) => {
-                self.authenticate(&member, deadline).await?;
-                send().await
+                self.authenticate(&member, token, deadline).await?;
+                member.connection.call(path, request, member.token().as_ref(), deadline).await
             }
             answer => answer,
         };
@@ -158,9 +160,15 @@ impl Members {
         failure::error(&member.place, asked, missed)
     }
 
-    /// Has the server give us another token.
-    pub(super) async fn authenticate(&self, member: &Member, deadline: Moment) -> Result<(), Error> {
+    /// Has the server give us another token than the one it refused. To compare passwords costs it much: one of all who
+    /// were refused asks, and the others have what comes of it.
+    async fn authenticate(&self, member: &Member, refused: Option<HeaderValue>, deadline: Moment) -> Result<(), Error> {
         let Some(identity) = &self.cluster.identity else { return Ok(()) };
+        let late = || Error::Unavailable(format!("etcd at {}: it did not say in time who we are", member.place));
+        let _proving = clock::timeout_at(deadline, member.proving.lock()).await.ok_or_else(late)?;
+        if member.token() != refused {
+            return Ok(());
+        }
         let token = identity.authenticate(&member.connection, deadline).await;
         let token = token.map_err(|missed| self.failed(member, Asked::Look, missed))?;
         *locked(&member.token) = Some(token);
@@ -190,8 +198,9 @@ impl Members {
                 return slots.dials[at].1.outcome.clone();
             }
             let (_, ended) = slots.dials.remove(at);
-            // Whoever failed is tried last.
+            // Whoever failed is tried last. Where what it was proven by counts no more, the watches on it end, too.
             if let Some(Ok(member)) = &*ended.outcome.borrow() {
+                member.connection.close();
                 slots.first = (member.index + 1) % self.cluster.addresses.len().max(1);
             }
         }
@@ -236,8 +245,9 @@ impl Cluster {
     }
 
     /// Changes with the files that a connection is proven by.
-    fn generation(&self) -> u64 {
-        self.tls.as_ref().map_or(0, tls::Client::generation)
+    fn generation(&self) -> (u64, u64) {
+        let password = self.identity.as_ref().map_or(0, |identity| identity.password.generation());
+        (password, self.tls.as_ref().map_or(0, tls::Client::generation))
     }
 
     /// Connects to the member, and lets it say that it serves.
@@ -251,18 +261,35 @@ impl Cluster {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let explain = |missed| failure::error(&place, Asked::Look, missed);
         let connection = Connection::open(stream, format!("{scheme}://{place}")).await.map_err(explain)?;
+        let (token, status) = match self.greet(&connection, deadline).await {
+            Ok(greeted) => greeted,
+            // A server that wants a certificate says so when the connection, for us, is made.
+            Err(missed) => return Err(explain(connection.last_words(missed).await)),
+        };
+        if let Some(status) = status {
+            serving(&place, &status)?;
+        }
+        let (token, proving) = (Mutex::new(token), tokio::sync::Mutex::default());
+        Ok(Arc::new(Member { connection, place, index, generation, token, proving }))
+    }
+
+    /// Says who we are, and lets the member say how it is.
+    async fn greet(
+        &self,
+        connection: &Connection,
+        deadline: Moment,
+    ) -> Result<(Option<HeaderValue>, Option<StatusResponse>), Missed> {
         let token = match &self.identity {
-            Some(identity) => Some(identity.authenticate(&connection, deadline).await.map_err(explain)?),
+            Some(identity) => Some(identity.authenticate(connection, deadline).await?),
             None => None,
         };
         let status = connection.call("/etcdserverpb.Maintenance/Status", &StatusRequest {}, token.as_ref(), deadline);
         match status.await {
-            Ok(status) => serving(&place, &status)?,
+            Ok(status) => Ok((token, Some(status))),
             // It answers, and that is what had to be known. What we may do is told at each call.
-            Err(Missed::Refused(status)) if failure::is_about_rights(&status) => {}
-            Err(missed) => return Err(explain(missed)),
+            Err(Missed::Refused(status)) if failure::is_about_rights(&status) => Ok((token, None)),
+            Err(missed) => Err(missed),
         }
-        Ok(Arc::new(Member { connection, place, index, generation, token: Mutex::new(token) }))
     }
 }
 

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast_host::net::Address;
-use steadfast_host::tls::{self, Alpn, ClientFiles};
+use steadfast_host::tls::Alpn;
 
 use super::members::{Cluster, Identity, Members};
 use super::{Etcd, Settings};
@@ -32,8 +31,7 @@ const PACE: Duration = Duration::from_millis(250);
 /// The store in etcd that `url` names. Nothing is asked of a server yet.
 pub(crate) fn open(mut url: Url<'_>, access: &Access) -> Result<Arc<dyn Store>, Error> {
     let secure = url.scheme == "etcds";
-    let addresses = url.hosts(CLIENT_PORT)?.into_iter().map(|Place { host, port }| Address::Tcp { host, port });
-    let addresses: Vec<Address> = addresses.collect();
+    let addresses = url.hosts(CLIENT_PORT)?.iter().map(Place::address).collect();
     let tls = url.options.take_tls(secure, access)?;
     if secure && !tls.on {
         return Err(wrong("has the scheme `etcds`, which is TLS, and says tls=off: write `etcd`"));
@@ -58,8 +56,8 @@ pub(crate) fn open(mut url: Url<'_>, access: &Access) -> Result<Arc<dyn Store>, 
         }
         _ => None,
     };
-    let tls = if tls.on { Some(client(tls.files)?) } else { None };
-    Ok(Arc::new(Etcd::new(Members::new(Cluster { addresses, tls, identity }), settings)))
+    let cluster = Cluster { addresses, tls: tls.client(Alpn::Http2)?, identity };
+    Ok(Arc::new(Etcd::new(Members::new(cluster), settings)))
 }
 
 fn prefix(url: &Url<'_>) -> Result<String, Error> {
@@ -69,12 +67,6 @@ fn prefix(url: &Url<'_>) -> Result<String, Error> {
         1..=PREFIX_BYTES => Ok(prefix),
         bytes => Err(wrong(format!("has a prefix of {bytes} bytes; {PREFIX_BYTES} are the most"))),
     }
-}
-
-fn client(files: crate::TlsFiles) -> Result<tls::Client, Error> {
-    let crate::TlsFiles { ca, cert, key, name } = files;
-    let client = tls::Client::new(ClientFiles { ca, cert, key, name }, Alpn::Http2);
-    client.map_err(|error| Error::Config(format!("TLS to etcd: {error}")))
 }
 
 #[cfg(test)]

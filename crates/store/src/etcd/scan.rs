@@ -5,14 +5,16 @@ use std::sync::atomic::Ordering;
 use steadfast_host::clock;
 
 use super::failure::Asked;
+use super::grpc::MESSAGE_BYTES;
 use super::proto::{RangeRequest, RangeResponse, RequestOp, TxnRequest};
 use super::{Core, transaction};
 use crate::page::{PageBuilder, records_at_most};
 use crate::{Error, PAGE_BYTES, PAGE_RECORDS, Page, PageToken, Space, rules};
 
-/// Records that are asked for while it is not known how large they are: as many as fit a message if each is as large as
-/// can be.
-pub(super) const FEW: usize = 64;
+/// Records of each range that are asked for while it is not known how large they are: five ranges of so many fit a message
+/// if each record is as large as can be.
+pub(super) const FEW: usize = 24;
+const _: () = assert!(5 * FEW * rules::LIMITS.bytes <= MESSAGE_BYTES);
 
 impl Core {
     pub(super) async fn scan(

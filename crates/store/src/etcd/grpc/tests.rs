@@ -127,11 +127,12 @@ async fn what_is_no_grpc_is_told_from_what_broke() {
     stranger(answered(head(404, &[("content-type", "text/html")]), Vec::new(), OK).await);
     stranger(answered(head(200, &[("content-type", "text/html")]), vec![token("t")], OK).await);
     stranger(answered(head(200, &[GRPC]), vec![Bytes::from_static(&[1, 0, 0, 0, 0])], OK).await);
-    stranger(answered(head(200, &[GRPC]), vec![Bytes::from_static(&[0, 0xff, 0, 0, 0])], OK).await);
     stranger(answered(head(200, &[GRPC]), vec![Bytes::from_static(&[0, 0, 0, 0, 1, 0x12])], OK).await);
     stranger(answered(head(200, &[GRPC]), vec![token("t"), token("t")], OK).await);
     stranger(answered(head(200, &[GRPC]), Vec::new(), OK).await);
     unanswered(answered(head(503, &[]), Vec::new(), &[]).await);
+    // Too much of an answer is one, all the same.
+    unanswered(answered(head(200, &[GRPC]), vec![Bytes::from_static(&[0, 0xff, 0, 0, 0])], OK).await);
     unanswered(answered(head(200, &[GRPC]), vec![token("t").slice(..4)], OK).await);
     unanswered(answered(head(200, &[GRPC]), vec![token("t")], &[("other", "0")]).await);
 }
@@ -238,6 +239,18 @@ async fn a_silent_connection_is_given_up() {
     let (connection, _silent) = with_peer().await;
     let missed = ask(&connection, SHORT).await;
     assert!(matches!(missed, Err(Missed::Unanswered(_))), "{missed:?}");
+    assert!(connection.is_closed());
+}
+
+/// A member that lost the others says of each call that it took too long.
+#[tokio::test]
+async fn who_only_says_that_it_is_late_is_given_up() {
+    let (connection, theirs) = connect().await;
+    let late: &[(&str, &str)] = &[("grpc-status", "4"), ("grpc-message", "context deadline exceeded")];
+    let serving = serve(theirs, Script { head: head(200, &[GRPC]), data: Vec::new(), trailers: late });
+    let missed = ask(&connection, LONG).await;
+    serving.abort();
+    assert!(matches!(&missed, Err(Missed::Refused(status)) if status.code == 4), "{missed:?}");
     assert!(connection.is_closed());
 }
 

@@ -64,5 +64,5 @@ fn a_wrong_url_is_told_what_would_be_right() {
     let nobody = refusal("etcd://a", &Access::with_secret("s3cret"));
     assert_eq!(nobody, "the store's URL names no user, and a password is given: write etcd://user@host");
     let missing = refusal("etcds://a?ca=/nowhere/ca.pem", &Access::default());
-    assert!(missing.starts_with("TLS to etcd: cannot read /nowhere/ca.pem"), "{missing}");
+    assert!(missing.starts_with("cannot read /nowhere/ca.pem"), "{missing}");
 }
