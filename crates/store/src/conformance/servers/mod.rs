@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use steadfast_host::clock;
+
 mod azurite;
 mod etcd;
 mod place;
@@ -28,8 +30,10 @@ pub use proxy::{Mode, Proxy};
 
 use process::{Signal, User};
 
-/// How long a server may take to start or to end, on a machine that has much else to do.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a server may take to start, with all tries, or to end, on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How long one try may take: a server that hangs while it starts is killed, and started anew.
+const START_WITHIN: Duration = Duration::from_secs(100);
 /// How often a first start is tried, each time on other ports.
 const TRIES: usize = 5;
 /// How much of a server's log a failure shows.
@@ -269,16 +273,20 @@ impl Server {
         Server { recipe, ground, child, log_from: 0, sweeper, places: AtomicUsize::new(0) }
     }
 
-    /// Waits until it serves; false if it ended instead.
+    /// Waits until it serves; false if it ended instead, or hung and was killed.
     fn serves(&mut self) -> bool {
-        let mut serves = false;
+        let (mut serves, mut hangs, began) = (false, false, clock::now());
         wait_until(&format!("{:?} to serve", self.recipe.kind), || {
             // Looked at in this order: what it said before it ended counts for nothing.
             let ended = self.child.try_wait().expect("ask for its status").is_some();
             let log = self.log();
             serves = !ended && log.get(self.log_from..).unwrap_or_default().contains(self.recipe.ready);
-            serves || ended
+            hangs = !ended && !serves && clock::now().since(began) >= START_WITHIN;
+            serves || ended || hangs
         });
+        if hangs {
+            self.kill9();
+        }
         serves
     }
 

@@ -36,7 +36,7 @@ pub(super) struct User {
 /// Looks at `condition` again and again until it holds.
 ///
 /// # Panics
-/// With `what`, if it does not within two minutes.
+/// With `what`, if it does not within five minutes.
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let began = clock::now();
     while !condition() {
