@@ -76,13 +76,20 @@ impl Given {
         matches!(locked(&self.last).1, Proof::Key(_))
     }
 
-    fn proof(&self) -> Result<Proof, Error> {
+    /// What is given now. What is neither key nor signature is told in the log, once, and what was given before counts on.
+    fn proof(&self) -> Proof {
         let text = (self.source)();
         let mut last = locked(&self.last);
         if last.0 != text {
-            *last = (Arc::clone(&text), proof(&text)?);
+            match proof(&text) {
+                Ok(proof) => last.1 = proof,
+                Err(error) => {
+                    tracing::error!(%error, "the secret of Azure Storage has become useless: the former is used")
+                }
+            }
+            last.0 = text;
         }
-        Ok(last.1.clone())
+        last.1.clone()
     }
 }
 
@@ -108,7 +115,7 @@ impl Credential {
     /// What a request is proven with; waits for the first token, if there is none yet.
     pub(super) async fn proof(&self, deadline: Moment) -> Result<Proof, Failure> {
         match self {
-            Credential::Given(given) => given.proof().map_err(Failure::Known),
+            Credential::Given(given) => Ok(given.proof()),
             Credential::Token(tokens) => tokens.current(deadline).await.map(Proof::Token).map_err(Failure::NotSent),
         }
     }

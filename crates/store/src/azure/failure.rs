@@ -61,12 +61,23 @@ impl Refusal {
         }
     }
 
-    /// Whether a condition of the request did not hold.
+    /// Whether a condition of the request did not hold. A lease that somebody else has of the blob is none: it stands in
+    /// the way of every write, whatever is there.
     pub(super) fn is_condition(&self) -> bool {
-        self.status == 412
+        (self.status == 412 && !self.is_of_a_lease())
             || (self.status == 409 && matches!(&*self.code, "EntityAlreadyExists" | "BlobAlreadyExists"))
             || (self.status == 404 && matches!(&*self.code, "ResourceNotFound" | "EntityNotFound" | "BlobNotFound"))
             || self.status == 304
+    }
+
+    /// Whether Azure's own lease of the blob is not as the request needs it.
+    pub(super) fn is_of_a_lease(&self) -> bool {
+        matches!(self.status, 409 | 412) && self.code.starts_with("Lease")
+    }
+
+    /// Whether there is no such blob, in a container that is there.
+    pub(super) fn is_missing_blob(&self) -> bool {
+        self.status == 404 && self.code == "BlobNotFound"
     }
 
     /// Whether what holds everything is not there.
@@ -101,10 +112,12 @@ impl Refusal {
                 Error::Config(format!("{shown}: is the account's name right?"))
             }
             (409, "AccountIsDisabled" | "TableBeingDeleted" | "ContainerBeingDeleted" | "ContainerDisabled")
-            | (429 | 503, _) => Error::Unavailable(shown),
+            | (503, "ServerBusy")
+            | (429, _) => Error::Unavailable(shown),
+            _ if self.is_of_a_lease() => Error::Unavailable(format!("{shown}: somebody else leases the blob")),
             // The account is full; it takes nothing until something was deleted.
             (507, _) => Error::Unavailable(format!("{shown}: out of space")),
-            (500 | 502 | 504 | 408, _) => unknown(shown),
+            (408, _) => unknown(shown),
             (400..500, _) => Error::Config(format!("Azure refuses the request: {shown}")),
             _ => unknown(shown),
         }

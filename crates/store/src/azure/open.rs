@@ -10,15 +10,12 @@ use super::account::{Account, PUBLIC, sites, sites_at};
 use super::credential::{Credential, Given, Identity, Kind};
 use super::lease::native::Native;
 use super::lease::{Leases, Mode};
-use super::rest::Rest;
+use super::rest::{OPEN, Rest};
 use super::sign::Sas;
 use super::transaction::Keep;
 use super::{Azure, Plan};
 use crate::url::{Url, shown, wrong};
 use crate::{Access, Error, Secret, Store};
-
-/// The table, unless the URL names another.
-const TABLE: &str = "steadfast";
 
 /// Commits that the log keeps, and the bounds of what the URL may say.
 const KEEP: Keep = 16_384;
@@ -79,7 +76,7 @@ pub(super) fn read(mut url: Url<'_>, access: &Access) -> Result<Azure, Error> {
     url.no_user()?;
     let secret = url.secret(access)?;
     let options = &mut url.options;
-    let table = options.take("table")?.unwrap_or_else(|| TABLE.to_owned());
+    let table = options.take("table")?;
     let mode = options.take_word("lease", &[("etag", Mode::Etag), ("native", Mode::Native)])?;
     let blob = options.take("lease_blob")?;
     let lasts = options.take_span("lease_lasts", LASTS_RANGE)?;
@@ -97,10 +94,7 @@ pub(super) fn read(mut url: Url<'_>, access: &Access) -> Result<Azure, Error> {
     let native = native(mode.unwrap_or(Mode::Etag), blob, lasts)?;
     let credential = credential(named, client_id, tenant, secret)?;
     if account.is_open() && !matches!(&credential, Credential::Given(given) if given.is_key()) {
-        return Err(wrong(
-            "names an address with http:// that is not on this machine: tokens and signatures could be read on the way, \
-             write https://",
-        ));
+        return Err(wrong(format!("is not safe: {OPEN}")));
     }
     let plan = Plan { poll, keep };
     Ok(Azure::new(Rest::new(account, credential), Leases::new(native), plan))
@@ -108,7 +102,7 @@ pub(super) fn read(mut url: Url<'_>, access: &Access) -> Result<Azure, Error> {
 
 fn account(
     url: &Url<'_>,
-    table: String,
+    table: Option<String>,
     endpoint: Option<&str>,
     suffix: Option<&str>,
     ca: Option<std::path::PathBuf>,
@@ -129,10 +123,29 @@ fn account(
     if !(3..=63).contains(&container.len()) || !container.bytes().all(plain) {
         return Err(wrong(format!("names no container in `{}` (3 to 63 of a-z, 0-9 and -)", shown(container))));
     }
-    let letter = table.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
-    if !(3..=63).contains(&table.len()) || !letter || !table.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        return Err(wrong(format!("gives `table` the value `{}`; expected 3 to 63 letters and digits", shown(&table))));
-    }
+    let is_table = |name: &str| {
+        (3..=63).contains(&name.len())
+            && name.starts_with(|first: char| first.is_ascii_alphabetic())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric())
+    };
+    // Two containers with one table would be two places for the leases of the same sets.
+    let table = match table {
+        Some(table) if is_table(&table) => table,
+        Some(table) => {
+            return Err(wrong(format!(
+                "gives `table` the value `{}`; expected 3 to 63 letters and digits",
+                shown(&table)
+            )));
+        }
+        None if is_table(container) => container.clone(),
+        None => {
+            return Err(wrong(format!(
+                "names no table, and it cannot have the container's name `{}`: give one of 3 to 63 letters and digits \
+                 with `table=`, which no other container shares",
+                shown(container)
+            )));
+        }
+    };
     let mut client = match ca {
         Some(ca) => {
             let files = tls::ClientFiles { ca: Some(ca), ..tls::ClientFiles::default() };

@@ -23,6 +23,13 @@ use crate::history::locked;
 const BLOB_VERSION: &str = "2021-12-02";
 const TABLE_VERSION: &str = "2020-12-06";
 
+/// What every answer of Azure's has. Without it somebody between answers, who may have passed the request on or not.
+const SIGN: &str = "x-ms-request-id";
+
+/// Why a secret that is itself sent is not sent everywhere.
+pub(super) const OPEN: &str = "an address with http:// is not on this machine: tokens and signatures could be read on the \
+                               way, write https://";
+
 /// Runtimes whose connections are kept apart; the oldest of more loses its own.
 const RUNTIMES: usize = 8;
 
@@ -114,10 +121,20 @@ impl Rest {
 
     async fn ask_once(&self, ask: Ask, deadline: Moment) -> Result<Reply, Failure> {
         let proof = self.credential.proof(deadline).await?;
+        if self.account.is_open() && !matches!(proof, Proof::Key(_)) {
+            return Err(Failure::Known(Error::Config(OPEN.to_owned())));
+        }
         let site = self.site(ask.service);
         let call = signed(&self.account, site, ask, &proof);
         let within = deadline.since(clock::now());
         let reply = self.client().call(&site.target, call, within).await.map_err(|e| Failure::of(&e))?;
+        if !reply.headers.contains_key(SIGN) {
+            let status = reply.status.as_u16();
+            return Err(Failure::Unanswered(format!(
+                "{} answers with status {status}, and not as Azure Storage does: is there a proxy between?",
+                site.target
+            )));
+        }
         if reply.status.is_success() {
             return Ok(reply);
         }
@@ -166,8 +183,28 @@ impl Rest {
         }
     }
 
-    /// Entities that `filter` finds, `top` of them at most, with these properties only (all, if empty).
+    /// Entities that `filter` finds, `top` of them at most, with these properties only (all, if empty). None where more
+    /// are said to come: there are no others.
     pub(super) async fn query(
+        &self,
+        filter: &str,
+        select: &str,
+        mut top: usize,
+        mut from: Continuation,
+        deadline: Moment,
+    ) -> Result<(Vec<Row>, Option<Continuation>), Failure> {
+        loop {
+            match self.query_once(filter, select, top, from.clone(), deadline).await {
+                // Azure may give an empty page at any time, of what is there, too.
+                Ok((rows, Some(more))) if rows.is_empty() => from = more,
+                // Fewer, and it fits: one at least does.
+                Err(Failure::TooLarge(_)) if top > 1 => top = (top / 8).max(1),
+                answered => return answered,
+            }
+        }
+    }
+
+    async fn query_once(
         &self,
         filter: &str,
         select: &str,

@@ -51,14 +51,9 @@ impl Logs {
         );
         let select = log_properties(bulk);
         // The commit at `from` comes first, and is not counted.
-        let mut top = if bulk { limit.min(BULK_COMMITS) } else { limit }.saturating_add(1);
-        let (rows, more) = loop {
-            match self.rest.query(&filter, &select, top, Continuation::default(), deadline).await {
-                // Fewer, and it fits: one at least does.
-                Err(Failure::TooLarge(_)) if top > 1 => top = (top / 8).max(1),
-                answered => break answered.map_err(Failure::of_look)?,
-            }
-        };
+        let top = if bulk { limit.min(BULK_COMMITS) } else { limit }.saturating_add(1);
+        let asked = self.rest.query(&filter, &select, top, Continuation::default(), deadline).await;
+        let (rows, more) = asked.map_err(Failure::of_look)?;
         let entries = rows.iter().map(|row| entry(row, bulk)).collect::<Result<Vec<_>, _>>()?;
         Ok((entries, more.is_some()))
     }

@@ -1,5 +1,7 @@
 //! What Azure answers when it is not as usual, as a server made here answers it.
 
+mod leases;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::url::Url;
-use crate::{Access, Expect, Write};
+use crate::{Access, Expect, Revision, Write};
 
 const WITHIN: Duration = Duration::from_secs(30);
 
@@ -73,7 +75,8 @@ async fn serve(
         });
         if let Some((head, _)) = whole {
             asked.lock().expect("no panic").push(head.to_owned());
-            if connection.write_all(answer(head).as_bytes()).await.is_err() {
+            let answered = answer(head);
+            if connection.write_all(answered.as_bytes()).await.is_err() || answered.contains(CLOSE) {
                 return;
             }
             bytes.clear();
@@ -86,9 +89,18 @@ async fn serve(
     }
 }
 
+/// Azure's answer, which is known by its having a number.
 fn answer(status: &str, headers: &str, body: &str) -> String {
+    strangers(status, &format!("x-ms-request-id: 1\r\n{headers}"), body)
+}
+
+/// Anybody's answer.
+fn strangers(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
 }
+
+/// A connection whose answer says so is closed after it.
+const CLOSE: &str = "Connection: close\r\n";
 
 /// An empty table, whose transactions end so.
 async fn table(transaction: &'static str, code: &'static str) -> Stub {
@@ -111,8 +123,17 @@ fn batch() -> Batch {
 #[tokio::test]
 async fn what_azure_says_of_a_transaction_is_what_is_told_and_nothing_is_sent_twice() {
     type Is = fn(&Error) -> bool;
-    let cases: [(&str, &str, Is); 5] = [
+    let cases: [(&str, &str, Is); 9] = [
         ("503 Server Busy", "ServerBusy", |error| matches!(error, Error::Unavailable(_))),
+        ("429 Too Many Requests", "", |error| matches!(error, Error::Unavailable(_))),
+        ("409 Conflict", "TableBeingDeleted", |error| matches!(error, Error::Unavailable(_))),
+        (
+            "507 Insufficient Storage",
+            "",
+            |error| matches!(error, Error::Unavailable(why) if why.contains("out of space")),
+        ),
+        // Not a word of throttling: whoever says so may have had it done first.
+        ("503 Service Unavailable", "", |error| matches!(error, Error::OutcomeUnknown(_))),
         ("500 Internal", "OperationTimedOut", |error| matches!(error, Error::OutcomeUnknown(_))),
         ("403 Forbidden", "AuthorizationPermissionMismatch", |error| matches!(error, Error::Denied(_))),
         ("413 Too Large", "RequestBodyTooLarge", |error| matches!(error, Error::Config(_))),
@@ -124,6 +145,91 @@ async fn what_azure_says_of_a_transaction_is_what_is_told_and_nothing_is_sent_tw
         let error = stub.store("", Some(KEY)).commit(batch(), WITHIN).await.expect_err(code);
         assert!(is(&error), "{status} {code}: {error:?}");
         assert_eq!(stub.asked("POST").len(), 1, "{status} {code}: sent more than once");
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_azure_is_believed_nothing() {
+    for status in ["200 OK", "302 Found", "403 Forbidden", "404 Not Found", "407 Log In", "413 Too Large", "503 Away"] {
+        let page = move || strangers(status, "Content-Type: text/html\r\n", "<html>Log in to our network</html>");
+        let stub = Stub::new(move |head| match head {
+            _ if head.starts_with("GET /account/container()") => answer("200 OK", "", r#"{"value":[]}"#),
+            _ => page(),
+        })
+        .await;
+        let store = stub.store("", Some(KEY));
+        let error = store.commit(batch(), WITHIN).await.expect_err("nobody knows what it did");
+        assert!(matches!(&error, Error::OutcomeUnknown(why) if why.contains("proxy")), "{status}: {error:?}");
+        assert_eq!(stub.asked("POST").len(), 1, "{status}: sent more than once");
+        let lease = store.read(&Key::new(Space::new("web").unwrap(), "lease/web"), WITHIN).await;
+        assert!(matches!(lease, Err(Error::Unavailable(_))), "{status}: {lease:?}");
+        let stub = Stub::new(move |_| page()).await;
+        let look = stub.store("", Some(KEY)).read(&Key::new(Space::new("web").unwrap(), "clock"), WITHIN).await;
+        assert!(matches!(look, Err(Error::Unavailable(_))), "{status}: {look:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_leaves_doubt() {
+    let stub = Stub::new(|head| match head {
+        _ if head.starts_with("GET") => answer("200 OK", "", r#"{"value":[]}"#),
+        _ => {
+            format!("HTTP/1.1 202 Accepted\r\n{CLOSE}x-ms-request-id: 1\r\nContent-Length: 900\r\n\r\n--batchresponse_")
+        }
+    })
+    .await;
+    let error = stub.store("", Some(KEY)).commit(batch(), WITHIN).await.expect_err("half an answer");
+    assert!(matches!(error, Error::OutcomeUnknown(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_empty_page_with_more_behind_it_is_not_the_end() {
+    let stub = Stub::new(|head| match head {
+        _ if head.contains("NextPartitionKey=there") => {
+            let row = r#"{"value":[{"RowKey":"x","odata.etag":"W/\"1\"","Version":"7","Value":"x"}]}"#;
+            answer("200 OK", "", row)
+        }
+        _ => answer("200 OK", "x-ms-continuation-NextPartitionKey: there\r\n", r#"{"value":[]}"#),
+    })
+    .await;
+    let found = stub.store("", Some(KEY)).read(&Key::new(Space::new("web").unwrap(), "clock"), WITHIN).await;
+    assert_eq!(found.expect("a look").expect("it is there").version, Revision(7));
+}
+
+#[tokio::test]
+async fn beliefs_alone_hold_where_nothing_was_committed_meanwhile() {
+    // The head is another one at each of the first looks: somebody commits all the time.
+    let looks = Mutex::new(0);
+    let stub = Stub::new(move |head| {
+        if !head.contains("%27h%27") {
+            return answer("200 OK", "", r#"{"value":[]}"#);
+        }
+        let mut looks = looks.lock().expect("no panic");
+        *looks = 4.min(*looks + 1);
+        let row = format!(r#"{{"RowKey":"h","odata.etag":"W/\"{looks}\"","Revision":"{looks}","Mark":"","Base":"0"}}"#);
+        answer("200 OK", "", &format!(r#"{{"value":[{row}]}}"#))
+    })
+    .await;
+    let belief = Change { name: b"order/1".to_vec(), expect: Expect::Absent, write: Write::Nothing };
+    let batch = Batch { space: Space::new("web").unwrap(), changes: vec![belief] };
+    let held = stub.store("", Some(KEY)).commit(batch, WITHIN).await.expect("it holds in the end");
+    assert_eq!(held.revision, Revision(4), "where it stood when it was looked at for the last time");
+}
+
+#[tokio::test]
+async fn a_secret_may_change_and_one_that_is_none_changes_nothing() {
+    let stub = table("403 Forbidden", "AuthenticationFailed").await;
+    let secret = Arc::new(Mutex::new("sv=1&sig=first"));
+    let given = Arc::clone(&secret);
+    let mut store = stub.store("&credential=sas", Some("sv=1&sig=first"));
+    let given = credential::Given::new(move || Arc::from(*given.lock().expect("no panic"))).expect("a signature");
+    store.rest = Rest::new(store.rest.account.clone(), credential::Credential::Given(given));
+    for (text, sent) in [("sv=1&sig=first", "sig=first"), ("sv=2&sig=second", "sig=second"), ("oops", "sig=second")] {
+        *secret.lock().expect("no panic") = text;
+        let error = store.commit(batch(), WITHIN).await.expect_err("it may not write");
+        assert!(matches!(error, Error::Denied(_)), "{error:?}");
+        let asked = stub.asked("POST");
+        assert!(asked.last().expect("a request").contains(sent), "{text}: {asked:?}");
     }
 }
 

@@ -70,7 +70,9 @@ async fn what_is_said_while_the_way_is_bad() {
 
 #[tokio::test]
 async fn a_watch_misses_nothing_across_cuts() {
-    reach::a_watch_misses_nothing_across_cuts(brisk(shared(Kind::Azurite).fresh_place()), None).await;
+    let place = brisk(shared(Kind::Azurite).fresh_place());
+    let trim = reach::outgrow(&place, KEEP + CUT_EVERY);
+    reach::a_watch_misses_nothing_across_cuts(place, Some(trim)).await;
 }
 
 #[tokio::test]

@@ -64,7 +64,8 @@ fn both_services_errors_are_read() {
     };
     let xml = "<?xml version=\"1.0\"?><Error><Code>LeaseIdMissing</Code><Message>There is a lease.\nRequestId:1</Message></Error>";
     let refused = reply(412, None, xml);
-    assert_eq!((refused.code.as_str(), refused.is_condition()), ("LeaseIdMissing", true));
+    assert_eq!((refused.code.as_str(), refused.is_condition()), ("LeaseIdMissing", false));
+    assert!(refused.is_of_a_lease());
     assert_eq!(refused.shown(), "LeaseIdMissing (412): There is a lease.");
     // A HEAD's answer has no body, and the code in a header.
     assert!(reply(404, Some("BlobNotFound"), "").is_condition());

@@ -42,7 +42,7 @@ impl Blobs<'_> {
             self.0.ask(ask, deadline).await
         };
         let there = match look().await {
-            Err(Failure::Refused(refusal)) if refusal.status == 404 => {
+            Err(Failure::Refused(refusal)) if refusal.is_missing_blob() => {
                 match self.0.ask(word().map_err(Failure::of_look)?, deadline).await {
                     Ok(_) => return Ok(()),
                     Err(failure) if failure.condition().is_some() => look().await.map_err(Failure::of_look)?,
@@ -75,7 +75,7 @@ impl Blobs<'_> {
         match self.0.ask(ask, deadline).await {
             Ok(reply) => seen(key, &reply).map(Look::Is).map_err(Failure::Known),
             Err(Failure::Refused(refusal)) if refusal.status == 304 => Ok(Look::Same),
-            Err(Failure::Refused(refusal)) if refusal.status == 404 && refusal.code == "BlobNotFound" => Ok(Look::None),
+            Err(Failure::Refused(refusal)) if refusal.is_missing_blob() => Ok(Look::None),
             Err(failure) => Err(failure),
         }
     }

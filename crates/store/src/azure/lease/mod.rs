@@ -42,7 +42,13 @@ impl Leases {
         deadline: Moment,
     ) -> Result<Option<Revision>, Error> {
         let made = match self.native_of(key) {
-            Some(native) => native.commit(rest, key, change, deadline).await,
+            Some(native) => {
+                let made = native.commit(rest, key, change, self.memory.floor(key), deadline).await;
+                if let Ok(Some(version)) = &made {
+                    self.memory.saw(key, *version);
+                }
+                made
+            }
             None => self.memory.commit(&Blobs(rest), key, change, deadline).await,
         };
         if matches!(made, Ok(Some(_))) {

@@ -10,8 +10,7 @@
 //! acquires nothing until that lease must have run out: a release that arrives late can only end its own lease.
 //! The record stands in the blob's metadata, since such a blob has no content.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -27,7 +26,7 @@ use super::super::keys;
 use super::super::rest::{Ask, Rest, Service};
 use super::etag::Blobs;
 use super::{GONE, MODE, Mode, VERSION, mode_of};
-use crate::history::locked;
+use crate::turn::{Turn, Turns};
 use crate::{Change, Error, Hold, Key, Revision, Space, Write};
 
 /// Metadata of a lease's blob: the record. JSON as it is, or `~` and base64 where a header could not hold it.
@@ -43,7 +42,8 @@ pub(in super::super) struct Native {
     blob: String,
     /// How long one lasts.
     pub(in super::super) lasts: Duration,
-    hands: Mutex<HashMap<Key, Hand>>,
+    /// What this handle has of each set's lease; who has the turn asks for it, and nobody else.
+    turns: Turns<Hand>,
 }
 
 /// What this handle has of one lease.
@@ -73,7 +73,7 @@ struct Blob {
 
 impl Native {
     pub(in super::super) fn new(blob: &str, lasts: Duration) -> Native {
-        Native { blob: blob.to_owned(), lasts, hands: Mutex::default() }
+        Native { blob: blob.to_owned(), lasts, turns: Turns::default() }
     }
 
     /// Whether it is the lease that Azure holds: the one of the set whose space it is in. Others, like the keeper's, are
@@ -116,20 +116,22 @@ impl Native {
         match rest.ask(ask, deadline).await {
             Ok(reply) => blob(key, &reply).map(|blob| Some(Some(blob))).map_err(Failure::Known),
             Err(Failure::Refused(refusal)) if refusal.status == 304 => Ok(None),
-            Err(Failure::Refused(refusal)) if refusal.status == 404 => Ok(Some(None)),
+            Err(Failure::Refused(refusal)) if refusal.is_missing_blob() => Ok(Some(None)),
             Err(failure) => Err(failure),
         }
     }
 
-    /// Makes the change; returns the version it has (`None`: it wrote nothing).
+    /// Makes the change; returns the version it has (`None`: it wrote nothing), which is above `floor`.
     pub(in super::super) async fn commit(
         &self,
         rest: &Arc<Rest>,
         key: &Key,
         change: &Change,
+        floor: Revision,
         deadline: Moment,
     ) -> Result<Option<Revision>, Error> {
-        let attempt = Attempt { native: self, rest, key, change, deadline };
+        let hand = self.turns.wait(&key.space, deadline.since(clock::now())).await?;
+        let mut attempt = Attempt { native: self, rest, key, change, floor, deadline, hand };
         match &change.write {
             Write::Nothing => {
                 let blob = attempt.look().await?;
@@ -141,21 +143,18 @@ impl Native {
             Write::Put(_, None) => attempt.write_plainly().await.map(Some),
         }
     }
+}
 
-    fn hand(&self, key: &Key) -> Hand {
-        locked(&self.hands).get(key).cloned().unwrap_or_default()
+impl Hand {
+    /// An acquire or a release may take effect until its lease, which lasts so long, has run out. Said before it is sent,
+    /// too: whoever asked for it may not wait for the answer.
+    fn doubts(&mut self, lasts: Duration) {
+        (self.held, self.doubtful) = (None, Some(clock::now() + lasts));
     }
 
-    fn holds(&self, key: &Key, held: Option<Held>) {
-        locked(&self.hands).entry(key.clone()).or_default().held = held;
-    }
-
-    /// An acquire or a release may take effect until its lease has run out.
-    fn doubts(&self, key: &Key) {
-        let mut hands = locked(&self.hands);
-        let hand = hands.entry(key.clone()).or_default();
-        hand.held = None;
-        hand.doubtful = Some(clock::now() + self.lasts);
+    /// What became of it is known: this is held.
+    fn knows(&mut self, held: Option<Held>) {
+        (self.held, self.doubtful) = (held, None);
     }
 }
 
@@ -165,17 +164,19 @@ struct Attempt<'a> {
     rest: &'a Arc<Rest>,
     key: &'a Key,
     change: &'a Change,
+    /// The highest version seen of it.
+    floor: Revision,
     deadline: Moment,
+    hand: Turn<Hand>,
 }
 
 impl Attempt<'_> {
-    async fn take(&self) -> Result<Revision, Error> {
-        let hand = self.native.hand(self.key);
-        if hand.held.is_some() {
+    async fn take(&mut self) -> Result<Revision, Error> {
+        if self.hand.held.is_some() {
             // No release of this id was ever sent: it is as good as a fresh one, if it is still held.
             return self.renew().await;
         }
-        if let Some(until) = hand.doubtful
+        if let Some(until) = self.hand.doubtful
             && clock::now() < until
         {
             return Err(Error::Unavailable(
@@ -195,13 +196,13 @@ impl Attempt<'_> {
             return Err(self.give_back(&id, Error::Unavailable("the lease's blob is gone".to_owned())).await);
         };
         match self.judge(Some(&blob)) {
-            Ok(version) => self.write(Some(&id), &blob.etag, version.next()).await,
+            Ok(version) => self.write(Some(&id), &blob.etag, version).await,
             Err(error) => Err(self.give_back(&id, error).await),
         }
     }
 
-    async fn renew(&self) -> Result<Revision, Error> {
-        let Some(held) = self.native.hand(self.key).held else {
+    async fn renew(&mut self) -> Result<Revision, Error> {
+        let Some(held) = self.hand.held.clone() else {
             return Err(Error::Unavailable(
                 "this process does not hold the lease: it waits until its former one has run out".to_owned(),
             ));
@@ -210,34 +211,31 @@ impl Attempt<'_> {
         match answered {
             Ok(reply) if named(&reply, &held.id) => {}
             Ok(_) => return Err(self.lost().await),
-            Err(Failure::Refused(refusal)) if matches!(refusal.status, 404 | 409 | 412) => {
+            Err(Failure::Refused(refusal)) if refusal.is_of_a_lease() || refusal.is_missing_blob() => {
                 return Err(self.lost().await);
             }
             // The record is not written: whatever became of the renewal, nothing was vouched for.
             Err(failure) => return Err(failure.of_look()),
         }
-        let (version, etag) = match held.written {
+        let known = held.written.filter(|(version, _)| self.change.expect.holds(Some(*version)));
+        let (version, etag) = match known {
             Some(written) => written,
             None => match self.look().await? {
-                Some(blob) => (blob.seen.map_or(Revision(0), |seen| seen.version), blob.etag),
+                Some(blob) => (self.judge(Some(&blob))?, blob.etag),
                 None => return Err(self.lost().await),
             },
         };
-        if !self.change.expect.holds(Some(version)) {
-            let blob = self.look().await?;
-            self.judge(blob.as_ref())?;
-        }
-        self.write(Some(&held.id), &etag, version.next()).await
+        self.write(Some(&held.id), &etag, version).await
     }
 
-    async fn release(&self) -> Result<Revision, Error> {
-        let Some(held) = self.native.hand(self.key).held else { return self.write_plainly().await };
+    async fn release(&mut self) -> Result<Revision, Error> {
+        let Some(held) = self.hand.held.clone() else { return self.write_plainly().await };
         let blob = self.look().await?;
         let version = self.judge(blob.as_ref())?;
         let etag = blob.map(|blob| blob.etag).unwrap_or_default();
-        let written = self.write(Some(&held.id), &etag, version.next()).await;
+        let written = self.write(Some(&held.id), &etag, version).await;
         if let Err(Error::OutcomeUnknown(_)) = written {
-            self.native.doubts(self.key);
+            self.hand.doubts(self.native.lasts);
         }
         let written = written?;
         self.end(&held.id).await;
@@ -245,16 +243,16 @@ impl Attempt<'_> {
     }
 
     /// Sees to it that nobody holds the same lease by the ETag of another blob.
-    async fn leave_word(&self) -> Result<(), Error> {
-        if !self.native.hand(self.key).has_left_word {
+    async fn leave_word(&mut self) -> Result<(), Error> {
+        if !self.hand.has_left_word {
             Blobs(self.rest).leave_word(self.key, self.deadline).await?;
-            locked(&self.native.hands).entry(self.key.clone()).or_default().has_left_word = true;
+            self.hand.has_left_word = true;
         }
         Ok(())
     }
 
     /// Without a lease: only while nobody has one.
-    async fn write_plainly(&self) -> Result<Revision, Error> {
+    async fn write_plainly(&mut self) -> Result<Revision, Error> {
         self.leave_word().await?;
         let blob = match self.look().await? {
             Some(blob) => blob,
@@ -265,39 +263,45 @@ impl Attempt<'_> {
             }
         };
         let version = self.judge(Some(&blob))?;
-        let id = self.native.hand(self.key).held.map(|held| held.id);
-        self.write(id.as_deref(), &blob.etag, version.next()).await
+        let id = self.hand.held.as_ref().map(|held| held.id.clone());
+        self.write(id.as_deref(), &blob.etag, version).await
     }
 
     /// Leases the blob under `id`, which is made if it is not there.
-    async fn acquire(&self, id: &str) -> Result<(), Error> {
+    async fn acquire(&mut self, id: &str) -> Result<(), Error> {
         let lasts = self.native.lasts.as_secs().to_string();
-        let acquire = || {
-            let ask = self.lease("acquire").with("x-ms-lease-duration", &lasts);
-            self.rest.ask(ask.with("x-ms-proposed-lease-id", id), self.deadline)
-        };
-        let mut answered = acquire().await;
-        if matches!(&answered, Err(Failure::Refused(refusal)) if refusal.status == 404) {
+        let ask = self.lease("acquire").with("x-ms-lease-duration", &lasts).with("x-ms-proposed-lease-id", id);
+        self.hand.doubts(self.native.lasts);
+        let mut answered = self.rest.ask(ask.clone(), self.deadline).await;
+        if matches!(&answered, Err(Failure::Refused(refusal)) if refusal.is_missing_blob()) {
+            self.hand.knows(None);
             self.make().await?;
-            answered = acquire().await;
+            self.hand.doubts(self.native.lasts);
+            answered = self.rest.ask(ask, self.deadline).await;
         }
         match answered {
-            Ok(reply) if named(&reply, id) => Ok(()),
-            Ok(_) => {
-                self.native.doubts(self.key);
-                Err(Error::Unavailable("the lease was given under another id than ours".to_owned()))
+            Ok(reply) if named(&reply, id) => {
+                self.hand.knows(Some(Held { id: id.to_owned(), written: None }));
+                Ok(())
             }
-            Err(Failure::Refused(refusal)) if refusal.status == 409 => {
+            Ok(_) => Err(Error::Unavailable("the lease was given under another id than ours".to_owned())),
+            Err(Failure::Refused(refusal)) if refusal.is_of_a_lease() => {
+                self.hand.knows(None);
                 let blob = self.look().await?;
                 self.judge(blob.as_ref())?;
                 Err(Error::Unavailable("the lease's blob is leased by somebody else".to_owned()))
             }
-            Err(failure @ Failure::NotSent(_)) => Err(failure.of_look()),
-            Err(failure) => {
-                self.native.doubts(self.key);
-                // The record was not written, and will not be.
-                Err(failure.of_look())
-            }
+            Err(failure) => match failure.of_commit() {
+                Error::OutcomeUnknown(why) => {
+                    self.hand.doubts(self.native.lasts);
+                    // The record was not written, and will not be.
+                    Err(Error::Unavailable(why))
+                }
+                error => {
+                    self.hand.knows(None);
+                    Err(error)
+                }
+            },
         }
     }
 
@@ -310,13 +314,14 @@ impl Attempt<'_> {
         match self.rest.ask(ask, self.deadline).await {
             Ok(_) => Ok(()),
             // Somebody else made it first, and may have leased it already.
-            Err(Failure::Refused(refusal)) if matches!(refusal.status, 409 | 412) => Ok(()),
+            Err(Failure::Refused(refusal)) if refusal.is_condition() || refusal.is_of_a_lease() => Ok(()),
             Err(failure) => Err(failure.of_look()),
         }
     }
 
-    /// Writes the record, under the lease `id`, over what has this ETag.
-    async fn write(&self, id: Option<&str>, etag: &str, version: Revision) -> Result<Revision, Error> {
+    /// Writes the record, under the lease `id`, over what has this ETag and this version.
+    async fn write(&mut self, id: Option<&str>, etag: &str, before: Revision) -> Result<Revision, Error> {
+        let version = before.max(self.floor).next();
         let mut ask = Ask::new(Service::Blobs, Method::PUT, self.native.path(self.rest, &self.key.space))
             .query("comp", "metadata")
             .with("if-match", etag)
@@ -329,47 +334,63 @@ impl Attempt<'_> {
         if let Some(id) = id {
             ask = ask.with("x-ms-lease-id", id);
         }
-        let hold = |written| id.map(|id| Held { id: id.to_owned(), written });
+        let holds = |written| id.map(|id| Held { id: id.to_owned(), written });
+        // Until the answer it is not known whether it was written; the lease is ours or runs out.
+        self.hand.held = holds(None);
         match self.rest.ask(ask, self.deadline).await {
             Ok(reply) => {
                 let etag = reply.headers.get("etag").and_then(|etag| etag.to_str().ok());
-                self.native.holds(self.key, hold(etag.map(|etag| (version, etag.to_owned()))));
+                let Some(etag) = etag else {
+                    return Err(Error::OutcomeUnknown("the answer to the write of a lease has no ETag".to_owned()));
+                };
+                self.hand.held = holds(Some((version, etag.to_owned())));
                 Ok(version)
             }
-            Err(Failure::Refused(refusal)) if matches!(refusal.status, 404 | 409 | 412) => Err(self.lost().await),
-            Err(failure) => {
-                // Whether it was written shows at the next look; the lease is ours or runs out.
-                self.native.holds(self.key, hold(None));
-                Err(failure.of_commit())
+            Err(Failure::Refused(refusal)) if refusal.is_of_a_lease() || refusal.is_missing_blob() => {
+                Err(self.lost().await)
             }
+            // A write of ours came late, or somebody wrote who has no lease and found nobody to have one.
+            Err(failure) if failure.condition().is_some() => {
+                let blob = self.look().await?;
+                self.judge(blob.as_ref())?;
+                Err(Error::Unavailable("the lease's blob was written to meanwhile".to_owned()))
+            }
+            Err(failure) => Err(failure.of_commit()),
         }
     }
 
-    /// Something else has the blob, or has written it: what shows.
-    async fn lost(&self) -> Error {
-        self.native.holds(self.key, None);
-        match self.look().await {
-            Ok(blob) => match self.judge(blob.as_ref()) {
-                Ok(_) => Error::Unavailable("the lease's blob is leased by somebody else".to_owned()),
-                Err(error) => error,
-            },
+    /// Azure does not hold the lease for us, or not any more: what shows. Whoever led by it leads no more, whatever the
+    /// record says, and is told so, for it would go on to its deadline: a renewal conflicts with there being no lease.
+    async fn lost(&mut self) -> Error {
+        self.hand.held = None;
+        let looked = match self.look().await {
+            Ok(blob) => self.judge(blob.as_ref()).map(drop),
+            Err(error) => Err(error),
+        };
+        let is_renewal = matches!(&self.change.write, Write::Put(_, Some(Hold::Renew)));
+        match looked {
+            Err(conflict @ Error::Conflict(_)) => conflict,
+            _ if is_renewal => Error::Conflict(vec![(self.key.name.clone(), None)]),
             Err(error) => error,
+            Ok(()) => Error::Unavailable("the lease's blob is leased by somebody else".to_owned()),
         }
     }
 
     /// Ends a lease that is of no use, and says why it is not.
-    async fn give_back(&self, id: &str, error: Error) -> Error {
+    async fn give_back(&mut self, id: &str, error: Error) -> Error {
         self.end(id).await;
         error
     }
 
     /// Releases the lease `id`.
-    async fn end(&self, id: &str) {
-        self.native.holds(self.key, None);
+    async fn end(&mut self, id: &str) {
+        self.hand.doubts(self.native.lasts);
         let answered = self.rest.ask(self.lease("release").with("x-ms-lease-id", id), self.deadline).await;
-        match answered {
-            Ok(_) | Err(Failure::Refused(_)) => {}
-            Err(_) => self.native.doubts(self.key),
+        match answered.map_err(Failure::of_commit) {
+            Ok(_) => self.hand.knows(None),
+            Err(Error::OutcomeUnknown(_)) => self.hand.doubts(self.native.lasts),
+            // Not released: it runs out, or was no longer ours.
+            Err(_) => self.hand.knows(None),
         }
     }
 

@@ -73,6 +73,13 @@ impl LeaseWatch {
     fn step(&mut self) -> Result<Option<Notice>, Error> {
         let Some(at) = &self.at else { return Ok(None) };
         let found = self.found.borrow_and_update();
+        // A lease's number lives on, whatever is done to the lease.
+        let is_back =
+            |(name, told): &(&Vec<u8>, &Revision)| found.leases.get(*name).is_none_or(|is| is.version < **told);
+        if let Some((name, _)) = self.told.iter().find(is_back) {
+            let why = format!("the blob of `{}` is gone, or an older one: it was rolled back", name.escape_ascii());
+            return Err(Error::Compacted(at.revision, why));
+        }
         let news = found.leases.iter().find(|(name, seen)| self.told.get(*name) != Some(&seen.version));
         if let Some((name, seen)) = news {
             self.told.insert(name.clone(), seen.version);

@@ -29,6 +29,9 @@ fn an_account_is_reached_where_azure_has_it() {
     let native = opened("//mystore/leases?lease=native&lease_blob=leader&lease_lasts=30s", None).expect("a URL");
     assert_eq!(native.describe().lease_lasts_ms, Some(30_000));
     assert_eq!(native.describe().place, "azure://mystore/leases?lease=native");
+    assert_eq!(native.rest.account.table, "leases", "no other container's, unless that is said");
+    let named = opened("//mystore/my-app?table=steadfast", None).expect("a URL");
+    assert_eq!(named.rest.account.table, "steadfast");
 }
 
 #[test]
@@ -51,6 +54,7 @@ fn what_is_wrong_in_a_url_is_named_with_what_would_be_right() {
         ("//mystore/a/b", None, "names no container"),
         ("//mystore/UPPER", None, "names no container in `UPPER`"),
         ("//mystore/steadfast?table=1a", None, "gives `table` the value `1a`"),
+        ("//mystore/my-app", None, "with `table=`"),
         ("//mystore/steadfast?lease=blob", None, "expected `etag` or `native`"),
         ("//mystore/steadfast?lease_lasts=60s", None, "for `lease=native` alone"),
         ("//mystore/steadfast?lease=native&lease_lasts=70s", None, "`lease_lasts`"),

@@ -93,18 +93,22 @@ impl Sample {
         }
     }
 
-    /// A PUT of the blob with these headers, which are in the order of their names; the answer's status and lease id.
+    /// A PUT of the blob with these headers; the answer's status and lease id.
     async fn put(&self, query: &str, headers: &[(&'static str, &str)]) -> (u16, String) {
+        self.send(Method::PUT, query, headers).await
+    }
+
+    async fn send(&self, method: Method, query: &str, headers: &[(&'static str, &str)]) -> (u16, String) {
         let date = http_date();
         let mut headers = headers.to_vec();
         headers.extend([("x-ms-date", date.as_str()), ("x-ms-version", "2021-12-02")]);
         headers.sort_unstable();
         let ours: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
         let query_text = if query.is_empty() { String::new() } else { format!("\n{}", query.replace('=', ":")) };
-        let text = format!("PUT\n\n\n\n\n\n\n\n\n\n\n\n{ours}/steadfast{}{query_text}", self.path);
+        let text = format!("{method}\n\n\n\n\n\n\n\n\n\n\n\n{ours}/steadfast{}{query_text}", self.path);
         let signature = STANDARD.encode(hmac::sign(&self.key, text.as_bytes()));
         let path = if query.is_empty() { self.path.clone() } else { format!("{}?{query}", self.path) };
-        let mut call = Call::new(Method::PUT, path);
+        let mut call = Call::new(method, path);
         let authorization = format!("SharedKey steadfast:{signature}");
         headers.extend([("authorization", authorization.as_str()), ("content-length", "0")]);
         for (name, value) in headers {
@@ -217,13 +221,47 @@ async fn a_lease_that_was_taken_away_is_not_renewed() {
     assert_eq!(sample.acquire().await, None, "we hold it");
     sample.break_it().await;
     let id = sample.acquire().await.expect("nobody has it");
+    // Whoever led is to stop now, and not when its time is over: it hears that there is no lease.
     let renewed = hold(&store, Some(taken), Hold::Renew, "us").await;
-    assert!(matches!(renewed, Err(Error::Unavailable(_))), "{renewed:?}");
+    assert!(matches!(&renewed, Err(Error::Conflict(records)) if records[0].1.is_none()), "{renewed:?}");
     let again = hold(&store, Some(taken), Hold::Take, "us").await;
     assert!(matches!(again, Err(Error::Unavailable(_))), "{again:?}");
     assert_eq!(version(&store).await, Some(taken), "the sample writes nothing");
     assert_eq!(sample.act("release", &id).await, 200);
     assert!(hold(&store, Some(taken), Hold::Take, "us").await.expect("nobody has it") > taken);
+}
+
+#[tokio::test]
+async fn each_waits_for_the_other_whoever_was_first() {
+    let place = native();
+    let (store, sample) = (place.open(), Sample::of(&place));
+    assert_eq!(version(&store).await, None);
+    let id = sample.acquire().await.expect("nobody has it");
+    let refused = take(&store, "us").await;
+    assert!(matches!(&refused, Err(Error::Unavailable(why)) if why.contains("somebody else")), "{refused:?}");
+    assert_eq!(version(&store).await, None, "nothing of ours is written under another's lease");
+    assert_eq!(sample.act("release", &id).await, 200);
+    let taken = take(&store, "us").await.expect("nobody has it");
+    assert_eq!(sample.acquire().await, None, "we hold it");
+    let released = hold(&store, Some(taken), Hold::Release, "none").await.expect("ours");
+    let id = sample.acquire().await.expect("nobody has it");
+    let refused = take(&store, "us").await;
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    assert_eq!(version(&store).await, Some(released));
+    assert_eq!(sample.act("release", &id).await, 200);
+}
+
+#[tokio::test]
+async fn a_blob_that_was_deleted_gives_no_version_again() {
+    let place = native();
+    let (store, sample) = (place.open(), Sample::of(&place));
+    let taken = take(&store, "us").await.expect("nobody has it");
+    let renewed = hold(&store, Some(taken), Hold::Renew, "us").await.expect("ours");
+    sample.break_it().await;
+    assert_eq!(sample.send(Method::DELETE, "", &[]).await.0, 202);
+    let lost = hold(&store, Some(renewed), Hold::Renew, "us").await;
+    assert!(matches!(&lost, Err(Error::Conflict(records)) if records[0].1.is_none()), "{lost:?}");
+    assert!(take(&store, "us").await.expect("nobody has it") > renewed);
 }
 
 #[tokio::test]
