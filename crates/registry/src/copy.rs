@@ -23,6 +23,8 @@ const TRIES: u32 = 4;
 const BEATS_WITHIN: Duration = Duration::from_secs(4);
 /// A leader is seen to renew its lease within this, beyond the set's own `renew_every`.
 const RENEWED_WITHIN: Duration = Duration::from_secs(1);
+/// Bytes of a name that a message shows.
+const SHOWN_BYTES: usize = 64;
 /// Records between two tellings of how far it is.
 const TOLD_EVERY: u64 = 1_000;
 
@@ -81,6 +83,20 @@ pub enum CopyError {
     /// The target has sets that the source does not know. They may be somebody's, and are not deleted.
     #[error("TO holds {}, which FROM does not: it is not the store for a copy of FROM", sets(.0))]
     OtherSets(Vec<SetName>),
+    /// The source holds a record that the target cannot.
+    #[error("TO cannot hold `{name}` of `{space}`: its {is} bytes are more than the {at_most} of {what} there")]
+    TooLarge {
+        /// Where it is.
+        space: Space,
+        /// Its name, as far as it is shown.
+        name: String,
+        /// What of it is too long.
+        what: &'static str,
+        /// How long that is, in bytes.
+        is: usize,
+        /// How long it may be.
+        at_most: usize,
+    },
     /// The source changed while it was looked at.
     #[error("FROM is in use ({0}): stop every Steadfast that uses it, then run copy with --update")]
     FromInUse(String),
@@ -130,6 +146,7 @@ impl Registry {
         let names: Vec<SetName> = known.iter().map(|(name, _)| name.clone()).collect();
         let spaces: Vec<Space> = names.iter().map(keys::space).chain([keys::catalog()]).collect();
         may_be_written(to, &names, &spaces, rules).await?;
+        fits(&*self.store, to.store.limits(), &spaces).await?;
 
         let settings = known.iter().filter_map(|(set, stored)| stored.record.settings(set).ok());
         let quiet = quiet_for(settings);
@@ -190,6 +207,26 @@ async fn may_be_written(to: &Registry, sets: &[SetName], spaces: &[Space], rules
     if full.is_empty() || rules.update { Ok(()) } else { Err(CopyError::NotEmpty(full)) }
 }
 
+/// Whether the target can hold each record: looked at before the first is written, where its limits are narrower.
+async fn fits(from: &dyn Store, to: Limits, spaces: &[Space]) -> Result<(), CopyError> {
+    let limits = from.limits();
+    if limits.name_bytes <= to.name_bytes && limits.bytes <= to.bytes {
+        return Ok(());
+    }
+    for space in spaces {
+        let mut walk = Walk::new(from, space);
+        while let Some((name, record)) = walk.next().await.map_err(from_failed)? {
+            let sizes =
+                [("a name", name.len(), to.name_bytes), ("a commit", name.len() + record.value.len(), to.bytes)];
+            if let Some((what, is, at_most)) = sizes.into_iter().find(|(_, is, at_most)| is > at_most) {
+                let name = name[..SHOWN_BYTES.min(name.len())].escape_ascii().to_string();
+                return Err(CopyError::TooLarge { space: space.clone(), name, what, is, at_most });
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Writes what differs in a space, from the beginning again where an answer got lost.
 async fn written(
     from: &dyn Store,
@@ -221,7 +258,8 @@ async fn written(
     }
 }
 
-/// Where spaces stood, and their signs of life.
+/// Where spaces stood, and what is written in them without their standing elsewhere for it: signs of life, and leases
+/// where a store keeps them apart.
 struct Stands {
     from: BTreeMap<Space, Stand>,
 }
@@ -229,7 +267,7 @@ struct Stands {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Stand {
     cursor: Cursor,
-    beats: BTreeMap<Vec<u8>, Revision>,
+    alive: BTreeMap<Vec<u8>, Revision>,
 }
 
 impl Stands {
@@ -258,12 +296,15 @@ impl Stands {
 async fn stands(store: &dyn Store, spaces: &[Space]) -> Result<BTreeMap<Space, Stand>, store::Error> {
     let mut stands = BTreeMap::new();
     for space in spaces {
-        let mut walk = Walk { skip_beats: false, prefix: BEAT, ..Walk::new(store, space) };
-        let mut beats = BTreeMap::new();
-        while let Some((name, record)) = walk.next().await? {
-            beats.insert(name, record.version);
+        let (mut cursor, mut alive) = (None, BTreeMap::new());
+        for prefix in [BEAT, LEASE] {
+            let mut walk = Walk { skip_beats: false, prefix, ..Walk::new(store, space) };
+            while let Some((name, record)) = walk.next().await? {
+                alive.insert(name, record.version);
+            }
+            cursor = cursor.or(walk.cursor);
         }
-        stands.insert(space.clone(), Stand { cursor: walk.cursor.unwrap_or(Cursor::START), beats });
+        stands.insert(space.clone(), Stand { cursor: cursor.unwrap_or(Cursor::START), alive });
     }
     Ok(stands)
 }
@@ -272,10 +313,13 @@ async fn stands(store: &dyn Store, spaces: &[Space]) -> Result<BTreeMap<Space, S
 fn moved(before: &BTreeMap<Space, Stand>, after: &BTreeMap<Space, Stand>) -> Option<String> {
     before.iter().find_map(|(space, was)| {
         let is = after.get(space)?;
-        let alive = is.beats.iter().find(|(name, version)| was.beats.get(*name) != Some(version));
-        if let Some((name, _)) = alive {
+        let alive = is.alive.iter().find(|(name, version)| was.alive.get(*name) != Some(version));
+        if let Some((name, _)) = alive.filter(|(name, _)| name.starts_with(BEAT)) {
             let instance = name.strip_prefix(BEAT).unwrap_or(name).escape_ascii();
             return Some(format!("instance {instance} of `{space}` gives signs of life"));
+        }
+        if let Some((name, _)) = alive {
+            return Some(format!("`{}` of `{space}` was written", name.escape_ascii()));
         }
         // A beat may move the number on, but leaves the mark of the last commit.
         (was.cursor.mark != is.cursor.mark).then(|| format!("`{space}` was written to"))

@@ -162,7 +162,7 @@ async fn stores_in_use_are_not_copied() {
     let late = Duration::from_millis(5_500);
     let told =
         in_use(copy_beside(&from, &to, late, async || put(&from, keys::lease(&single()), b"x".into()).await).await);
-    assert!(told.starts_with("FROM is in use (`web` was written to)"), "{told}");
+    assert!(told.starts_with("FROM is in use (`lease/web` of `web` was written)"), "{told}");
     assert_eq!(content_but_beats(&to).await, [], "nothing was written");
 }
 
@@ -199,4 +199,18 @@ async fn a_store_that_fails_is_named() {
     from_control.next(Call::Scan, Fault::Refuse);
     assert!(matches!(copy(&from, &to, UPDATE).await, Err(CopyError::From(_))));
     copy(&from, &to, UPDATE).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_target_cannot_hold_is_found_before_anything_is_written() {
+    let (from, _) = filled().await;
+    let (spaces, wide) = ([keys::space(&sticky()), keys::space(&single()), keys::catalog()], from.store.limits());
+    let client_bytes = client(1).name.len() + CLIENT_BYTES;
+    let exact = Limits { bytes: client_bytes, ..wide };
+    fits(&*from.store, exact, &spaces).await.unwrap();
+    let error = fits(&*from.store, Limits { bytes: client_bytes - 1, ..wide }, &spaces).await.unwrap_err();
+    let told = error.to_string();
+    assert!(told.starts_with("TO cannot hold `client/") && told.contains(&client_bytes.to_string()), "{told}");
+    let error = fits(&*from.store, Limits { name_bytes: 9, ..wide }, &spaces).await.unwrap_err();
+    assert!(matches!(&error, CopyError::TooLarge { what: "a name", at_most: 9, .. }), "{error}");
 }

@@ -52,7 +52,7 @@ fn line(news: &CopyNews) -> String {
 
 fn failure(error: CopyError) -> Failure {
     let exit = match &error {
-        CopyError::NothingThere | CopyError::OtherSets(_) => Exit::Refused,
+        CopyError::NothingThere | CopyError::OtherSets(_) | CopyError::TooLarge { .. } => Exit::Refused,
         CopyError::NotEmpty(_) | CopyError::FromInUse(_) | CopyError::ToInUse(_) | CopyError::Differ(..) => Exit::No,
         CopyError::From(of_store) | CopyError::To(of_store) => match of_store {
             steadfast_registry::Error::Store(error) => stores::exit_of(error),
