@@ -272,9 +272,7 @@ impl State {
 
     fn replace(&mut self, part: Part, records: Vec<(Vec<u8>, Record)>, other_history: bool, at: Moment) {
         if other_history && part == Part::Set {
-            tracing::warn!(set = %self.snapshot.set, "the store holds another history: what was known of it is worth nothing");
-            self.snapshot.history += 1;
-            self.newer.forget(&self.snapshot.set);
+            self.renounce();
         }
         let gone: Vec<Vec<u8>> =
             self.versions.keys().filter(|(p, _)| *p == part).map(|(_, name)| name.clone()).collect();
@@ -292,16 +290,28 @@ impl State {
         self.snapshot.complete = self.heard.len() == Part::ALL.len();
     }
 
+    /// What was known of the set is worth nothing.
+    fn renounce(&mut self) {
+        tracing::warn!(set = %self.snapshot.set, "the store holds another history: what was known of it is worth nothing");
+        self.snapshot.history += 1;
+        self.newer.forget(&self.snapshot.set);
+    }
+
     /// A commit at `revision` left `record` under this name.
     fn change(&mut self, part: Part, name: &[u8], record: Option<Record>, revision: Revision, at: Moment) {
         let place = (part, name.to_vec());
         // A scan's later pages may be ahead of the watch that follows it: nothing goes back.
-        let is_old = |seen: &Revision| match &record {
-            Some(record) => *seen >= record.version,
-            None => *seen >= revision && !self.counts_for_itself(name),
+        let is_old = |seen: &&Revision| match &record {
+            Some(record) => **seen >= record.version,
+            None => **seen >= revision && !self.counts_for_itself(name),
         };
-        if self.versions.get(&place).is_some_and(is_old) {
-            return;
+        if let Some(seen) = self.versions.get(&place).filter(is_old) {
+            let is_back = record.as_ref().is_some_and(|record| record.version < *seen);
+            if !is_back || !self.counts_for_itself(name) {
+                return;
+            }
+            // No scan is ahead of a lease that is kept apart: it went back, and no log says so.
+            self.renounce();
         }
         self.show(part, name, record.as_ref(), at);
         match record {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use steadfast_core::lease::{Attempt, Expect, Hold, LeaseRecord, Outcome, Version};
 use steadfast_core::settings::{SetSettings, SingleSettings};
 use steadfast_core::{Epoch, Incarnation, Nonce, SetName, Span};
-use steadfast_registry::{Error, Leases, Mirror, Registry, Snapshot};
+use steadfast_registry::{CopyRules, Error, Leases, Mirror, Registry, Snapshot};
 use steadfast_store::faulty::{Control, Faulty};
 use steadfast_store::{
     self as store, Batch, Change, Committed, Cursor, Description, Key, LEASE, Limits, Memory, Named, Notice, Page,
@@ -272,6 +272,23 @@ async fn a_lease_with_higher_versions_than_the_history_is_followed() {
 }
 
 #[tokio::test]
+async fn a_lease_that_went_back_is_another_history() {
+    let apart = Apart::new(10);
+    let (registry, control) = registry(&apart);
+    let leases = Leases::new(registry.clone(), web());
+    let old = renew(&leases, Expect::Absent, 1).await;
+    let restored = apart.lease(b"lease/web").unwrap();
+    renew(&leases, Expect::Version(old), 2).await;
+    let mirror = Mirror::follow(&registry, &web());
+    let before = until(&mirror, "the lease, read", |s| s.complete && nonce(s) == Some(2)).await;
+    // The leases are restored from a copy, and the history that has nothing to do with them goes on.
+    apart.leases.lock().unwrap().insert(b"lease/web".to_vec(), (restored.version, Some(restored)));
+    control.cut_watches();
+    let after = until(&mirror, "the lease as it was", |s| nonce(s) == Some(1)).await;
+    assert!(after.history > before.history, "what was known is worth nothing");
+}
+
+#[tokio::test]
 async fn a_lease_longer_than_the_store_holds_it_is_refused_with_both_numbers() {
     let (registry, _control) = registry(&Apart::new(0));
     let single = |ttl: u64| {
@@ -291,4 +308,25 @@ async fn a_lease_longer_than_the_store_holds_it_is_refused_with_both_numbers() {
     refused(registry.change_set(&web(), &single(61_000), "me").await.err());
     refused(registry.check_lease(&web(), &single(61_000)).err());
     assert_eq!(registry.check_lease(&web(), &single(15_000)), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_is_seen_by_who_would_copy_its_books() {
+    let apart = Apart::new(0);
+    let (from, _) = registry(&apart);
+    let ttl = Span::from_millis(20_000);
+    let settings = SingleSettings::new(ttl, 100, Span::ZERO, Span::from_millis(2_000)).unwrap();
+    from.introduce_set(&web(), &SetSettings::Single(settings)).await.unwrap();
+    let leases = Leases::new(from.clone(), web());
+    let taken = renew(&leases, Expect::Absent, 1).await;
+    let to = Registry::new(Arc::new(Memory::new()));
+    // It renews a quarter of the TTL later, and writes nothing else.
+    let renewing = async {
+        tokio::time::sleep(Duration::from_millis(5_500)).await;
+        renew(&leases, Expect::Version(taken), 2).await
+    };
+    let (copied, _) = tokio::join!(from.copy_to(&to, CopyRules::default(), |_| ()), renewing);
+    let told = copied.unwrap_err().to_string();
+    assert!(told.starts_with("FROM is in use (`lease/web` of `"), "{told}");
+    assert!(to.sets().await.unwrap().is_empty(), "nothing was written");
 }
