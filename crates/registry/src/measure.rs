@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use steadfast_core::Moment;
 use steadfast_host::{clock, random};
-use steadfast_store::{Batch, Cursor, Error as StoreError, Expect, Key, Notice, Revision, Space, Watch, Write};
+use steadfast_store::{Batch, Cursor, Error as StoreError, Expect, Key, Notice, Record, Revision, Space, Watch, Write};
 
 use crate::registry::CALL_WITHIN;
 use crate::{Error, Registry};
 
 /// No set can have this name.
 const SPACE: &str = "@doctor";
+/// What its records' names begin with.
+const PREFIX: &str = "measure/";
+/// Records that measurements which were killed left behind: so many are deleted at once.
+const LEFT_AT_MOST: usize = 100;
 /// The record is about as long as a lease's.
 const RECORD_BYTES: usize = 200;
 /// Fewer than this say nothing about a 99th of a hundred.
@@ -61,12 +65,15 @@ impl Times {
 }
 
 impl Registry {
-    /// Measures for about `span` (20 commits at least, 400 at most). The record is deleted again, also after an error.
+    /// Measures for about `span` (20 commits at least, 400 at most). The record is deleted again, also after an error; who
+    /// is killed leaves it to the next.
     pub async fn measure(&self, span: Duration) -> Result<Measured, Error> {
         let space = Space::new(SPACE).unwrap_or_else(|| unreachable!("a constant"));
-        let key = Key::new(space, format!("measure/{:016x}", random::u64()));
+        let key = Key::new(space, format!("{PREFIX}{:016x}", random::u64()));
+        let found = self.store().scan(&key.space, PREFIX.as_bytes(), None, LEFT_AT_MOST, CALL_WITHIN).await?.records;
         let measured = self.measure_at(&key, span).await;
         let deleted = self.remove(&key).await;
+        self.sweep(&key.space, found).await;
         let measured = measured?;
         deleted?;
         Ok(measured)
@@ -114,6 +121,19 @@ impl Registry {
         let Some(record) = self.store().read(key, CALL_WITHIN).await? else { return Ok(()) };
         let delete = Batch::one(key.clone(), Expect::Version(record.version), Write::Delete);
         self.store().commit(delete, CALL_WITHIN).await.map(drop)
+    }
+
+    /// Deletes those of `found` that nobody wrote to since. A measurement that is under way writes all the time, or only
+    /// reads, and that no worse from a record that is gone.
+    async fn sweep(&self, space: &Space, found: Vec<(Vec<u8>, Record)>) {
+        for (name, record) in found {
+            let key = Key::new(space.clone(), name);
+            let delete = Batch::one(key, Expect::Version(record.version), Write::Delete);
+            // A record that stays costs nothing, and the next measurement finds it again.
+            if let Err(error) = self.store().commit(delete, CALL_WITHIN).await {
+                tracing::debug!(%error, "the record of another measurement stays");
+            }
+        }
     }
 }
 

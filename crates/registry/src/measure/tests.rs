@@ -44,3 +44,16 @@ async fn also_after_an_error() {
         assert!(is_empty(&*memory).await, "{call:?} {number}");
     }
 }
+
+#[tokio::test]
+async fn what_a_killed_one_left_is_deleted_by_the_next() {
+    let memory = Arc::new(Memory::new());
+    let books = Registry::new(memory.clone());
+    let left = Key::new(Space::new(SPACE).unwrap(), format!("{PREFIX}killed"));
+    books.write(&left, Expect::Absent).await.unwrap();
+    // Of two that run at once, neither takes the other for a dead one.
+    let (one, other) = tokio::join!(books.measure(Duration::ZERO), books.measure(Duration::ZERO));
+    one.unwrap();
+    other.unwrap();
+    assert!(is_empty(&*memory).await);
+}
