@@ -14,12 +14,13 @@ ALTER TABLE "steadfast".log ALTER names SET STORAGE EXTERNAL, ALTER contents SET
 -- One commit of a space: all of a batch, or nothing of it.
 -- in_floor: the highest revision the caller saw. in_at, in_known: a commit of the history it believes in, and its mark.
 -- beliefs: -1 is "absent". kinds: 0 nothing, 1 put, 2 delete. A name of the log whose content is NULL was deleted.
--- It is planned once a session, and always by way of the keys: statistics of a table that grows are never right.
+-- It is planned once a session, maybe when there was nothing yet. So each record is looked for by its whole key: a join of
+-- an empty table is planned as one that reads all of it, and goes on doing so when it is large.
 CREATE OR REPLACE FUNCTION "steadfast".commit_v1(in_space text, in_mark bytea, in_floor bigint, in_at bigint, in_known bytea, in_beat boolean, in_keep integer,
   in_names bytea[], in_beliefs bigint[], in_kinds smallint[], in_values bytea[],
   OUT revision bigint, OUT mark bytea, OUT jumped boolean, OUT differ bytea[], OUT versions bigint[], OUT contents bytea[])
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
-  SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+  SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 DECLARE h "steadfast".space%ROWTYPE; there bytea; stranger boolean; old bigint;
 BEGIN
@@ -42,7 +43,8 @@ BEGIN
   END IF;
   stranger := jumped AND in_known IS NOT NULL;
   SELECT array_agg(i.name), array_agg(r.version), array_agg(r.value) INTO differ, versions, contents
-    FROM unnest(in_names, in_beliefs) AS i(name, belief) LEFT JOIN "steadfast".record r ON r.space = in_space AND r.name = i.name
+    FROM unnest(in_names, in_beliefs) AS i(name, belief)
+    LEFT JOIN LATERAL (SELECT * FROM "steadfast".record r WHERE r.space = in_space AND r.name = i.name LIMIT 1) r ON true
    WHERE coalesce(r.version, -1) <> i.belief OR (stranger AND i.belief <> -1);
   IF differ IS NOT NULL THEN RETURN; END IF;
   IF NOT (1 = ANY (in_kinds) OR 2 = ANY (in_kinds)) THEN revision := h.logged; mark := h.mark; RETURN; END IF;
@@ -50,7 +52,11 @@ BEGIN
   INSERT INTO "steadfast".record AS r (space, name, version, value)
     SELECT in_space, i.name, old + 1, i.value FROM unnest(in_names, in_kinds, in_values) AS i(name, kind, value) WHERE i.kind = 1
     ON CONFLICT (space, name) DO UPDATE SET version = excluded.version, value = excluded.value;
-  DELETE FROM "steadfast".record r USING unnest(in_names, in_kinds) AS i(name, kind) WHERE r.space = in_space AND r.name = i.name AND i.kind = 2;
+  IF 2 = ANY (in_kinds) THEN
+    FOR at IN 1 .. cardinality(in_kinds) LOOP
+      IF in_kinds[at] = 2 THEN DELETE FROM "steadfast".record r WHERE r.space = in_space AND r.name = in_names[at]; END IF;
+    END LOOP;
+  END IF;
   IF in_beat THEN mark := h.mark; UPDATE "steadfast".space s SET revision = old + 1 WHERE s.space = in_space; RETURN; END IF;
   mark := in_mark;
   INSERT INTO "steadfast".log (space, revision, mark, prev, names, contents, bulk_names, bulk_contents)

@@ -34,23 +34,17 @@ async fn a_version_of_another_history_is_not_believed() {
 async fn a_schema_that_is_dropped_is_made_again_and_its_loss_noticed() {
     let server = shared(Kind::Postgres);
     let place = server.fresh_place();
-    let store = place.open();
+    // With one connection, which must not be stuck with what it found.
+    let store = place.clone().with("notify=off").open();
     let mut last = commit(&store, "order/0", Expect::Absent).await.expect("a commit");
     for n in 1..5 {
         last = commit(&store, &format!("order/{n}"), Expect::Absent).await.expect("a commit");
     }
-    let mut watch = store.watch(&space(), &[b""], last.clone(), Duration::from_secs(1)).await.expect("a watch");
-    assert!(watch.next().await.is_ok());
     server.sql(&format!("DROP SCHEMA {} CASCADE", schema(&place)));
     let next = until("a commit", async || commit(&store, "order/next", Expect::Absent).await).await;
     assert!(next.revision > last.revision, "{} was given again", next.revision);
-    let resumed = until("the watch to end", async || {
-        match store.watch(&space(), &[b""], last.clone(), Duration::from_secs(1)).await {
-            Err(Error::Compacted(..)) => Ok(()),
-            other => Err(other.map(drop)),
-        }
-    });
-    resumed.await;
+    let resumed = store.watch(&space(), &[b""], last, Duration::from_secs(1)).await.map(drop);
+    assert!(matches!(resumed, Err(Error::Compacted(..))), "{resumed:?}");
     assert!(store.watch(&space(), &[b""], next, Duration::from_secs(1)).await.is_ok(), "a new history begins");
 }
 
@@ -88,6 +82,41 @@ async fn a_log_is_bounded_whatever_beats_are_between() {
     assert!(matches!(&said, Err(Error::Compacted(_, why)) if why.contains("was trimmed")), "{said:?}");
 }
 
+/// A session that began when there was nothing looks for what it changes, and not through all there is.
+#[tokio::test]
+async fn a_commit_reads_no_more_than_it_changes() {
+    const COMMITS: usize = 200;
+    const CHANGES: usize = 20;
+    let server = shared(Kind::Postgres);
+    let place = server.fresh_place();
+    place.open().scan(&space(), b"", None, 1, WITHIN).await.expect("a page");
+    let schema = schema(&place);
+    let batch = |belief: &str, kind: u8| {
+        format!(
+            "PERFORM {schema}.commit_v1('web', '\\x01', 0, 0, NULL, false, {KEEP},
+               ARRAY(SELECT convert_to('client/' || n || '-' || i, 'UTF8') FROM generate_series(1, {CHANGES}) i),
+               array_fill({belief}::bigint, '{{{CHANGES}}}'), array_fill({kind}::smallint, '{{{CHANGES}}}'),
+               array_fill('x'::bytea, '{{{CHANGES}}}'));"
+        )
+    };
+    let (add, remove) = (batch("-1", 1), batch("n", 2));
+    server.sql(&format!(
+        "DO $$ BEGIN FOR n IN 1..{COMMITS} LOOP {add} END LOOP; FOR n IN 1..{COMMITS} LOOP {remove} END LOOP; END $$"
+    ));
+    let read = format!(
+        "SELECT sum(idx_tup_read), sum(idx_scan) FROM pg_stat_user_indexes \
+         WHERE schemaname = '{schema}' AND relname = 'record'"
+    );
+    let (read, looked) = until("what was read to be counted", async || {
+        let counted = server.sql(&read);
+        let numbers =
+            counted.split_once('|').and_then(|(read, looked)| Some((read.parse().ok()?, looked.parse().ok()?)));
+        numbers.filter(|(_, looked): &(usize, usize)| *looked >= COMMITS).ok_or(counted)
+    })
+    .await;
+    assert!(read <= 10 * COMMITS * CHANGES, "{read} records were read in {looked} looks");
+}
+
 /// A commit whose wait for a standby is cut short is acknowledged with a warning: it stands here, and maybe nowhere else.
 #[tokio::test]
 async fn what_no_standby_confirmed_is_in_doubt() {
@@ -120,6 +149,14 @@ async fn what_no_standby_confirmed_is_in_doubt() {
     assert!(found.is_some(), "it stands here");
     // A sign of life waits for nobody.
     commit(&store, "beat/a", Expect::Absent).await.expect("a beat");
+}
+
+/// Where nobody is to wait for the disk, commits do.
+#[tokio::test]
+async fn kill_nine_loses_nothing_acknowledged_though_nothing_is_to_be_synced() {
+    let (server, place) = alone();
+    server.sql("ALTER DATABASE postgres SET synchronous_commit = off");
+    failures::kill_nine_loses_nothing_acknowledged(server, place).await;
 }
 
 /// Files that may not grow are what a full disk is: what does not fit is not there at all.

@@ -24,7 +24,7 @@ async fn of_several_a_read_only_one_is_left() {
     let (frozen, other) = (Server::postgres(&Options::default()), shared(Kind::Postgres));
     frozen.sql("ALTER DATABASE postgres SET default_transaction_read_only = on");
     let store = other.fresh_place().at(&[frozen.ports()[0], other.ports()[0]]).open();
-    commit(&store, "order/1", Expect::Absent).await.expect("the second takes commits");
+    until("the second, which takes commits", async || commit(&store, "order/1", Expect::Absent).await).await;
 }
 
 /// The primary is found behind a standby, and its successor when that is promoted.
@@ -37,7 +37,7 @@ async fn the_one_that_takes_commits_is_used_and_its_successor_followed() {
     let alone = place.at(standby.ports()).open();
     let said = commit(&alone, "order/0", Expect::Absent).await;
     assert!(matches!(&said, Err(Error::Unavailable(why)) if why.contains("is a standby")), "{said:?}");
-    let last = commit(&store, "order/1", Expect::Absent).await.expect("the primary takes it");
+    let last = until("the primary", async || commit(&store, "order/1", Expect::Absent).await).await;
     let described = store.describe();
     assert!(described.durable, "{described:?}");
     assert!(described.may_lose.is_some_and(|how| how.contains("asynchronous standby")));
