@@ -47,7 +47,6 @@ pub(super) fn outcome(reply: Reply) -> Option<Outcome> {
             }
             Some(Outcome::Differs { records, jumped })
         }
-        b"damaged" => Some(Outcome::Damaged(String::from_utf8_lossy(&string(parts.next()?)?).into_owned())),
         _ => None,
     }
 }

@@ -6,13 +6,23 @@
 --       bulk; then for each change its name, what it believes (a version, or nothing for "there is none"), its kind
 --       (p put, d delete, n nothing), its value
 --
--- Returns  done, revision, mark, jumped | differs, jumped, { name, record or nil, ... } | damaged, what
+-- Returns  done, revision, mark, jumped | differs, jumped, { name, record or nil, ... }
 local head, records, names, log, bulk = unpack(KEYS)
 local mark, floor, at, known, beat, keep, bytes, bulky = unpack(ARGV, 1, 8)
 
-local h = redis.call('HMGET', head, 'revision', 'logged', 'mark')
+local h = redis.call('HMGET', head, 'revision', 'logged', 'mark', 'count', 'log', 'bulk')
 local revision, logged, last = tonumber(h[1] or 0), tonumber(h[2] or 0), h[3] or ''
-if not (revision and logged) then return {'damaged', head .. ' has no number where one belongs'} end
+local count = tonumber(h[4] or 0)
+if not (revision and logged and count) then
+  return redis.error_reply('DAMAGED ' .. head .. ' has no number where one belongs')
+end
+-- What a server evicts, or a hand removes, is no record that was deleted: nobody may write upon its absence.
+if redis.call('HLEN', records) ~= count or redis.call('ZCARD', names) ~= count then
+  return redis.error_reply('DAMAGED ' .. head .. ' counts ' .. count .. ' records')
+end
+if redis.call('XLEN', log) > 0 and logged == 0 then
+  return redis.error_reply('DAMAGED ' .. head .. ' knows of no log')
+end
 
 -- Somebody saw the log reach the floor, and a commit of this mark in it. A log that is shorter, or has another commit
 -- there, is not that log: the store was rolled back, and a version believed in may be another record's by now.
@@ -54,9 +64,11 @@ for i = 1, n do
     if not found[i] then
       added[#added + 1] = '0'
       added[#added + 1] = name[i]
+      count = count + 1
     end
   elseif kind == 'd' then
     gone[#gone + 1] = name[i]
+    if found[i] then count = count - 1 end
   end
   if kind ~= 'n' and beat == '0' then
     local entry = some
@@ -71,33 +83,45 @@ for i = 1, n do
 end
 if #puts == 0 and #gone == 0 then return {'done', h[2] or '0', last, told} end
 
+-- A script that fails half-way is not undone, so that nothing may fail from the second write on. Keys of another type
+-- show when they are looked at. The first write takes a number that was given to nobody; here the server refuses that
+-- has no room, cannot write to its disk, or is a replica. Then every other kind of write, and every key, is tried in a
+-- way that changes nothing (no name is empty): here one is refused who lacks a right.
+redis.call('XLEN', bulk)
+redis.call('HSET', head, 'revision', r)
+redis.call('ZADD', names, 'XX', '0', '')
+redis.call('ZREM', names, '')
+redis.call('HDEL', records, '')
+local stands = {'count', string.format('%.0f', count)}
+if beat == '0' then
+  redis.call('XTRIM', log, 'MINID', '0')
+  redis.call('XTRIM', bulk, 'MINID', '0')
+end
+
 -- Appends to a stream, and cuts off what is beyond what is kept of it. An eighth of those bytes is a stride; the head
 -- has the last eight strides' beginnings, in turn, so that nothing is looked for.
-local function append(stream, field, size, entry)
+local function append(stream, field, before, size, entry)
   redis.call('XADD', stream, 'MAXLEN', '~', keep, r .. '-0', unpack(entry))
-  local before = tonumber(redis.call('HGET', head, field) or 0) or 0
   local stride = tonumber(bytes) / 8
   local at = math.floor((before + size) / stride)
-  redis.call('HSET', head, field, string.format('%.0f', before + size))
+  stands[#stands + 1] = field
+  stands[#stands + 1] = string.format('%.0f', before + size)
   if at > math.floor(before / stride) then
     local turn = field .. (at % 8)
-    local oldest = redis.call('HGET', head, turn)
+    local oldest = redis.call('HMGET', head, turn)[1]
     if oldest then redis.call('XTRIM', stream, 'MINID', oldest) end
-    redis.call('HSET', head, turn, r)
+    stands[#stands + 1] = turn
+    stands[#stands + 1] = r
   end
 end
 
--- What could still fail comes before the first write, or is it: a script that fails half-way is not undone.
-redis.call('ZCARD', names)
-redis.call('XLEN', bulk)
 if beat == '0' then
   if #many > 0 then some[6] = '1' end
-  append(log, 'log', some_bytes + 64, some)
-  if #many > 0 then append(bulk, 'bulk', many_bytes + 64, many) end
-  redis.call('HSET', head, 'revision', r, 'logged', r, 'mark', mark)
-else
-  redis.call('HSET', head, 'revision', r)
+  append(log, 'log', tonumber(h[5] or 0) or 0, some_bytes + 64, some)
+  if #many > 0 then append(bulk, 'bulk', tonumber(h[6] or 0) or 0, many_bytes + 64, many) end
+  for _, of in ipairs({'logged', r, 'mark', mark}) do stands[#stands + 1] = of end
 end
+redis.call('HSET', head, unpack(stands))
 if #puts > 0 then redis.call('HSET', records, unpack(puts)) end
 if #added > 0 then redis.call('ZADD', names, unpack(added)) end
 if #gone > 0 then

@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::connection::Wire;
 use super::keys::Keys;
-use super::link::Link;
+use super::link::{Credentials, Link};
 use super::resp::{Commands, Reply};
 use super::tail::Log;
 use crate::feed::Feeds;
@@ -36,6 +36,7 @@ pub(super) struct Ears {
     feeds: Arc<Feeds<Paged<Log>>>,
     /// By channel; as many as this process follows sets, and they stay.
     spaces: Arc<Mutex<HashMap<String, Space>>>,
+    deaf: Arc<Mutex<Option<String>>>,
     /// Whoever listens, and how it is told of one more channel.
     listening: Mutex<Option<(mpsc::UnboundedSender<String>, JoinHandle<()>)>>,
 }
@@ -43,7 +44,12 @@ pub(super) struct Ears {
 impl Ears {
     /// Wakes `feeds`.
     pub(super) fn new(link: Arc<Link>, feeds: Arc<Feeds<Paged<Log>>>) -> Ears {
-        Ears { link, feeds, spaces: Arc::default(), listening: Mutex::default() }
+        Ears { link, feeds, spaces: Arc::default(), deaf: Arc::default(), listening: Mutex::default() }
+    }
+
+    /// Why nothing can be heard, if that is so.
+    pub(super) fn deaf(&self) -> Option<String> {
+        locked(&self.deaf).clone()
     }
 
     /// Listens to `space` from now on.
@@ -64,6 +70,7 @@ impl Ears {
                     link: Arc::clone(&self.link),
                     feeds: Arc::clone(&self.feeds),
                     spaces: Arc::clone(&self.spaces),
+                    deaf: Arc::clone(&self.deaf),
                 };
                 *listening = Some((wanted, tokio::spawn(ear.listen(more))));
             }
@@ -84,6 +91,8 @@ struct Ear {
     link: Arc<Link>,
     feeds: Arc<Feeds<Paged<Log>>>,
     spaces: Arc<Mutex<HashMap<String, Space>>>,
+    /// Why nothing can be heard; `None` until that was tried, and where it can.
+    deaf: Arc<Mutex<Option<String>>>,
 }
 
 impl Ear {
@@ -91,21 +100,29 @@ impl Ear {
     async fn listen(self, mut more: mpsc::UnboundedReceiver<String>) {
         let mut rest = REST;
         loop {
-            let why = match self.link.wire(clock::now() + PING_EVERY).await {
-                Ok(wire) => {
-                    rest = REST;
-                    self.hear_on(wire, &mut more).await
-                }
+            let began = clock::now();
+            let why = match self.link.wire(began + PING_EVERY).await {
+                Ok((wire, made_with)) => self.hear_on(wire, made_with, &mut more).await,
                 Err(error) => error.to_string(),
             };
             tracing::debug!("{}: not told of commits: {why}", self.link.settings.place);
+            *locked(&self.deaf) = Some(why);
+            // A server that takes connections and refuses to be listened to is no better than one that is away.
+            if clock::now().since(began) >= PING_EVERY {
+                rest = REST;
+            }
             sleep(rest).await;
             rest = (2 * rest).min(REST_AT_MOST);
         }
     }
 
-    /// Hears what comes over `wire` until it breaks, and says why.
-    async fn hear_on(&self, mut wire: Wire, more: &mut mpsc::UnboundedReceiver<String>) -> String {
+    /// Hears what comes over `wire` until it breaks, or what it was made with counts no more, and says why.
+    async fn hear_on(
+        &self,
+        mut wire: Wire,
+        made_with: Credentials,
+        more: &mut mpsc::UnboundedReceiver<String>,
+    ) -> String {
         let channels: Vec<String> = locked(&self.spaces).keys().cloned().collect();
         if let Err(error) = subscribe(&mut wire, &channels).await {
             return error.to_string();
@@ -119,6 +136,7 @@ impl Ear {
                     Ok(Reply::Error(said)) => return said,
                     Ok(reply) => {
                         last = clock::now();
+                        *locked(&self.deaf) = None;
                         self.hear(&reply);
                         Ok(())
                     }
@@ -132,6 +150,9 @@ impl Ear {
                     let silence = clock::now().since(last);
                     if silence >= 2 * PING_EVERY {
                         return format!("nothing was heard for {silence:?}");
+                    }
+                    if made_with != self.link.credentials() {
+                        return "the secret or the certificate is another one by now".to_owned();
                     }
                     wire.send(&Commands::default().and(&["PING"])).await
                 }

@@ -25,7 +25,7 @@ const fn known(code: &'static str, kind: fn(String) -> Error, look_elsewhere: bo
 }
 
 /// Those that say that nothing was done. A script is refused before its first write, or not at all.
-const KNOWN: [Known; 17] = [
+const KNOWN: [Known; 18] = [
     known("READONLY", Error::Unavailable, true, "it is a replica"),
     known("LOADING", Error::Unavailable, true, "it is reading its data in"),
     known("MASTERDOWN", Error::Unavailable, true, "it is a replica that has lost its master"),
@@ -37,9 +37,10 @@ const KNOWN: [Known; 17] = [
     known("TRYAGAIN", Error::Unavailable, false, ""),
     known("WRONGPASS", Error::Denied, true, "the user or the password is wrong"),
     known("NOAUTH", Error::Denied, true, "it wants a password: give it with --token-file"),
-    known("NOPERM", Error::Denied, false, "the user lacks a right: docs/stores/redis.md lists what is needed"),
+    known("NOPERM", Error::Denied, false, RIGHT),
     known("DENIED", Error::Denied, true, "it is in protected mode: give it a password, or bind it to loopback"),
     known("WRONGTYPE", Error::Corrupt, false, "something else lies under the prefix: choose another one"),
+    known("DAMAGED", Error::Corrupt, false, REMOVED),
     known("MOVED", Error::Config, false, CLUSTER),
     known("ASK", Error::Config, false, CLUSTER),
     known("CROSSSLOT", Error::Config, false, CLUSTER),
@@ -49,16 +50,22 @@ const KNOWN: [Known; 17] = [
 pub(super) const CLUSTER: &str = "it is in cluster mode, where nothing moves a whole store to another master: name a single master, or its Sentinels";
 
 /// Errors without a code of their own, by what stands in them.
-const BY_TEXT: [(&str, Known); 5] = [
+const BY_TEXT: [(&str, Known); 7] = [
     ("unknown command", known("", Error::Config, false, "Redis 6.2 or later is needed, with scripts and streams")),
     ("without any password configured", known("", Error::Config, false, "a password is given, and it has none")),
     ("max number of clients", known("", Error::Unavailable, true, "")),
     ("DB index is out of range", known("", Error::Config, false, "it has no database of the number that `db` gives")),
-    (
-        "smaller than the target stream",
-        known("", Error::Corrupt, false, "keys were removed by hand: remove all of the space's, or bring them back"),
-    ),
+    ("smaller than the target stream", known("", Error::Corrupt, false, REMOVED)),
+    // As Redis 6.2 says `NOPERM` of a script, and as any says it whose script was ended before it wrote.
+    ("executing the script can't", known("", Error::Denied, false, RIGHT)),
+    ("Script killed by user", known("", Error::Unavailable, false, "somebody ended the script (SCRIPT KILL)")),
 ];
+
+/// What is to be done about a right that is missing.
+const RIGHT: &str = "the user lacks a right: docs/stores/redis.md lists what is needed";
+
+/// What lies there is not all that was written.
+const REMOVED: &str = "keys were evicted, or removed by hand: remove all of the space's, or bring them back";
 
 /// What `said`, an error of the server at `place`, means.
 pub(super) fn refusal(place: &str, said: &str) -> Refusal {
@@ -101,10 +108,12 @@ pub(super) fn of_look(error: Error) -> Error {
     }
 }
 
-/// The server's words, in a line that is not too long; what Redis adds about where in a script it was is left out.
+/// The server's words, in a line that is not too long. Left out is what Redis adds about where in a script it was, and
+/// what it quotes of a command that it does not know: that may be a password, or somebody's record.
 fn quoted(said: &str) -> String {
     const QUOTED_CHARACTERS: usize = 160;
-    let said = said.split(" script: ").next().unwrap_or(said);
+    let said =
+        [" script: ", ", with args beginning"].iter().fold(said, |said, end| said.split(end).next().unwrap_or(said));
     let short: String = said.chars().take(QUOTED_CHARACTERS).flat_map(char::escape_debug).collect();
     format!("`{}`", short.trim_end())
 }

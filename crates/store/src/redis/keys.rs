@@ -1,7 +1,7 @@
 //! Where a space lies, readable with `redis-cli`. All keys of a space have it as their hash tag.
 //!
 //! ```text
-//! P:{space}:head      hash     revision, logged, mark of the last logged commit; counters of what is cut off the streams
+//! P:{space}:head      hash     revision, logged, mark of the last logged commit; count of records; counters of what is cut off
 //! P:{space}:records   hash     name → version:value
 //! P:{space}:names     zset     every name with score 0: their order
 //! P:{space}:log       stream   revision-0 → m mark, p mark before, b whether there is bulk, then name → p<value> or d
@@ -25,6 +25,11 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn of(prefix: &str, space: &Space) -> Keys {
+        Keys::named(prefix, space.as_str())
+    }
+
+    /// Likewise where there is no such space: none has an empty name.
+    pub(super) fn named(prefix: &str, space: &str) -> Keys {
         let key = |kind: &str| format!("{prefix}:{{{space}}}:{kind}");
         Keys { head: key("head"), records: key("records"), names: key("names"), log: key("log"), bulk: key("bulk") }
     }

@@ -10,7 +10,7 @@ use steadfast_host::tls;
 use super::connection::{Connection, Missed, Wire};
 use super::failure::{self, Refusal};
 use super::resp::{Commands, Reply};
-use super::says::{OLDEST, Says};
+use super::says::{self, CONFIG, OLDEST, Role, Says};
 use super::scripts::{COMMIT, SCAN, Script};
 use super::sentinel;
 use super::settings::{Settings, Way};
@@ -19,10 +19,6 @@ use crate::{Error, Secret};
 
 /// Finding and greeting a server takes at most so long, and not all of a call's time: who waits for it may have more.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
-
-/// How often it is looked whether the secret or our certificate has changed, which ends a connection made with the
-/// former one.
-const SECRET_EVERY: Duration = Duration::from_secs(30);
 
 /// The server, as far as it is connected to.
 #[derive(Debug)]
@@ -42,13 +38,13 @@ pub(super) struct Open {
     pub(super) commit: Script,
     pub(super) scan: Script,
     made_with: Credentials,
-    /// When it was last looked whether those are still what counts.
-    looked: Moment,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Credentials {
-    secret: Option<Arc<str>>,
+/// What a connection is made with, by how often it has changed: whoever uses one that was made with others makes
+/// another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Credentials {
+    secret: u64,
     tls: u64,
 }
 
@@ -89,7 +85,7 @@ impl Link {
         let Greeted { wire, says, commit, scan } = self.connect(deadline.min(clock::now() + CONNECT_WITHIN)).await?;
         tracing::debug!(place = self.settings.place, version = says.version, "connected");
         *locked(&self.told) = Some(Arc::new(says));
-        let open = Open { connection: Connection::over(wire), commit, scan, made_with, looked: clock::now() };
+        let open = Open { connection: Connection::over(wire), commit, scan, made_with };
         *locked(&self.open) = Some(open.clone());
         Ok(open)
     }
@@ -111,12 +107,42 @@ impl Link {
     /// A call that changes nothing: its replies, of which none is an error.
     pub(super) async fn look(&self, open: &Open, commands: Commands, deadline: Moment) -> Result<Vec<Reply>, Error> {
         let replies = self.ask(open, commands, deadline).await.map_err(Missed::of_look)?;
-        for reply in &replies {
-            if let Reply::Error(said) = reply {
-                return Err(failure::of_look(self.refused(open, said)));
+        self.none_refused(open, &replies).map(|()| replies)
+    }
+
+    fn none_refused(&self, open: &Open, replies: &[Reply]) -> Result<(), Error> {
+        let refused = replies.iter().find_map(|reply| if let Reply::Error(said) = reply { Some(said) } else { None });
+        refused.map_or(Ok(()), |said| Err(failure::of_look(self.refused(open, said))))
+    }
+
+    /// Likewise of a server that is asked whether it is the master still. One that was made a replica, and hears from
+    /// its master no more, shows what it heard last for ever: that is no contact.
+    pub(super) async fn look_at_master(
+        &self,
+        open: &Open,
+        commands: impl FnOnce(Commands) -> Commands,
+        deadline: Moment,
+    ) -> Result<Vec<Reply>, Error> {
+        let commands = commands(Commands::default().and(&["ROLE"]));
+        let mut replies = self.ask(open, commands, deadline).await.map_err(Missed::of_look)?.into_iter();
+        match replies.next().and_then(says::role) {
+            Some(Role::Replica) => {
+                self.forget(open);
+                return Err(Error::Unavailable(format!("{}: {REPLICA}", self.settings.place)));
             }
+            Some(Role::Master { replicas }) => self.tell(|says| says.replicas = Some(replicas)),
+            // Whoever may not ask finds out by the next commit.
+            None => {}
         }
-        Ok(replies)
+        let replies: Vec<Reply> = replies.collect();
+        self.none_refused(open, &replies).map(|()| replies)
+    }
+
+    /// Changes what is known of the server.
+    pub(super) fn tell(&self, change: impl FnOnce(&mut Says)) {
+        if let Some(told) = &mut *locked(&self.told) {
+            change(Arc::make_mut(told));
+        }
     }
 
     /// What an error of the server's means; a connection that leads to the wrong server is given up.
@@ -128,9 +154,11 @@ impl Link {
         error
     }
 
-    /// A connection of its own, greeted, for who listens.
-    pub(super) async fn wire(&self, deadline: Moment) -> Result<Wire, Error> {
-        Ok(self.connect(deadline.min(clock::now() + CONNECT_WITHIN)).await?.wire)
+    /// A connection of its own, greeted, for who listens, and what it was made with.
+    pub(super) async fn wire(&self, deadline: Moment) -> Result<(Wire, Credentials), Error> {
+        let made_with = self.credentials();
+        let greeted = self.connect(deadline.min(clock::now() + CONNECT_WITHIN)).await?;
+        Ok((greeted.wire, made_with))
     }
 
     /// No more calls go over this connection. Those under way may still be answered.
@@ -143,22 +171,17 @@ impl Link {
 
     fn usable(&self) -> Option<Open> {
         let mut slot = locked(&self.open);
-        let open = slot.as_mut()?;
-        let now = clock::now();
-        let mut is_usable = !open.connection.is_closed();
-        if is_usable && now.since(open.looked) >= SECRET_EVERY {
-            open.looked = now;
-            is_usable = open.made_with == self.credentials();
-        }
-        if !is_usable {
+        let is_usable = |open: &Open| !open.connection.is_closed() && open.made_with == self.credentials();
+        if !slot.as_ref().is_some_and(is_usable) {
             *slot = None;
         }
         slot.clone()
     }
 
-    fn credentials(&self) -> Credentials {
+    /// What a connection would be made with now.
+    pub(super) fn credentials(&self) -> Credentials {
         Credentials {
-            secret: self.settings.secret.as_ref().map(Secret::text),
+            secret: self.settings.secret.as_ref().map_or(0, Secret::generation),
             tls: self.settings.tls.as_ref().map_or(0, tls::Client::generation),
         }
     }
@@ -195,7 +218,7 @@ impl Link {
         let stream = dial(address, tls.as_ref(), deadline).await;
         let stream = stream.map_err(|e| Error::Unavailable(format!("{address}: {e}")))?;
         let mut wire = Wire::new(stream);
-        let secret = self.settings.secret.as_ref().map(Secret::text);
+        let secret = self.settings.secret.as_ref().map(Secret::text_now);
         let mut greeting = Commands::default();
         if let Some(secret) = &secret {
             greeting = login(greeting, user.as_deref(), secret);
@@ -205,7 +228,7 @@ impl Link {
             .and(&["SELECT", &db.to_string()])
             .and(&["CLIENT", "SETNAME", "steadfast"])
             .and(&["INFO"])
-            .and(&["CONFIG", "GET", "appendfsync"])
+            .and(&CONFIG)
             .and(&["SCRIPT", "LOAD", COMMIT])
             .and(&["SCRIPT", "LOAD", SCAN]);
         let answered = timeout_at(deadline, wire.ask(&greeting)).await;
@@ -260,6 +283,9 @@ fn accepted(address: &Address, replies: &[Reply]) -> Result<(), Error> {
     refused.map_or(Ok(()), |said| Err(failure::of_look(failure::refusal(&address.to_string(), said).error)))
 }
 
+/// Why a replica is no store.
+const REPLICA: &str = "it is a replica: name its master, or its Sentinels";
+
 /// Whether the server can be the store.
 fn check(address: &Address, says: &Says) -> Result<(), Error> {
     if says.is_cluster {
@@ -274,7 +300,7 @@ fn check(address: &Address, says: &Says) -> Result<(), Error> {
         return Err(Error::Config(format!("{address}: it is {version}; 6.2 is the oldest that can be used")));
     }
     if says.is_master == Some(false) {
-        return Err(Error::Unavailable(format!("{address}: it is a replica: name its master, or its Sentinels")));
+        return Err(Error::Unavailable(format!("{address}: {REPLICA}")));
     }
     Ok(())
 }

@@ -233,7 +233,12 @@ impl Store for Redis {
             pace_ms: u64::try_from(self.link.settings.pace.as_millis()).unwrap_or(u64::MAX),
             leases_apart: false,
             lease_lasts_ms: None,
-            notes: Vec::new(),
+            notes: self
+                .ears
+                .deaf()
+                .map(|why| format!("is not told of commits, and looks: {why}"))
+                .into_iter()
+                .collect(),
         }
     }
 

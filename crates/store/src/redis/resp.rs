@@ -6,7 +6,8 @@ use bytes::{Buf, Bytes, BytesMut};
 /// Arrays within arrays of one reply, at most: the deepest of ours has 5.
 const DEPTH: usize = 8;
 
-/// Elements of one array, at most: a page of a scan has 8 192.
+/// Elements of one reply's arrays together, at most: each takes more room here than it does on the way. A page of the log
+/// is the largest of ours: 64 commits of 1 024 changes.
 const ELEMENTS: usize = 1 << 20;
 
 /// Bytes of one string, at most.
@@ -52,6 +53,8 @@ pub(super) struct Decoder {
     string: Option<usize>,
     /// Bytes of the reply that were taken already.
     taken: usize,
+    /// Elements that it announced already.
+    announced: usize,
 }
 
 /// An array of which elements are missing.
@@ -76,7 +79,7 @@ impl Decoder {
             // What is complete may complete the arrays it stands in.
             loop {
                 let Some(array) = self.open.last_mut() else {
-                    self.taken = 0;
+                    (self.taken, self.announced) = (0, 0);
                     return Ok(Some(reply));
                 };
                 array.elements.push(reply);
@@ -98,12 +101,13 @@ impl Decoder {
                 return Ok(Some(Reply::String(string)));
             }
             let Some(line) = self.line(input)? else { return Ok(None) };
-            match begun(&line)? {
+            match begun(&line, ELEMENTS - self.announced)? {
                 Begun::Whole(reply) => return Ok(Some(reply)),
                 Begun::String(length) => self.string = Some(length),
                 Begun::Array(0) => return Ok(Some(Reply::Array(Vec::new()))),
                 Begun::Array(_) if self.open.len() == DEPTH => return Err(Malformed(format!("over {DEPTH} deep"))),
                 Begun::Array(missing) => {
+                    self.announced += missing;
                     let elements = Vec::with_capacity(missing.min(ELEMENTS_AT_ONCE));
                     self.open.push(Open { missing, elements });
                 }
@@ -150,8 +154,8 @@ impl Decoder {
     }
 }
 
-/// What `line` is or begins.
-fn begun(line: &Bytes) -> Result<Begun, Malformed> {
+/// What `line` is or begins, in a reply that may have so many elements more.
+fn begun(line: &Bytes, elements: usize) -> Result<Begun, Malformed> {
     let wrong = || Malformed(format!("the line `{}`", shown(line)));
     let (kind, rest) = line.split_first().ok_or_else(wrong)?;
     let number = || {
@@ -173,7 +177,7 @@ fn begun(line: &Bytes) -> Result<Begun, Malformed> {
         b'-' => Begun::Whole(Reply::Error(String::from_utf8_lossy(rest).into_owned())),
         b':' => Begun::Whole(Reply::Integer(number()?)),
         b'$' => length(STRING_BYTES)?.map_or(Begun::Whole(Reply::Nil), Begun::String),
-        b'*' => length(ELEMENTS)?.map_or(Begun::Whole(Reply::Nil), Begun::Array),
+        b'*' => length(elements)?.map_or(Begun::Whole(Reply::Nil), Begun::Array),
         _ => return Err(wrong()),
     })
 }

@@ -6,7 +6,11 @@
 local head, records, names = unpack(KEYS)
 local from, to, most, bytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
-local h = redis.call('HMGET', head, 'logged', 'mark')
+local h = redis.call('HMGET', head, 'logged', 'mark', 'count')
+local count = tonumber(h[3] or 0)
+if redis.call('HLEN', records) ~= count or redis.call('ZCARD', names) ~= count then
+  return redis.error_reply('DAMAGED ' .. head .. ' counts ' .. (h[3] or 0) .. ' records')
+end
 local page, size, AT_ONCE = {}, 0, 32
 while true do
   local name = redis.call('ZRANGEBYLEX', names, from, to, 'LIMIT', 0, AT_ONCE)

@@ -11,6 +11,9 @@ pub(super) const COMMIT: &str = include_str!("commit.lua");
 /// Reads a page.
 pub(super) const SCAN: &str = include_str!("scan.lua");
 
+/// Looks which rights are missing.
+const RIGHTS: &str = include_str!("rights.lua");
+
 /// What commands need beside a script's arguments.
 const OVERHEAD_BYTES: usize = 1024;
 
@@ -100,6 +103,12 @@ pub(super) fn scan(
     commands.argument(records_at_most.to_string());
     commands.argument(PAGE_BYTES.to_string());
     commands
+}
+
+/// Asks which rights are missing, at keys under `prefix` that no space has.
+pub(super) fn rights(commands: &mut Commands, prefix: &str) {
+    let Keys { head, records, names, log, bulk } = Keys::named(prefix, "");
+    Script::Text(RIGHTS).call(commands, &[&head, &records, &names, &log, &bulk], 0);
 }
 
 /// The first name after all that begin with `prefix`; none if there are no more names then.

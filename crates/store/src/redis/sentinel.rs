@@ -43,7 +43,7 @@ impl Sentinels {
         let mut wire = Wire::new(stream);
         let mut question = Commands::default();
         if let Some(secret) = &self.secret {
-            question = login(question, self.user.as_deref(), &secret.text());
+            question = login(question, self.user.as_deref(), &secret.text_now());
         }
         let question = question.and(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", &self.master]);
         let answered = timeout_at(deadline, wire.ask(&question)).await;

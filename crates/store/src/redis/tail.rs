@@ -93,11 +93,14 @@ impl Pages for Log {
         let open = self.link.open(deadline).await?;
         let (Keys { head, log, .. }, limit) = (self.keys(space), limit.min(PAGE_COMMITS));
         let (from, after) = (from.to_string(), Revision(from.0.saturating_add(1)).to_string());
-        let commands = Commands::default()
-            .and(&["HMGET", &head, "logged", "mark"])
-            .and(&["XREVRANGE", &log, &from, "-", "COUNT", "1"])
-            .and(&["XRANGE", &log, &after, "+", "COUNT", &limit.to_string()]);
-        let replies = self.link.look(&open, commands, deadline).await?;
+        let limited = limit.to_string();
+        let commands = |commands: Commands| {
+            commands
+                .and(&["HMGET", &head, "logged", "mark"])
+                .and(&["XREVRANGE", &log, &from, "-", "COUNT", "1"])
+                .and(&["XRANGE", &log, &after, "+", "COUNT", &limited])
+        };
+        let replies = self.link.look_at_master(&open, commands, deadline).await?;
         let Ok([head, newest, later]) = <[Reply; 3]>::try_from(replies) else { return Err(self.strange(space)) };
         let logged = answers::head(head).ok_or_else(|| self.strange(space))?;
         let mut entries = answers::entries(newest).ok_or_else(|| self.strange(space))?;
@@ -119,7 +122,8 @@ impl Pages for Log {
         let deadline = clock::now() + within;
         let open = self.link.open(deadline).await?;
         let ask = |commands: Commands, space| commands.and(&["HMGET", &self.keys(space).head, "logged", "mark"]);
-        let replies = self.link.look(&open, spaces.iter().fold(Commands::default(), ask), deadline).await?;
+        let asked = |commands| spaces.iter().fold(commands, ask);
+        let replies = self.link.look_at_master(&open, asked, deadline).await?;
         let of = |(space, reply)| {
             let logged = answers::head(reply).ok_or_else(|| self.strange(space))?;
             // What was trimmed is asked for by who finds that something is missing.

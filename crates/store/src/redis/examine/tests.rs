@@ -31,8 +31,25 @@ fn what_breaks_a_promise_is_bad_and_says_what_to_do() {
     assert_eq!(bad(&server(|says| says.fsync = Some("everysec".to_owned())), false), ["fsync"]);
     assert_eq!(bad(&server(|says| says.appends = Some(false)), false), ["fsync"]);
     assert_eq!(bad(&server(|says| says.eviction = Some("allkeys-lru".to_owned())), false), ["eviction"]);
+    assert_eq!(bad(&server(|says| says.lax_on_rewrite = true), false), ["fsync"]);
+    assert_eq!(bad(&server(|says| says.writes_fail = true), false), ["fsync"]);
+    assert_eq!(bad(&server(|says| says.eviction = Some("volatile-lru".to_owned())), false), [""; 0]);
     assert_eq!(bad(&server(|says| says.used_memory = Some(80 << 20)), false), ["memory"]);
     assert_eq!(bad(&Says::default(), false), [""; 0], "who says nothing is not called bad");
+}
+
+#[test]
+fn replicas_are_counted_and_held_against_what_is_waited_for() {
+    let found = |replicas, wait| {
+        let findings = findings(&server(|says| says.replicas = Some(replicas)), false, wait);
+        let found = findings.into_iter().find(|found| found.about == "replicas").expect("replicas");
+        (found.value, found.advice.unwrap_or_default())
+    };
+    assert_eq!(found(0, 0), ("none".to_owned(), String::new()));
+    assert_eq!(found(1, 0).0, "1, asynchronous");
+    let (value, advice) = found(1, 2);
+    assert_eq!(value, "1, of which 2 are waited for");
+    assert!(advice.contains("in doubt"), "{advice}");
 }
 
 #[test]

@@ -56,3 +56,25 @@ fn a_look_never_leaves_an_outcome_open() {
     assert_eq!(of_look(Error::OutcomeUnknown("x".to_owned())), Error::Unavailable("x".to_owned()));
     assert_eq!(of_look(Error::Denied("x".to_owned())), Error::Denied("x".to_owned()));
 }
+
+#[test]
+fn what_a_server_does_not_know_is_not_quoted_back_with_its_secrets() {
+    let said = "ERR unknown command 'AUTH', with args beginning with: 'hunter2' ";
+    let error = error(said).to_string();
+    assert!(error.contains("unknown command") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn a_right_that_is_missing_in_a_script_is_one_as_every_version_says_it() {
+    for said in [
+        "NOPERM ACL failure in script: User poor has no permissions to run the 'xadd' command script: 8b0, on @user_script:79.",
+        "ERR Error running script (call to f_8b0): @user_script:79: The user executing the script can't run this \
+         command or subcommand",
+        "ERR Error running script (call to f_8b0): @user_script:79: The user executing the script can't access at least \
+         one of the keys mentioned in the command arguments",
+    ] {
+        assert!(matches!(error(said), Error::Denied(_)), "{said}");
+    }
+    let killed = "ERR Error running script (call to f_8b0): @user_script:9: Script killed by user with SCRIPT KILL...";
+    assert!(matches!(error(killed), Error::Unavailable(_)));
+}

@@ -45,10 +45,14 @@ fn every_bound_is_kept_before_anything_is_kept_for_it() {
     }
     let mut decoder = Decoder { taken: REPLY_BYTES - 4, ..Decoder::default() };
     assert!(decoder.next(&mut BytesMut::from(&b":12\r\n"[..])).is_err());
+    // Arrays within arrays are bounded together.
+    let within = |inner: usize| format!("*3\r\n*{inner}\r\n");
+    assert_eq!(first(within(ELEMENTS - 3).as_bytes()), Ok(None));
+    assert!(first(within(ELEMENTS - 2).as_bytes()).is_err());
     // What one reply took is not charged to the next.
-    let (mut decoder, mut input) = (Decoder::default(), BytesMut::from(&b":1\r\n"[..]));
-    assert_eq!(decoder.next(&mut input), Ok(Some(Reply::Integer(1))));
-    assert_eq!(decoder.taken, 0);
+    let (mut decoder, mut input) = (Decoder::default(), BytesMut::from(&b"*1\r\n:1\r\n"[..]));
+    assert_eq!(decoder.next(&mut input), Ok(Some(Reply::Array(vec![Reply::Integer(1)]))));
+    assert_eq!((decoder.taken, decoder.announced), (0, 0));
 }
 
 #[test]

@@ -9,7 +9,10 @@ const INFO: &str = "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\
 fn says(info: &str, fsync: Option<&'static str>) -> Says {
     let string = |text: &str| Reply::String(Bytes::copy_from_slice(text.as_bytes()));
     let configured = match fsync {
-        Some(value) => Reply::Array(vec![string("appendfsync"), string(value)]),
+        Some(value) => {
+            let (fsync, lax) = value.split_once(", and lax").map_or((value, "no"), |(fsync, _)| (fsync, "yes"));
+            Reply::Array(["no-appendfsync-on-rewrite", lax, "appendfsync", fsync].map(string).to_vec())
+        }
         None => Reply::Error("NOPERM".to_owned()),
     };
     Says::of(&string(info), &configured)
@@ -32,13 +35,27 @@ fn every_way_to_lose_a_write_is_named() {
         ("", "", "no", false, "the kernel"),
         ("aof_enabled:1", "aof_enabled:0", "always", false, "its last snapshot"),
         ("noeviction", "allkeys-lru", "always", false, "any record"),
+        ("", "", "always, and lax", false, "no-appendfsync-on-rewrite"),
     ] {
         let info = INFO.replace(from, to).replace("maxmemory:0", "maxmemory:100");
         let lost = says(&info, Some(fsync)).may_lose(sentinel);
         assert!(lost.as_ref().is_some_and(|ways| ways.contains(said) && !ways.contains(';')), "{lost:?}");
     }
+    let volatile = INFO.replace("noeviction", "volatile-lru").replace("maxmemory:0", "maxmemory:100");
+    assert_eq!(says(&volatile, Some("always")).may_lose(false), None, "what has no time to live is never evicted");
     let silent = says("", None).may_lose(false);
     assert_eq!(silent.as_deref(), Some("not known: the server does not tell how it writes"));
+}
+
+#[test]
+fn a_role_is_a_master_with_so_many_replicas_or_none_of_ours() {
+    let text = |text: &'static str| Reply::String(Bytes::from_static(text.as_bytes()));
+    let replica = Reply::Array(vec![text("10.0.0.2"), text("6379"), text("7")]);
+    let of = |role, then: Vec<Reply>| super::role(Reply::Array([vec![text(role), Reply::Integer(7)], then].concat()));
+    assert_eq!(of("master", vec![Reply::Array(vec![replica])]), Some(Role::Master { replicas: 1 }));
+    assert_eq!(of("slave", vec![Reply::Integer(6379), text("connect"), Reply::Integer(-1)]), Some(Role::Replica));
+    assert_eq!(of("sentinel", vec![]), None);
+    assert_eq!(super::role(Reply::Error("NOPERM".to_owned())), None);
 }
 
 #[test]

@@ -108,3 +108,27 @@ async fn a_cursor_stands_at_a_commit_and_never_at_a_beat() {
         assert_eq!(notice, Ok(Notice::Progress(order.clone())));
     }
 }
+
+/// Who finds no lease because a key was evicted does not take it.
+#[tokio::test]
+async fn nobody_writes_upon_what_was_evicted() {
+    const KEYS: [&str; 3] = ["steadfast:{web}:head", "steadfast:{web}:records", "steadfast:{web}:names"];
+    // Any of them, or several.
+    for lost in 1..1usize << KEYS.len() {
+        let server = server(&[]);
+        let store = open(&url(server.ports()[0]));
+        add(&store, "lease/web").await;
+        add(&store, "order/1").await;
+        let gone: Vec<&str> = (0..KEYS.len()).filter(|at| lost >> at & 1 == 1).map(|at| KEYS[at]).collect();
+        server.redis_cli(&[&["DEL"], &gone[..]].concat());
+        for another in [&store, &open(&url(server.ports()[0]))] {
+            let taken = commit(another, vec![put("lease/web", Expect::Absent, "mine")]).await;
+            let told = matches!(&taken, Err(Error::Corrupt(why)) if why.contains("evicted, or removed by hand"));
+            assert!(told, "{gone:?}: {taken:?}");
+        }
+        if gone.len() < KEYS.len() {
+            let seen = store.scan(&web(), b"", None, 10, WITHIN).await.map(|page| page.records.len());
+            assert!(matches!(seen, Err(Error::Corrupt(_))), "{gone:?}: {seen:?}");
+        }
+    }
+}

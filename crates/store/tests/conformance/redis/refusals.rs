@@ -1,6 +1,7 @@
 //! What a server refuses, and what is said of it.
 
-use steadfast_store::conformance::servers::{Mode, Proxy};
+use steadfast_store::conformance::servers::{Mode, Proxy, wait_until};
+use steadfast_store::conformance::{Later, refusals};
 
 use super::*;
 
@@ -11,39 +12,64 @@ async fn refusal(store: &Arc<dyn Store>, name: &str) -> Error {
 }
 
 #[tokio::test]
-async fn out_of_memory_refuses_the_whole_batch_until_there_is_room() {
-    let server = server(&["--maxmemory", "12mb", "--maxmemory-policy", "noeviction"]);
-    let store = open(&url(server.ports()[0]));
-    let large = "x".repeat(256 << 10);
-    let mut refused = None;
-    for n in 0..200 {
-        let both =
-            vec![put(&format!("order/{n}"), Expect::Absent, &large), put(&format!("small/{n}"), Expect::Absent, "x")];
-        if let Err(error) = commit(&store, both).await {
-            refused = Some((n, error));
-            break;
-        }
-    }
-    let (n, error) = refused.expect("12 MB do not hold 50");
-    assert!(matches!(&error, Error::Unavailable(why) if why.contains("out of memory")), "{error:?}");
-    assert_eq!(read(&store, &format!("order/{n}")).await, None);
-    assert_eq!(read(&store, &format!("small/{n}")).await, None);
-    server.redis_cli(&["CONFIG", "SET", "maxmemory", "0"]);
-    add(&store, &format!("order/{n}")).await;
+async fn a_server_without_memory_refuses_whole_until_it_has_some() {
+    let server = Arc::new(server(&["--maxmemory", "12mb", "--maxmemory-policy", "noeviction"]));
+    let place = server.fresh_place();
+    let full = Arc::clone(&server);
+    let make_room = move || -> Later<()> {
+        drop(full.redis_cli(&["CONFIG", "SET", "maxmemory", "0"]));
+        Box::pin(async {})
+    };
+    refusals::a_store_without_room_refuses_whole_until_it_has_some(place, Box::new(make_room)).await;
 }
 
+/// It cannot write a snapshot, and refuses to change what it could not keep.
 #[tokio::test]
-async fn a_master_that_becomes_a_replica_is_away_until_it_is_one_no_more() {
+async fn a_server_whose_disk_fails_says_so_until_it_works() {
     let server = server(&[]);
     let store = open(&url(server.ports()[0]));
     add(&store, "order/1").await;
+    // Where its file belongs there is a directory.
+    let wrong = server.directory().join("data").join("dump.rdb");
+    std::fs::create_dir(&wrong).expect("a directory");
+    server.redis_cli(&["CONFIG", "SET", "save", "3600 1"]);
+    let saved = |status: &str| {
+        server.redis_cli(&["BGSAVE"]);
+        let said = format!("rdb_last_bgsave_status:{status}");
+        wait_until(&said, || server.redis_cli(&["INFO", "persistence"]).contains(&said));
+    };
+    saved("err");
+    for name in ["order/2", "order/3"] {
+        let error = refusal(&store, name).await;
+        assert!(matches!(&error, Error::Unavailable(why) if why.contains("its disk failed")), "{error:?}");
+        assert_eq!(read(&store, name).await, None);
+    }
+    let findings = store.examine(WITHIN).await.expect("it is shown");
+    assert!(findings.iter().any(|found| found.about == "fsync" && found.grade == Grade::Bad), "{findings:?}");
+    std::fs::remove_dir(&wrong).expect("no directory");
+    saved("ok");
+    add(&store, "order/2").await;
+}
+
+/// What it says as a replica is what it heard last, which may be long ago: nobody takes it for the store.
+#[tokio::test]
+async fn a_master_that_becomes_a_replica_is_away_until_it_is_one_no_more() {
+    let server = server(&[]);
+    let (store, watching) = (open(&url(server.ports()[0])), open(&url(server.ports()[0])));
+    let first = add(&store, "order/1").await;
+    let mut live = watch(&watching, first.clone()).await.expect("a watch");
+    assert!(live.next().await.is_ok());
     server.redis_cli(&["REPLICAOF", "127.0.0.1", "1"]);
+    // Also by who only watches.
+    let ended = end_of(&mut live).await;
+    assert!(matches!(&ended, Error::Unavailable(why) if why.contains("it is a replica")), "{ended:?}");
     for name in ["order/2", "order/3"] {
         let error = refusal(&store, name).await;
         assert!(matches!(&error, Error::Unavailable(why) if why.contains("it is a replica")), "{error:?}");
     }
     server.redis_cli(&["REPLICAOF", "NO", "ONE"]);
     add(&store, "order/2").await;
+    assert!(watch(&watching, first).await.is_ok(), "it is the same history");
 }
 
 #[tokio::test]
