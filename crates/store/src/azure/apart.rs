@@ -135,3 +135,6 @@ impl Memory {
         all.insert(key.clone(), seen);
     }
 }
+
+#[cfg(test)]
+mod tests;
