@@ -145,7 +145,13 @@ const AZURE: Preparation = Preparation {
 };
 
 /// What people write who mean one of our engines: how the URL begins, and what to write instead.
-const MISTAKEN: &[(&str, &str)] = &[];
+const MISTAKEN: &[(&str, &str)] = &[
+    ("redis+cluster:", "asks for a cluster of Redis: name a single master, or its Sentinels"),
+    (
+        "DefaultEndpointsProtocol=",
+        "is a connection string of Azure: name the account, and give its key with --token-file",
+    ),
+];
 
 /// Opens the store that `url` names, with what it does not say in `access`.
 ///

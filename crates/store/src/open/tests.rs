@@ -28,6 +28,15 @@ fn each_form_opens_its_back_end() {
 }
 
 #[test]
+fn what_is_meant_for_one_of_ours_and_is_none_has_a_sentence_of_its_own() {
+    let cluster = refusal("redis+cluster://a:7000/steadfast");
+    assert!(cluster.starts_with("the store's URL asks for a cluster of Redis"), "{cluster}");
+    let azure = refusal("DefaultEndpointsProtocol=https;AccountName=a;AccountKey=c2VjcmV0;BlobEndpoint=http://a");
+    assert!(azure.starts_with("the store's URL is a connection string of Azure"), "{azure}");
+    assert!(!azure.contains("c2VjcmV0"), "{azure}");
+}
+
+#[test]
 fn a_wrong_url_is_told_its_wrong_part_and_what_would_be_right() {
     let (file, server) = ("`sqlite:///absolute/path.db`", "`http(s)://host:port`");
     for (url, said) in [
