@@ -323,3 +323,6 @@ fn other_history(from: &Cursor) -> Error {
     let why = "its commits carry other marks: the store was rolled back or replaced";
     Error::Compacted(from.revision, why.to_owned())
 }
+
+#[cfg(test)]
+mod tests;

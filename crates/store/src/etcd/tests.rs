@@ -304,6 +304,10 @@ fn a_failure_says_what_to_do_next() {
         (refused(2, "what no list has"), "Unavailable", "OutcomeUnknown"),
         (refused(99, "nor this"), "Unavailable", "OutcomeUnknown"),
     ];
+    // One that lost its leader is left; one that refuses is not, nor one that took long, while it answers others.
+    assert!(failure::is_of_the_member(&refused(14, "etcdserver: no leader")));
+    assert!(!failure::is_of_the_member(&refused(7, "etcdserver: permission denied")));
+    assert!(!failure::is_of_the_member(&Missed::Unanswered("no answer in the time given".into())));
     for (missed, look, commit) in table {
         let kind = |asked| format!("{:?}", failure::error("etcd1:2379", asked, missed.clone()));
         let begins = |asked, kind_expected: &str| {
