@@ -229,8 +229,11 @@ async fn connection(
     let over = async move { while orders.changed().await.is_ok() && Arc::ptr_eq(&era, &orders.borrow().era) {} };
     client.set_nodelay(true)?;
     let lasting = async {
-        if let Mode::Swallow | Mode::Answer(_) = mode {
-            return hold(&mut client, &mode, counts).await;
+        match mode {
+            // It was taken a moment before nothing was to listen.
+            Mode::Refuse => return Err(io::ErrorKind::ConnectionRefused.into()),
+            Mode::Swallow | Mode::Answer(_) => return hold(&mut client, &mode, counts).await,
+            _ => {}
         }
         let mut server = TcpStream::connect(("127.0.0.1", target)).await?;
         server.set_nodelay(true)?;
