@@ -214,9 +214,10 @@ pub(super) fn directly(sandbox: &Sandbox) -> Vec<String> {
 pub fn gateway_config(sandbox: &Sandbox, port: u16, admin_port: u16) -> String {
     format!(
         "{}[admin]\nlisten = \"127.0.0.1:{admin_port}\"\n[sets.web]\nkind = \"single\"\n\
-         park_for = \"60s\"\n[[listeners]]\n\
+         {}[[listeners]]\n\
          listen = \"127.0.0.1:{port}\"\nroutes = [{{ path = \"/\", set = \"web\", answer = \"proxy\" }}]\n",
         stores::lines(sandbox, &store_url(sandbox)),
+        stores::settings(sandbox, "park_for = \"60s\"\n"),
     )
 }
 

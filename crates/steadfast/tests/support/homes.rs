@@ -49,8 +49,15 @@ impl Homes {
 
     /// Likewise, in a sandbox where something has been prepared.
     pub fn start_in(sandbox: Sandbox, gateways: usize, recorders: &[(&str, u32)]) -> Homes {
+        let stores = vec![store_url(&sandbox); gateways];
+        Homes::start_apart(sandbox, &stores, recorders)
+    }
+
+    /// Likewise, with a gateway for each of these URLs: ways to the store that the recorders share.
+    pub fn start_apart(sandbox: Sandbox, stores: &[String], recorders: &[(&str, u32)]) -> Homes {
         sandbox.write("app.py", APP);
-        let gateways = (0..gateways).map(|number| Door::open(&sandbox, number, "")).collect();
+        let gateways =
+            stores.iter().enumerate().map(|(number, store)| Door::open(&sandbox, number, store, "")).collect();
         let capacities = recorders.iter().map(|(_, capacity)| *capacity).collect();
         let recorders = recorders.iter().map(|(name, capacity)| {
             let (app_port, probe_port) = (free_port(), free_port());
@@ -65,18 +72,17 @@ impl Homes {
 
     /// Machines that each run application, agent and gateway in one process and share one store. Each has this
     /// capacity, and is called `rec-1`, `rec-2` …
-    pub fn start_one_tier(name: &str, machines: usize, capacity: u32) -> Homes {
-        let sandbox = Sandbox::new(name);
+    pub fn start_one_tier(sandbox: Sandbox, machines: usize, capacity: u32) -> Homes {
         sandbox.write("app.py", APP);
         let machine = |number: usize| {
             let (id, port) = (format!("rec-{}", number + 1), free_port());
             let agent = format!(
                 "[[agents]]\nset = \"recorder\"\ninstance = \"{id}\"\ncapacity = {capacity}\n\
                  endpoints.http = \"http://127.0.0.1:{port}\"\n\
-                 check = {{ url = \"http://127.0.0.1:{port}/healthz\", every = \"200ms\" }}\n\
+                 check = {{ url = \"http://127.0.0.1:{port}/healthz\", every = \"200ms\", fall = 50 }}\n\
                  command = [\"python3\", \"app.py\", \"{id}\", \"{port}\", \".\"]\n"
             );
-            Door::open(&sandbox, number, &agent)
+            Door::open(&sandbox, number, &store_url(&sandbox), &agent)
         };
         let gateways = (0..machines).map(machine).collect();
         let homes = Homes { gateways, recorders: Vec::new(), capacities: Vec::new(), sandbox };
@@ -193,16 +199,18 @@ impl Homes {
 }
 
 impl Door {
-    fn open(sandbox: &Sandbox, number: usize, more: &str) -> Door {
+    fn open(sandbox: &Sandbox, number: usize, store: &str, more: &str) -> Door {
         let (port, admin_port) = (free_port(), free_port());
         let file = format!("gateway-{number}.toml");
         let text = format!(
             "{}state_dir = \"{}\"\n[admin]\nlisten = \"127.0.0.1:{admin_port}\"\n\
-             [sets.recorder]\nkind = \"sticky\"\nclient = \"query:camera\"\nweight = \"query:mbps\"\n\
+             [sets.recorder]\nkind = \"sticky\"\nclient = \"query:camera\"\nweight = \"query:mbps\"\n{}\
              [[listeners]]\nlisten = \"127.0.0.1:{port}\"\n\
-             routes = [{{ path = \"/\", set = \"recorder\", answer = \"redirect\" }}]\n{more}",
-            stores::lines(sandbox, &store_url(sandbox)),
+             routes = [{{ path = \"/through/\", set = \"recorder\", answer = \"proxy\" }}, \
+             {{ path = \"/\", set = \"recorder\", answer = \"redirect\" }}]\n{more}",
+            stores::lines(sandbox, store),
             sandbox.path(&format!("state-{number}")).display(),
+            stores::settings(sandbox, ""),
         );
         sandbox.write(&file, &text);
         let process = run(sandbox, &file, port);
@@ -214,7 +222,8 @@ impl Door {
         get(&format!("http://127.0.0.1:{}/ingest/?{query}", self.port)).ok()
     }
 
-    fn sends(&self, query: &str) -> Option<Home> {
+    /// Where it sends a camera, if it does.
+    pub fn sends(&self, query: &str) -> Option<Home> {
         let answer = self.answer(query).filter(|answer| answer.status == 307)?;
         let text = |name: &str| answer.header(name).map(str::to_owned);
         Some(Home { instance: text("steadfast-instance")?, location: text("location")? })

@@ -6,6 +6,8 @@ use super::sandbox::Sandbox;
 const URL: &str = "store.url";
 /// What opens that store beside its URL.
 const SECRET: &str = "store.secret";
+/// Settings of the set of a sandbox, where they are not the usual ones.
+const SETTINGS: &str = "set.settings";
 
 /// A sandbox whose processes all share the store of this URL.
 pub fn sandbox_on(name: &str, url: &str, secret: Option<&str>) -> Sandbox {
@@ -15,6 +17,18 @@ pub fn sandbox_on(name: &str, url: &str, secret: Option<&str>) -> Sandbox {
         sandbox.write(SECRET, secret);
     }
     sandbox
+}
+
+/// The settings this sandbox was given for its set, or else the usual ones, as lines of a configuration.
+pub(super) fn settings(sandbox: &Sandbox, usual: &str) -> String {
+    std::fs::read_to_string(sandbox.path(SETTINGS)).unwrap_or_else(|_| usual.to_owned())
+}
+
+impl Sandbox {
+    /// The set of this sandbox gets these settings, lines of a configuration, in place of the usual ones.
+    pub fn settle(&self, settings: &str) {
+        self.write(SETTINGS, settings);
+    }
 }
 
 /// The URL this sandbox was given.

@@ -1,36 +1,45 @@
 //! The whole system on the servers of other engines: what the tests of our own store say must hold there as well,
 //! under whatever happens to such a server.
 
+mod cuts;
+mod outage;
+mod rollback;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::thread;
 use std::time::Duration;
 
-use steadfast_store::conformance::servers::{Kind, Options, Server};
+use cuts::gateways_agree_by_nothing_but_the_store;
+use outage::everybody_gets_what_is_promised_while_the_store_is_away;
+use rollback::a_store_that_goes_back_is_noticed_and_has_no_second_leader;
+use steadfast_store::conformance::servers::{Kind, Options, Place, Server};
 use support::{
-    Cluster, Home, Homes, Load, Member, Report, SOON, Sandbox, Signal, get, holds_for, sandbox_on, wait_until,
+    Cluster, Home, Homes, Load, Member, Report, SOON, Sandbox, Signal, any_machine_takes_the_first_request, get,
+    holds_for, sandbox_on, wait_until,
 };
 
-/// Each test on a server of this kind.
+/// Each story on a server of this kind, and those that only some kinds are told.
 macro_rules! on {
-    ($module:ident, $kind:expr) => {
+    ($module:ident, $kind:expr $(, $more:ident)*) => {
         mod $module {
             use super::*;
 
-            #[test]
-            fn a_leader_dies_and_no_request_fails() {
-                super::a_leader_dies_and_no_request_fails($kind);
-            }
+            story!($kind, a_leader_dies_and_no_request_fails);
+            story!($kind, a_leader_whose_store_stands_still_stops_in_time);
+            story!($kind, a_camera_has_one_home_and_keeps_it);
+            story!($kind, gateways_agree_by_nothing_but_the_store);
+            story!($kind, everybody_gets_what_is_promised_while_the_store_is_away);
+            $(story!($kind, $more);)*
+        }
+    };
+}
 
-            #[test]
-            fn a_leader_whose_store_stands_still_stops_in_time() {
-                super::a_leader_whose_store_stands_still_stops_in_time($kind);
-            }
-
-            #[test]
-            fn a_camera_has_one_home_and_keeps_it() {
-                super::a_camera_has_one_home_and_keeps_it($kind);
-            }
+macro_rules! story {
+    ($kind:expr, $story:ident) => {
+        #[test]
+        fn $story() {
+            super::$story($kind);
         }
     };
 }
@@ -48,7 +57,12 @@ fn server(kind: Kind) -> Server {
 }
 
 fn sandbox(name: &str, server: &Server) -> Sandbox {
-    sandbox_on(name, &server.fresh_url(), server.secret())
+    sandbox_at(name, &server.fresh_place(), server)
+}
+
+/// One whose processes share this place on it.
+fn sandbox_at(name: &str, place: &Place, server: &Server) -> Sandbox {
+    sandbox_on(name, &place.url(), server.secret())
 }
 
 /// The leader's machine dies under load: another follows when its time is up, and clients only wait.
@@ -137,7 +151,29 @@ fn a_camera_has_one_home_and_keeps_it(kind: Kind) {
     homes.assert_books_agree(1, CAMERAS as u64);
 }
 
-on!(in_redis, Kind::Redis);
+/// The one-tier topology, as on a file of one machine.
+fn any_machine_takes_the_first_request_and_one_may_die(kind: Kind) {
+    let server = server(kind);
+    any_machine_takes_the_first_request(sandbox("one-tier", &server));
+}
+
+on!(
+    in_redis,
+    Kind::Redis,
+    any_machine_takes_the_first_request_and_one_may_die,
+    a_store_that_goes_back_is_noticed_and_has_no_second_leader
+);
+on!(
+    in_etcd,
+    Kind::Etcd,
+    any_machine_takes_the_first_request_and_one_may_die,
+    a_store_that_goes_back_is_noticed_and_has_no_second_leader
+);
+on!(
+    in_postgres,
+    Kind::Postgres,
+    any_machine_takes_the_first_request_and_one_may_die,
+    a_store_that_goes_back_is_noticed_and_has_no_second_leader
+);
+// It has one thread for all who ask, and leases of a few seconds are lost to a machine that is slow as well.
 on!(in_azurite, Kind::Azurite);
-on!(in_etcd, Kind::Etcd);
-on!(in_postgres, Kind::Postgres);
