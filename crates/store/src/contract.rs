@@ -7,6 +7,7 @@
 //! watch(space, prefixes, from) → ordered changes, the last one seen included again; Compacted if it is gone
 //! ```
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -207,10 +208,10 @@ pub struct Description {
 }
 
 /// One thing that a store's server says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Finding {
     /// What it is about: `version`, `fsync`, `replicas` …
-    pub about: &'static str,
+    pub about: Cow<'static, str>,
     /// How it stands.
     pub value: String,
     /// What that means for a store of Steadfast's.
@@ -220,7 +221,7 @@ pub struct Finding {
 }
 
 /// What a [`Finding`] means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Grade {
     /// As it should be.

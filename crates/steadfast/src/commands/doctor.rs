@@ -242,7 +242,7 @@ impl DoctorView {
                 Grade::Note => paint.unsure(&finding.value),
                 Grade::Bad => paint.bad(&finding.value),
             };
-            line(finding.about, &value);
+            line(&finding.about, &value);
             finding.advice.iter().for_each(|advice| line("", &paint.dim(advice)));
         }
         for lease in &self.leases {

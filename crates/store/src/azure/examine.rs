@@ -29,7 +29,7 @@ pub(super) async fn findings(rest: &Rest, deadline: Moment) -> Result<Vec<Findin
             findings.extend(clock_of(&reply));
         }
         Err(Failure::Refused(refusal)) if matches!(refusal.status, 401 | 403) => findings.push(Finding {
-            about: "redundancy",
+            about: "redundancy".into(),
             value: "not known: this identity may not ask".to_owned(),
             grade: Grade::Note,
             advice: Some(
@@ -38,7 +38,12 @@ pub(super) async fn findings(rest: &Rest, deadline: Moment) -> Result<Vec<Findin
         }),
         Err(failure) => return Err(failure.of_look()),
     }
-    findings.push(Finding { about: "credential", value: rest.credential.name(), grade: Grade::Good, advice: None });
+    findings.push(Finding {
+        about: "credential".into(),
+        value: rest.credential.name(),
+        grade: Grade::Good,
+        advice: None,
+    });
     Ok(findings)
 }
 
@@ -46,7 +51,7 @@ fn redundancy(sku: &str) -> Finding {
     // GRS, GZRS, RAGRS, RAGZRS: a copy in another region, which lags behind.
     let is_remote = sku.contains("GRS") || sku.contains("GZRS");
     Finding {
-        about: "redundancy",
+        about: "redundancy".into(),
         value: sku.to_owned(),
         grade: if is_remote { Grade::Note } else { Grade::Good },
         advice: is_remote.then(|| {
@@ -70,7 +75,7 @@ fn clock_of(reply: &Reply) -> Option<Finding> {
     let apart = apart.min(86_400 - apart);
     let is_far = apart > CLOCK_SECONDS;
     Some(Finding {
-        about: "clock",
+        about: "clock".into(),
         value: format!("{apart} s away from this machine's"),
         grade: if is_far { Grade::Bad } else { Grade::Good },
         advice: is_far.then(|| "Azure refuses requests of a clock that is 15 minutes away: set it by NTP".to_owned()),

@@ -100,5 +100,5 @@ fn space(status: &StatusResponse) -> Finding {
 }
 
 fn finding(about: &'static str, value: String, grade: Grade, advice: Option<&str>) -> Finding {
-    Finding { about, value, grade, advice: advice.map(str::to_owned) }
+    Finding { about: about.into(), value, grade, advice: advice.map(str::to_owned) }
 }

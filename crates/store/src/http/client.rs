@@ -1,13 +1,13 @@
 //! The client's side: a store behind a server.
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use steadfast_host::clock;
+use steadfast_host::clock::{self, Moment};
 use steadfast_host::http::{
     Call, CallError, Client, HeaderMap, HeaderValue, Method, Reply, ReplyStream, StatusCode, Target, header,
 };
@@ -18,7 +18,8 @@ use tokio::time::{Interval, interval};
 use super::{PATH, PROTOCOL, wire};
 use crate::history::locked;
 use crate::{
-    Batch, Cursor, Description, Error, Key, Limits, Notice, Page, PageToken, Record, Secret, Space, Store, Watch, rules,
+    Batch, Cursor, Description, Error, Finding, Key, Limits, Notice, Page, PageToken, Record, Secret, Space, Store,
+    Watch, rules,
 };
 
 /// What any server of this protocol takes: believed until the server has said what it takes.
@@ -34,6 +35,12 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// Runtimes whose connections are kept apart; the oldest of more loses its own.
 const RUNTIMES: usize = 8;
 
+/// After so long, a look at the store asks what it is once more: what it may lose, say, changes while it runs.
+const TOLD_COUNTS: Duration = Duration::from_secs(30);
+
+/// Of a look's time, that question may take one part in so many.
+const ASKING_PARTS: u32 = 4;
+
 /// A store behind a server of [`serve`](super::serve).
 #[derive(Debug)]
 pub struct Http {
@@ -41,7 +48,16 @@ pub struct Http {
     token: Option<Secret>,
     /// A connection lives in the runtime it was made in.
     clients: Mutex<Vec<(Id, Client)>>,
-    told: OnceLock<wire::Describe>,
+    told: Mutex<Option<Told>>,
+}
+
+/// What the server said that it is and takes.
+#[derive(Clone, Debug)]
+struct Told {
+    limits: Limits,
+    description: Description,
+    /// When it was last asked.
+    asked: Moment,
 }
 
 /// Why a call brought no answer of the store's.
@@ -64,7 +80,7 @@ impl Http {
         if let Some(token) = &token {
             bearer(&token.text())?;
         }
-        Ok(Http { target, token, clients: Mutex::default(), told: OnceLock::new() })
+        Ok(Http { target, token, clients: Mutex::default(), told: Mutex::default() })
     }
 
     pub(crate) async fn try_read(&self, key: &Key, within: Duration) -> Result<Option<Record>, Missed> {
@@ -73,7 +89,7 @@ impl Http {
             name: wire::Raw(key.name.clone()),
             within_ms: served_within(within),
         };
-        let reply: wire::ReadReply = self.post("read", &read, within).await?;
+        let reply: wire::ReadReply = self.look("read", &read, within).await?;
         Ok(reply.record.map(wire::WireRecord::record))
     }
 
@@ -98,7 +114,7 @@ impl Http {
             limit,
             within_ms: served_within(within),
         };
-        let reply: wire::ScanReply = self.post("scan", &scan, within).await?;
+        let reply: wire::ScanReply = self.look("scan", &scan, within).await?;
         Ok(reply.page())
     }
 
@@ -127,7 +143,7 @@ impl Http {
             let body = stream.rest().await.map_err(|e| Missed::Unanswered(e.to_string()))?;
             return Err(self.refused(&Reply { status, headers, body }));
         }
-        let pace = self.told.get().map_or(Duration::ZERO, |told| told.description.pace());
+        let pace = self.told().map_or(Duration::ZERO, |told| told.description.pace());
         let mut silence = interval(progress_every.max(pace) + SILENCE);
         silence.reset();
         Ok(Box::new(HttpWatch { stream, silence }))
@@ -145,11 +161,43 @@ impl Http {
         self.answer(call, deadline.since(clock::now())).await
     }
 
-    /// Asks once what the server is and takes.
-    async fn be_told(&self, within: Duration) -> Result<&wire::Describe, Missed> {
-        if let Some(told) = self.told.get() {
-            return Ok(told);
+    /// The same for a call that changes nothing.
+    async fn look<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        body: &impl Serialize,
+        within: Duration,
+    ) -> Result<T, Missed> {
+        let deadline = clock::now() + within;
+        if self.is_told_long_ago() {
+            // Without an answer what was told counts on; what is wrong, the call itself will find.
+            let _ = self.ask_again(within / ASKING_PARTS).await;
         }
+        self.post(what, body, deadline.since(clock::now())).await
+    }
+
+    fn told(&self) -> Option<Told> {
+        locked(&self.told).clone()
+    }
+
+    /// Whether it is time to ask again. Whoever is told so does it: the others go on.
+    fn is_told_long_ago(&self) -> bool {
+        let now = clock::now();
+        match &mut *locked(&self.told) {
+            Some(told) if now.since(told.asked) >= TOLD_COUNTS => {
+                told.asked = now;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Asks what the server is and takes, where it has not said so yet.
+    async fn be_told(&self, within: Duration) -> Result<(), Missed> {
+        if locked(&self.told).is_some() { Ok(()) } else { self.ask_again(within).await }
+    }
+
+    async fn ask_again(&self, within: Duration) -> Result<(), Missed> {
         // Asking for this changes nothing: what was to come after it was not sent.
         let nothing_sent = |missed| match missed {
             Missed::Unanswered(why) => Missed::NotSent(why),
@@ -164,8 +212,9 @@ impl Http {
                 self.target
             ))));
         }
-        let told = self.understood(&said).map_err(nothing_sent)?;
-        Ok(self.told.get_or_init(|| told))
+        let wire::Describe { limits, description, .. } = self.understood(&said).map_err(nothing_sent)?;
+        *locked(&self.told) = Some(Told { limits, description, asked: clock::now() });
+        Ok(())
     }
 
     async fn answer<T: DeserializeOwned>(&self, call: Call, within: Duration) -> Result<T, Missed> {
@@ -326,15 +375,15 @@ impl Store for Http {
     }
 
     fn limits(&self) -> Limits {
-        self.told.get().map_or(LIMITS_UNTIL_TOLD, |told| told.limits)
+        self.told().map_or(LIMITS_UNTIL_TOLD, |told| told.limits)
     }
 
     fn describe(&self) -> Description {
         let engine = "http".to_owned();
-        match self.told.get() {
-            Some(wire::Describe { description, .. }) => {
+        match self.told() {
+            Some(Told { description, .. }) => {
                 let place = format!("{} ({} in {})", self.target, description.engine, description.place);
-                Description { engine, place, ..description.clone() }
+                Description { engine, place, ..description }
             }
             None => Description {
                 engine,
@@ -349,6 +398,12 @@ impl Store for Http {
                 notes: Vec::new(),
             },
         }
+    }
+
+    async fn examine(&self, within: Duration) -> Result<Vec<Finding>, Error> {
+        let examine = wire::Examine { within_ms: served_within(within) };
+        let reply: Result<wire::ExamineReply, Missed> = self.look("examine", &examine, within).await;
+        reply.map(|reply| reply.findings).map_err(Missed::of_look)
     }
 }
 

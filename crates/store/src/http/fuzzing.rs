@@ -21,6 +21,7 @@ pub fn store_replies(data: &[u8]) {
         |cursor| wire::CommitReply { cursor: wire::WireCursor(cursor) },
     );
     same(data, wire::ScanReply::page, wire::ScanReply::of);
+    same(data, |reply: wire::ExamineReply| reply.findings, |findings| wire::ExamineReply { findings });
     same(data, wire::Commit::batch, |batch| wire::Commit::of(batch, 1));
     if let Ok(line) = serde_json::from_slice::<wire::Line>(data) {
         match line.notice() {

@@ -1,6 +1,6 @@
 //! The store over HTTP: [`serve`] puts any store on a server, [`Http`] is a store that lies behind one.
 //!
-//! `POST /store/v1/{read,commit,scan,watch}` and `GET /store/v1/describe`; JSON, with names and values in base64.
+//! `POST /store/v1/{read,commit,scan,watch,examine}` and `GET /store/v1/describe`; JSON, with names and values in base64.
 //! A watch is answered with a stream of lines of JSON. Errors are problem documents (RFC 9457) whose `reason` is
 //! that of [`Error`](crate::Error), so that a conflict keeps its records and "did not happen" stays apart from
 //! "may have happened". Who may call is the business of whoever mounts it.

@@ -33,7 +33,7 @@ impl Handler for Service {
 /// Answers a request whose path begins with [`PATH`]. Whoever calls it has settled that the sender may.
 pub async fn serve(store: &Arc<dyn Store>, request: Request) -> Response {
     let method = match request.path.strip_prefix(PATH) {
-        Some("read" | "commit" | "scan" | "watch") => Method::POST,
+        Some("read" | "commit" | "scan" | "watch" | "examine") => Method::POST,
         Some("describe") => Method::GET,
         _ => return Problem::not_found(format!("`{}` is no call of a store's", request.path)).into(),
     };
@@ -51,6 +51,7 @@ pub async fn serve(store: &Arc<dyn Store>, request: Request) -> Response {
         Some("commit") => commit(store, &request).await,
         Some("scan") => scan(store, &request).await,
         Some("watch") => watch(store, &request).await,
+        Some("examine") => examine(store, &request).await,
         _ => Ok(describe(store)),
     };
     answered.unwrap_or_else(refuse)
@@ -109,6 +110,11 @@ async fn watch(store: &Arc<dyn Store>, request: &Request) -> Result<Response, Er
             }
         }
     }))
+}
+
+async fn examine(store: &Arc<dyn Store>, request: &Request) -> Result<Response, Error> {
+    let wire::Examine { within_ms } = parse(request)?;
+    Ok(ok(&wire::ExamineReply { findings: store.examine(within(within_ms)).await? }))
 }
 
 fn describe(store: &Arc<dyn Store>) -> Response {

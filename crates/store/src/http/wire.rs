@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use steadfast_host::http::StatusCode;
 
 use crate::{
-    Batch, Change, Committed, Cursor, Description, Error, Expect, Hold, Limits, Named, Notice, Page, PageToken, Record,
-    Revision, Space, Write,
+    Batch, Change, Committed, Cursor, Description, Error, Expect, Finding, Hold, Limits, Named, Notice, Page,
+    PageToken, Record, Revision, Space, Write,
 };
 
 /// Bytes as text in base64 (RFC 4648 §4, padded).
@@ -121,6 +121,16 @@ pub(super) struct Scan {
     pub(super) page: Option<WireToken>,
     pub(super) limit: usize,
     pub(super) within_ms: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Examine {
+    pub(super) within_ms: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ExamineReply {
+    pub(super) findings: Vec<Finding>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

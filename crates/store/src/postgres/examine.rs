@@ -75,8 +75,8 @@ impl Facts {
 
     pub(super) fn findings(&self) -> Vec<Finding> {
         let on = |yes: bool| if yes { "on" } else { "off" };
-        let finding = |about, value: String, grade, advice: Option<&str>| Finding {
-            about,
+        let finding = |about: &'static str, value: String, grade, advice: Option<&str>| Finding {
+            about: about.into(),
             value,
             grade,
             advice: advice.map(str::to_owned),

@@ -31,8 +31,8 @@ pub(super) async fn examine(link: &Link, deadline: Moment) -> Result<Vec<Finding
 /// What `says` means.
 fn findings(says: &Says, behind_sentinels: bool, wait: u64) -> Vec<Finding> {
     let unknown = || "not told".to_owned();
-    let find = |about, value: String, grade, advice: Option<&str>| Finding {
-        about,
+    let find = |about: &'static str, value: String, grade, advice: Option<&str>| Finding {
+        about: about.into(),
         value,
         grade,
         advice: advice.map(str::to_owned),
@@ -121,7 +121,7 @@ fn offset(time: &Reply, asked: i64, answered: i64) -> Option<Finding> {
     let offset = theirs.checked_sub(asked / 2 + answered / 2)?;
     let side = if offset < 0 { "behind" } else { "ahead of" };
     let value = format!("{} ms {side} this machine's", offset.unsigned_abs());
-    Some(Finding { about: "clock", value, grade: Grade::Good, advice: None })
+    Some(Finding { about: "clock".into(), value, grade: Grade::Good, advice: None })
 }
 
 #[cfg(test)]

@@ -24,13 +24,15 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::engine::Engine;
+use super::examine;
 use super::fold::FoldBound;
 use super::keeper::Keeper;
 use super::place::Place;
 use super::socket::Address;
 use crate::http::{Http, Missed};
 use crate::{
-    Batch, Cursor, Description, Error, Key, Limits, LogBound, Page, PageToken, Record, Space, Store, Watch, rules,
+    Batch, Cursor, Description, Error, Finding, Key, Limits, LogBound, Page, PageToken, Record, Space, Store, Watch,
+    rules,
 };
 
 /// Between two attempts to reach whoever serves.
@@ -228,6 +230,11 @@ impl Store for Sqlite {
 
     fn describe(&self) -> Description {
         self.place.describe()
+    }
+
+    /// Of the files, which lie on this machine, whoever serves them.
+    async fn examine(&self, _within: Duration) -> Result<Vec<Finding>, Error> {
+        Ok(examine::findings(&self.place))
     }
 }
 

@@ -7,6 +7,7 @@
 //! with many others, in the order of names ([`fold`]). A process that merely stands still keeps the lock: the others' calls time out, and there are never two.
 
 mod engine;
+mod examine;
 mod failure;
 mod file;
 mod fold;

@@ -145,7 +145,7 @@ fn same(path: &Path, file: &File) -> bool {
 /// An error if the file would lie on a network file system. Where the mounts cannot be read it is let pass.
 fn refuse_network(file: &Path) -> Result<(), Error> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    match network_of(&mounts, file) {
+    match file_system(&mounts, file).filter(|kind| is_network(kind)) {
         None => Ok(()),
         Some(kind) => Err(Error::Config(format!(
             "{} lies on a network file system ({kind}), where locks and shared memory do not hold between machines: \
@@ -155,8 +155,8 @@ fn refuse_network(file: &Path) -> Result<(), Error> {
     }
 }
 
-/// The network file system that `file` lies on, if it does, by the text of mountinfo (proc_pid_mountinfo(5)).
-fn network_of<'a>(mounts: &'a str, file: &Path) -> Option<&'a str> {
+/// The kind of the file system that `file` lies on, by the text of mountinfo (proc_pid_mountinfo(5)).
+pub(super) fn file_system<'a>(mounts: &'a str, file: &Path) -> Option<&'a str> {
     let under = mounts.lines().filter_map(|line| {
         let point = unescape(line.split(' ').nth(4)?);
         let kind = line.split_once(" - ")?.1.split(' ').next()?;
@@ -164,8 +164,12 @@ fn network_of<'a>(mounts: &'a str, file: &Path) -> Option<&'a str> {
     });
     // The longest mount point, and of several mounts on it the last, which hides the others.
     let (_, kind) = under.max_by_key(|(depth, _)| *depth)?;
+    Some(kind)
+}
+
+fn is_network(kind: &str) -> bool {
     let fuse = kind.strip_prefix("fuse.").is_some_and(|kind| NETWORK_FUSE.contains(&kind));
-    (fuse || NETWORK.contains(&kind)).then_some(kind)
+    fuse || NETWORK.contains(&kind)
 }
 
 /// A mount point as mountinfo writes it: blanks and backslashes as three octal digits.

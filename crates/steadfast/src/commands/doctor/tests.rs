@@ -34,7 +34,7 @@ fn doctor(leases: Vec<LeaseView>, findings: Vec<Finding>) -> DoctorView {
 #[test]
 fn what_is_wrong_is_told_with_what_would_be_right() {
     let replicas = Finding {
-        about: "replicas",
+        about: "replicas".into(),
         value: "1, asynchronous".to_owned(),
         grade: Grade::Bad,
         advice: Some("a failover can lose acknowledged writes".to_owned()),
@@ -73,8 +73,18 @@ lease_ttl  3s of set web: too short for this store
 }
 
 #[test]
+fn the_longest_name_has_room() {
+    let long = Finding { about: "synchronous_commit".into(), value: "on".to_owned(), grade: Grade::Good, advice: None };
+    let screen = doctor(vec![view(9, &about())], vec![long]).screen(Paint::plain());
+    assert!(
+        screen.contains("\nsynchronous_commit  on\n") && screen.contains("\nlease_ttl           3s of"),
+        "{screen}"
+    );
+}
+
+#[test]
 fn only_what_is_bad_makes_it_fail() {
-    let note = Finding { about: "version", value: "3.4.23".to_owned(), grade: Grade::Note, advice: None };
+    let note = Finding { about: "version".into(), value: "3.4.23".to_owned(), grade: Grade::Note, advice: None };
     assert!(doctor(vec![view(300, &about())], vec![note]).is_well(), "tight, and a note");
     assert!(!doctor(vec![view(501, &about())], vec![]).is_well());
 }

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use steadfast_host::http::{Limits as ServerLimits, Request, Response, serve};
 use steadfast_host::net::Listener;
@@ -297,4 +297,61 @@ async fn a_store_is_reached_over_tls_by_whoever_can_prove_it() {
     drop(store);
     shutdown.begin();
     running.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_server_is_is_asked_again_now_and_then_by_who_only_looks() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let (http, ..) = server(None, move |request| {
+        let (store, asked) = (Arc::clone(&store), Arc::clone(&asked));
+        async move {
+            if calls(&request) {
+                return super::super::serve(&store, request).await;
+            }
+            match asked.fetch_add(1, Ordering::Relaxed) {
+                2 => Response::new(StatusCode::BAD_GATEWAY),
+                time => {
+                    let description = Description { notes: vec![format!("asked {time} times")], ..store.describe() };
+                    let limits = store.limits();
+                    Response::json(StatusCode::OK, &wire::Describe { protocol: PROTOCOL, limits, description })
+                }
+            }
+        }
+    })
+    .await;
+    let long_ago = || locked(&http.told).as_mut().unwrap().asked = Moment::ZERO;
+    let notes = || http.describe().notes.concat();
+    for _ in 0..2 {
+        http.read(&key(), WITHIN).await.unwrap();
+        assert_eq!(notes(), "asked 0 times");
+    }
+    long_ago();
+    http.commit(put(), WITHIN).await.unwrap();
+    assert_eq!(notes(), "asked 0 times", "a commit asks for nothing else");
+    http.scan(&key().space, b"", None, 1, WITHIN).await.unwrap();
+    assert_eq!(notes(), "asked 1 times");
+    // Without an answer it is as it was.
+    long_ago();
+    http.read(&key(), WITHIN).await.unwrap();
+    assert_eq!(notes(), "asked 1 times");
+}
+
+#[tokio::test]
+async fn what_the_store_says_of_itself_comes_through() {
+    let directory = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(crate::Sqlite::open(directory.path().join("state.db")).unwrap());
+    let found = store.examine(WITHIN).await.unwrap();
+    let about: Vec<&str> = found.iter().map(|finding| &*finding.about).collect();
+    assert_eq!(about, ["version", "size", "disk"]);
+    let (http, ..) = server(None, move |request| {
+        let store = Arc::clone(&store);
+        async move { super::super::serve(&store, request).await }
+    })
+    .await;
+    let told = http.examine(WITHIN).await.unwrap();
+    let without_size = |findings: Vec<crate::Finding>| {
+        findings.into_iter().filter(|finding| finding.about != "size").collect::<Vec<_>>()
+    };
+    assert_eq!(without_size(told), without_size(found));
 }
