@@ -1,15 +1,17 @@
-//! The back ends of our own: memory, SQLite, and HTTP to another Steadfast.
+//! The back ends of our own: memory, SQLite, and HTTP to another Steadfast, also inside TLS.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast_host::http::{Limits, serve};
+use steadfast_host::http::{Limits, serve, serve_tls};
 use steadfast_host::net::Listener;
 use steadfast_host::shutdown::Shutdown;
+use steadfast_host::tls::certs::{Authority, Pair, Valid};
+use steadfast_host::tls::{self, Alpn, ServerFiles};
 use steadfast_store::conformance::servers::Place;
 use steadfast_store::conformance::{Fixture, load, reach};
 use steadfast_store::http::{BODY_BYTES, Service};
-use steadfast_store::{FoldBound, LogBound, Memory, Sqlite, Store};
+use steadfast_store::{Access, FoldBound, LogBound, Memory, Sqlite, Store, open};
 use tokio::task::JoinHandle;
 
 use super::FAULTS;
@@ -53,17 +55,37 @@ async fn sqlite_folding(fold: FoldBound) -> Fixture {
 
 /// A store in memory with this log, behind a server on loopback: the server and its port.
 fn serve_http(log: LogBound) -> (JoinHandle<()>, u16) {
+    served(log, None)
+}
+
+/// The same, inside TLS if that is given.
+fn served(log: LogBound, tls: Option<tls::Server>) -> (JoinHandle<()>, u16) {
     let listener = Listener::tcp(([127, 0, 0, 1], 0).into()).expect("a port");
     let port = listener.local_addr().expect("its address").port();
     let service = Arc::new(Service(Arc::new(Memory::with_log(log))));
-    let limits = Limits { body_bytes: BODY_BYTES, ..Limits::default() };
-    (tokio::spawn(serve(listener, service, limits, Shutdown::new())), port)
+    let (limits, end) = (Limits { body_bytes: BODY_BYTES, ..Limits::default() }, Shutdown::new());
+    let server = match tls {
+        Some(tls) => tokio::spawn(serve_tls(listener, tls, service, limits, end)),
+        None => tokio::spawn(serve(listener, service, limits, end)),
+    };
+    (server, port)
 }
 
 async fn http() -> Fixture {
     let (server, port) = serve_http(SHORT_LOG);
     let client = || Place::http(port).open();
     Fixture { keep: Box::new(server), ..short(vec![client(), client()]) }
+}
+
+async fn https() -> Fixture {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ca = Authority::new(directory.path(), "ca");
+    let Pair { cert, key } = ca.issue("server", &["127.0.0.1"], Valid::Now);
+    let tls = tls::Server::new(ServerFiles { cert, key, client_ca: None }, Alpn::Http1).expect("our own certificate");
+    let (server, port) = served(SHORT_LOG, Some(tls));
+    let url = format!("https://127.0.0.1:{port}?ca={}", ca.file().display());
+    let client = || open(&url, &Access::default()).expect("a store");
+    Fixture { keep: Box::new((server, directory)), ..short(vec![client(), client()]) }
 }
 
 steadfast_store::conformance!(in_memory, memory);
@@ -91,6 +113,7 @@ steadfast_store::conformance!(in_sqlite_through_faults, || async {
     sqlite(1, 1).await.through_faults(FAULTS, Duration::from_millis(600))
 });
 steadfast_store::conformance!(over_http, http);
+steadfast_store::conformance!(over_https, https);
 steadfast_store::conformance!(over_http_through_faults, || async {
     http().await.through_faults(FAULTS, Duration::from_millis(600))
 });
