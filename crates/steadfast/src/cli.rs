@@ -4,6 +4,7 @@
 
 mod clients;
 mod stores;
+mod tls;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,7 +18,8 @@ use steadfast_core::settings::Presence;
 use steadfast_core::{Host, InstanceId, SetName, Span, Weight};
 
 pub use self::clients::{Clients, Drain, Explain, Forget, Move, Place, Verify};
-pub use self::stores::{Copy, Doctor, StoreCommand, StoreFlags, StoreInit, TlsFlags};
+pub use self::stores::{Copy, Doctor, StoreCommand, StoreFlags, StoreInit};
+pub use self::tls::{AdminTlsFlags, TlsFlags};
 
 /// Where a command finds the API where nothing else is said.
 pub const DEFAULT_ADMIN_URL: &str = "http://127.0.0.1:7400";
@@ -318,33 +320,9 @@ pub struct Agent {
     // Not STEADFAST_ADMIN: that is where commands *find* an API, and must not make an agent listen.
     #[arg(long, value_name = "ADDRESS", env = "STEADFAST_ADMIN_LISTEN")]
     pub admin: Option<String>,
-    /// With --admin: the certificate under which the API is served over TLS, PEM
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "STEADFAST_ADMIN_TLS_CERT",
-        requires = "admin_tls_key",
-        help_heading = "TLS"
-    )]
-    pub admin_tls_cert: Option<PathBuf>,
-    /// With --admin: the key of that certificate, PEM
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "STEADFAST_ADMIN_TLS_KEY",
-        requires = "admin_tls_cert",
-        help_heading = "TLS"
-    )]
-    pub admin_tls_key: Option<PathBuf>,
-    /// With --admin: the authorities one of which is to have signed the certificate of whoever asks, PEM
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "STEADFAST_ADMIN_TLS_CLIENT_CA",
-        requires = "admin_tls_cert",
-        help_heading = "TLS"
-    )]
-    pub admin_tls_client_ca: Option<PathBuf>,
+    /// With --admin: under what that API is served.
+    #[command(flatten)]
+    pub admin_tls: AdminTlsFlags,
     /// What is said about the copy itself.
     #[command(flatten)]
     pub copy: CopyFlags,

@@ -52,6 +52,12 @@ impl StoreName {
         StoreName::kept(&format!("sqlite://{}", encoded.join("/")))
     }
 
+    /// Whether it can be opened, with the secret in `token_file`, as far as that can be told without touching it.
+    pub(crate) fn check(&self, token_file: Option<&Path>) -> Result<(), Failure> {
+        let access = self.access(token_file, || Ok(None))?;
+        steadfast_store::check(&self.url, &access).map_err(|error| Failure::new(exit_of(&error), error))
+    }
+
     /// Opens it, with the secret in `token_file`.
     pub(crate) fn open(
         &self,

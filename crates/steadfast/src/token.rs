@@ -21,6 +21,11 @@ pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     read_line(path, "token")
 }
 
+/// Whether `text`, which was read from `path`, can be a token.
+pub(crate) fn check(path: &Path, text: &str) -> Result<(), Failure> {
+    line(text.as_bytes(), "token").map(drop).map_err(|why| Failure::usage(wrong(path, "token", &why)))
+}
+
 /// The `what` in `path`, in the same way: a token, or a store's URL, which may hold a password.
 pub(crate) fn read_line(path: &Path, what: &str) -> Result<String, Failure> {
     let wrong = |why: &dyn Display| Failure::usage(wrong(path, what, why));

@@ -50,6 +50,39 @@ fn a_file_that_is_not_there_or_no_toml() {
 }
 
 #[test]
+fn a_store_or_a_certificate_that_a_start_would_refuse_is_found_by_check() {
+    let sandbox = Sandbox::new("access");
+    let here = sandbox.write("here.pem", "no certificate").display().to_string();
+    let tls = |cert: &str| format!("[admin]\nlisten = \"127.0.0.1:{}\"\ntls = {cert}\n", free_port());
+    for (config, what) in [
+        ("store = \"redis://me:hunter2@db1/x?db=two\"\n".to_owned(), "gives `db` the value `two`"),
+        ("store = \"sqlite:state.db\"\n".to_owned(), "names no absolute path"),
+        (format!("store = \"http://db1:7400\"\nstore_tls = {{ ca = \"{here}\" }}\n"), "write `https:`"),
+        (tls(&format!("{{ cert = \"{here}\", key = \"{here}\" }}")), "holds no certificate"),
+    ] {
+        check(&run_with(&sandbox, &config), USAGE, &[what]);
+        let checked = sandbox.run(&mut sandbox.steadfast(["check", "steadfast.toml"]));
+        check(&checked, USAGE, &[what]);
+        assert!(!checked.err.contains("hunter2"), "{}", checked.err);
+    }
+    // What is on another machine may be right.
+    let elsewhere = "store = \"https://db1:7400\"\nstore_tls = { ca = \"/nowhere/ca.pem\" }\n";
+    sandbox.write("steadfast.toml", elsewhere);
+    let checked = sandbox.run(&mut sandbox.steadfast(["check", "steadfast.toml"]));
+    check(&checked, 0, &["warning: store_tls.ca names /nowhere/ca.pem, which is not on this machine"]);
+}
+
+#[test]
+fn a_token_may_come_through_a_pipe() {
+    let sandbox = Sandbox::new("pipe");
+    let program = env!("CARGO_BIN_EXE_steadfast");
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let mut shell = sandbox.command("bash");
+    shell.args(["-c", &format!("exec {program} status --admin {nobody} --token-file <(echo token)")]);
+    check(&sandbox.run(&mut shell), UNREACHABLE, &["cannot reach"]);
+}
+
+#[test]
 fn a_lease_that_would_not_be_safe() {
     let sandbox = Sandbox::new("ttl");
     for (setting, why) in [

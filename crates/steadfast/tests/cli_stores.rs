@@ -26,7 +26,15 @@ fn a_doctor_measures_and_reckons() {
     let file = format!("store = \"{}\"\n[sets.web]\nkind = \"single\"\nlease_ttl = \"4s\"\n", url(&sandbox, "a.db"));
     sandbox.write("web.toml", &file);
     let told = steadfast(&sandbox, &["doctor", "--config", "web.toml", "--for", "100ms"], 0).out;
-    for part in ["sqlite at ", "commit ", "p99 ", "lease_ttl  4s of set web: safe", "try_timeout = TTL/6 = 666.67 ms"] {
+    for part in [
+        "sqlite at ",
+        "version    SQLite 3.",
+        "disk ",
+        "commit ",
+        "p99 ",
+        "lease_ttl  4s of set web: safe",
+        "try_timeout = TTL/6 = 666.67 ms",
+    ] {
         assert!(told.contains(part), "no `{part}` in\n{told}");
     }
     let store = url(&sandbox, "a.db");
@@ -94,10 +102,11 @@ fn what_cannot_be_copied_is_told() {
     for (args, code, part) in [
         ([one.as_str(), one.as_str()], 2, "FROM and TO are one store"),
         ([one.as_str(), two.as_str()], 4, "FROM holds no set"),
-        (["nowhere", two.as_str()], 2, "the store's URL has no scheme"),
+        (["nowhere", two.as_str()], 2, "FROM: the store's URL has no scheme"),
+        ([one.as_str(), "redis://me:hunter2@db1"], 2, "TO: the store's URL holds a password on the command line"),
     ] {
         let told = steadfast(&sandbox, &["copy", args[0], args[1]], code).err;
-        assert!(told.contains(part), "{args:?}: {told}");
+        assert!(told.contains(part) && !told.contains("hunter2"), "{args:?}: {told}");
     }
 }
 

@@ -43,7 +43,7 @@ pub use contract::*;
 pub use history::{KEPT_AT_LEAST, LogBound};
 pub use http::Http;
 pub use memory::Memory;
-pub use open::{Prepared, check_scheme, is_of_another_steadfast, open, preparation, prepare};
+pub use open::{Prepared, check, check_scheme, is_of_another_steadfast, open, preparation, prepare};
 pub use page::{PAGE_BYTES, PAGE_RECORDS};
 pub use rules::{BEAT, BULK, LEASE, WATCH_PREFIXES};
 pub use secret::{Access, Secret, TlsFiles};

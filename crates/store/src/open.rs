@@ -219,10 +219,22 @@ fn openable<'a>(url: &'a str, access: &Access) -> Result<(&'static Engine, Url<'
     if url.holds_a_password() && !access.url_may_hold_a_password {
         return Err(wrong(
             "holds a password on the command line, where every user of this machine can read it: write the URL to a \
-             file and give --store-file, or the password alone with --token-file",
+             file and give --store-file, or the password alone with --token-file (for copy: --from-token-file and \
+             --to-token-file)",
         ));
     }
     Ok((engine, url))
+}
+
+/// Whether `url` can be opened so, as far as that can be told without making a file or asking a server.
+///
+/// # Errors
+/// As [`open`].
+pub fn check(url: &str, access: &Access) -> Result<(), Error> {
+    match read(url)? {
+        (_, url) if url.scheme == "sqlite" => sqlite::path_of(&url).map(drop),
+        _ => open(url, access).map(drop),
+    }
 }
 
 /// Whether some engine, which this build has, knows the scheme of `url`.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use steadfast_host::reread::Reread;
+use steadfast_host::reread::{Reread, RereadError};
 pub use steadfast_host::tls::ClientFiles as TlsFiles;
 
 use crate::Error;
@@ -58,7 +58,12 @@ impl Secret {
             parse(bytes).map_err(|why| format!("the secret's file {named} {why}"))
         };
         let file = Reread::open(vec![path.to_owned()], SECRET_BYTES, read);
-        file.map(|file| Secret(Source::File(file))).map_err(|error| Error::Config(error.to_string()))
+        file.map(|file| Secret(Source::File(file))).map_err(|error| {
+            Error::Config(match error {
+                RereadError::Wrong(why) => why,
+                other => format!("the secret's file: {other}"),
+            })
+        })
     }
 
     /// The secret as it is, or was a moment ago. A file that has become useless is told in the log, and what it held

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use steadfast_core::client::ClientKey;
 use steadfast_core::settings::SetSettings;
-use steadfast_core::{Endpoint, InstanceId, SetName};
+use steadfast_core::{Endpoint, InstanceId, SetName, conceal};
 use steadfast_host::http::{Call, CallError, Client, HeaderValue, Method, StatusCode, Target, header, percent_encode};
 use steadfast_host::problem::Problem;
 use steadfast_host::tls::{self, Alpn};
@@ -48,17 +48,19 @@ impl Remote {
     /// What is wrong with the URL, the token or the files.
     pub fn over(url: &str, token: Option<Secret>, tls: TlsFiles) -> Result<Remote, String> {
         let expected = "expected http://host:port or https://host:port";
-        let endpoint: Endpoint = url.parse().map_err(|_| format!("{url:?} is not the URL of an API: {expected}"))?;
+        // It may hold a password, which no API has a use for.
+        let shown = conceal::urls(url);
+        let endpoint: Endpoint = url.parse().map_err(|_| format!("{shown:?} is not the URL of an API: {expected}"))?;
         let target = match endpoint.scheme() {
             "https" => {
                 let tls = tls::Client::new(tls, Alpn::Http1).map_err(|error| error.to_string())?;
                 Target::Tls { host: endpoint.host().clone(), port: endpoint.port(), tls }
             }
             "http" if tls != TlsFiles::default() => {
-                return Err(format!("{url:?} is not asked over TLS, and files for TLS are given: write https"));
+                return Err(format!("{shown:?} is not asked over TLS, and files for TLS are given: write https"));
             }
             "http" => Target::from(&endpoint),
-            scheme => return Err(format!("{url:?}: {scheme} is not spoken here; {expected}")),
+            scheme => return Err(format!("{shown:?}: {scheme} is not spoken here; {expected}")),
         };
         if let Some(token) = &token {
             bearer(&token.text())?;

@@ -6,7 +6,6 @@ use steadfast_agent::{Controls, ForwardSignal};
 use steadfast_host::notify::Notify;
 use steadfast_host::process::Signal;
 use steadfast_host::shutdown::{self, Asked, Shutdown};
-use steadfast_host::tls::ServerFiles;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
@@ -55,9 +54,7 @@ pub(crate) async fn agent(flags: &cli::Agent) -> Outcome {
 fn serve(flags: &cli::Agent, ground: &Ground) -> Result<Option<Served>, Failure> {
     let Some(listen) = &flags.admin else { return Ok(None) };
     let listen = parse_listen(listen).map_err(|why| Failure::usage(format!("--admin: {why}")))?;
-    let tls = flags.admin_tls_cert.clone().zip(flags.admin_tls_key.clone());
-    let tls = tls.map(|(cert, key)| ServerFiles { cert, key, client_ca: flags.admin_tls_client_ca.clone() });
-    let admin = Admin { listen, token_file: DEFAULT_TOKEN_FILE.into(), tls };
+    let admin = Admin { listen, token_file: DEFAULT_TOKEN_FILE.into(), tls: flags.admin_tls.files() };
     let api = ApiServer::bind(&admin, &ground.state)?;
     let local = Local { operator: "the API".to_owned(), ..Local::default() };
     let service = Arc::new(Service::new(ground.registry.clone(), local));

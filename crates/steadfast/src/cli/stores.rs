@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Subcommand};
-use steadfast_core::{Host, SetName, Span};
-use steadfast_store::TlsFiles;
+use steadfast_core::{SetName, Span};
 
-use super::{Output, the_one};
+use super::{Output, TlsFlags, the_one};
 
 /// Which store, of commands that go to one themselves.
 #[derive(Clone, Debug, Args)]
@@ -38,36 +37,6 @@ impl StoreFlags {
         self.file.take_if(|_| counts != "store_file");
         self.on_command_line = said("store");
         Ok(())
-    }
-}
-
-/// How a server proves who it is, and we to it. The files are read again when they change.
-#[derive(Clone, Debug, Default, Args)]
-pub struct TlsFlags {
-    /// The authorities whose certificates a server may show, PEM [default: those of the system]
-    #[arg(long, value_name = "FILE", env = "STEADFAST_TLS_CA", help_heading = "TLS")]
-    pub tls_ca: Option<PathBuf>,
-    /// Our own certificate, for a server that wants one, PEM
-    #[arg(long, value_name = "FILE", env = "STEADFAST_TLS_CERT", requires = "tls_key", help_heading = "TLS")]
-    pub tls_cert: Option<PathBuf>,
-    /// The key of our own certificate, PEM
-    #[arg(long, value_name = "FILE", env = "STEADFAST_TLS_KEY", requires = "tls_cert", help_heading = "TLS")]
-    pub tls_key: Option<PathBuf>,
-    /// The name that is expected in the server's certificate [default: the host in the URL]
-    #[arg(long, value_name = "HOST", env = "STEADFAST_TLS_NAME", help_heading = "TLS")]
-    pub tls_name: Option<Host>,
-}
-
-impl TlsFlags {
-    /// The files.
-    pub fn files(&self) -> TlsFiles {
-        let TlsFlags { tls_ca, tls_cert, tls_key, tls_name } = self.clone();
-        TlsFiles { ca: tls_ca, cert: tls_cert, key: tls_key, name: tls_name }
-    }
-
-    /// Whether any of them is.
-    pub fn is_given(&self) -> bool {
-        self.files() != TlsFiles::default()
     }
 }
 
@@ -107,8 +76,9 @@ pub struct Doctor {
 #[command(after_help = "Examples:
   steadfast copy sqlite:///var/lib/steadfast/state.db http://10.0.0.4:7400 --to-token-file token
   steadfast copy sqlite:///var/lib/steadfast/state.db http://10.0.0.4:7400 --update
+  steadfast copy 'https://a.internal:7400?ca=/etc/steadfast/ca.pem' redis://db1/steadfast --from-token-file a.token
 
-Stop every Steadfast that uses either store first: both are watched for a while, and whoever is still there is named.
+The files of TLS stand in the URLs, for FROM and TO may need others. Stop every Steadfast that uses either store first: both are watched for a while, and whoever is still there is named.
 Everything is copied but signs of life, and compared afterwards. Exit codes: 0 both hold the same, 1 they do not,
 3 a store does not answer, 4 it refuses.")]
 pub struct Copy {

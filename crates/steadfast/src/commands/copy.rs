@@ -10,12 +10,12 @@ use steadfast_registry::{Copied, CopyError, CopyNews, CopyRules, Registry};
 use super::print::{Live, count, json, out};
 use super::reach;
 use crate::cli;
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Exit, Failure, Outcome, told_once};
 use crate::stores::{self, StoreName};
 
 pub(super) async fn run(flags: &cli::Copy) -> Outcome {
-    let from = books(&flags.from, flags.from_token_file.as_deref())?;
-    let to = books(&flags.to, flags.to_token_file.as_deref())?;
+    let from = books("FROM", &flags.from, flags.from_token_file.as_deref())?;
+    let to = books("TO", &flags.to, flags.to_token_file.as_deref())?;
     let place = |books: &Registry| books.store().describe().place;
     if flags.from == flags.to || place(&from) == place(&to) {
         return Err(Failure::usage(format!("FROM and TO are one store: {}", place(&from))));
@@ -35,11 +35,15 @@ pub(super) async fn run(flags: &cli::Copy) -> Outcome {
     Ok(Exit::Yes)
 }
 
-fn books(url: &str, token_file: Option<&Path>) -> Result<Registry, Failure> {
+/// The books in the store at `url`, which is the `which` of the two.
+fn books(which: &str, url: &str, token_file: Option<&Path>) -> Result<Registry, Failure> {
     let Some(store) = StoreName::of_flags(Some(url), true, None)? else {
         return Err(Failure::usage("no store is named"));
     };
-    Ok(Registry::new(store.open(token_file, || Ok(reach::default_token()))?))
+    let opened = store.open(token_file, || Ok(reach::default_token()));
+    let named =
+        |failure: Failure| Failure { error: anyhow::anyhow!("{which}: {}", told_once(&failure.error)), ..failure };
+    Ok(Registry::new(opened.map_err(named)?))
 }
 
 fn line(news: &CopyNews) -> String {

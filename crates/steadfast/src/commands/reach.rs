@@ -40,8 +40,10 @@ fn operator() -> String {
 
 /// The token in `file`.
 pub(crate) fn named_token(file: &Path) -> Result<Secret, Failure> {
-    token::read(file)?;
-    Secret::in_file(file).map_err(Failure::usage)
+    // Read once: it may be a pipe.
+    let secret = Secret::in_file(file).map_err(Failure::usage)?;
+    token::check(file, &secret.text())?;
+    Ok(secret)
 }
 
 /// The token in the first state directory that has one this user may read.

@@ -122,7 +122,8 @@ fn a_password_is_taken_only_from_where_nobody_else_reads_it() {
     assert_eq!(
         said,
         "the store's URL holds a password on the command line, where every user of this machine can read it: write \
-         the URL to a file and give --store-file, or the password alone with --token-file"
+         the URL to a file and give --store-file, or the password alone with --token-file (for copy: \
+         --from-token-file and --to-token-file)"
     );
     let hidden = Access { url_may_hold_a_password: true, ..Access::default() };
     let said = open("http://user:s3cret@host:7400", &hidden).unwrap_err().to_string();

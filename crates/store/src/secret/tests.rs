@@ -44,7 +44,7 @@ fn what_is_wrong_with_a_file_is_said_without_a_word_of_it() {
         "the secret's file FILE has several lines, or what is no text, and a secret is one line: is it the right file?"
     );
     let long = said(&[b'h'; SECRET_BYTES as usize + 1]);
-    assert_eq!(long, "FILE has more than 16384 bytes: is it the right file?");
+    assert_eq!(long, "the secret's file: FILE has more than 16384 bytes: is it the right file?");
     fs::remove_file(&path).unwrap();
     assert!(matches!(Secret::in_file(&path), Err(Error::Config(why)) if why.contains("No such file")));
 }
