@@ -105,7 +105,7 @@ impl Books {
             Books::One(store) => store.clone(),
             Books::Many(place) => place.open(),
         };
-        Arc::new(Counted { store, calls: AtomicU64::new(0) })
+        Arc::new(Counted { store, calls: AtomicU64::new(0), micros: AtomicU64::new(0) })
     }
 }
 
@@ -165,10 +165,12 @@ async fn place(books: &Books, gateways: usize, callers: usize, time: Duration) -
     }
     let next = Arc::new(AtomicUsize::new(0));
     run(&placers, callers, WARM_UP, &next).await?;
-    let calls = || handles.iter().map(|handle| handle.calls.load(Ordering::Relaxed)).sum::<u64>();
+    let sum = |of: fn(&Counted) -> &AtomicU64| handles.iter().map(|it| of(it).load(Ordering::Relaxed)).sum::<u64>();
+    let calls = || (sum(|handle| &handle.calls), sum(|handle| &handle.micros));
     let (before, cpu, begin) = (calls(), cpu::time()?, clock::now());
     let mut times = run(&placers, callers, time, &next).await?;
-    let (took, cost, trips) = (clock::now().since(begin), cpu::time()? - cpu, calls() - before);
+    let (took, cost, after) = (clock::now().since(begin), cpu::time()? - cpu, calls());
+    let (trips, micros) = (after.0 - before.0, after.1 - before.1);
     let placed = times.len() as f64;
     Ok(json!({
         "gateways": gateways,
@@ -177,6 +179,7 @@ async fn place(books: &Books, gateways: usize, callers: usize, time: Duration) -
         "p50_ms": quantile(&mut times, 0.5),
         "p99_ms": quantile(&mut times, 0.99),
         "round_trips_per_second": trips as f64 / took.as_secs_f64(),
+        "round_trip_ms": micros as f64 / 1e3 / trips.max(1) as f64,
         "placements_per_round_trip": placed / trips.max(1) as f64,
         "cpu_us_per_placement": cost.as_secs_f64() * 1e6 / placed,
     }))
@@ -246,16 +249,17 @@ fn print(measured: &Value) {
         of(plain, "p50_ms"),
         of(plain, "p99_ms")
     );
-    println!("  gateways  callers  placements/s  p50 ms  p99 ms  trips/s  a trip  x plain  CPU µs");
+    println!("  gateways  callers  placements/s  p50 ms  p99 ms  trips/s  of ms  a trip  x plain  CPU µs");
     for row in measured["placements"].as_array().into_iter().flatten() {
         println!(
-            "  {:8}  {:7}  {:12.0}  {:6.1}  {:6.1}  {:7.0}  {:6.1}  {:7.1}  {:6.1}",
+            "  {:8}  {:7}  {:12.0}  {:6.1}  {:6.1}  {:7.0}  {:5.1}  {:6.1}  {:7.1}  {:6.1}",
             row["gateways"],
             row["callers"],
             of(row, "per_second"),
             of(row, "p50_ms"),
             of(row, "p99_ms"),
             of(row, "round_trips_per_second"),
+            of(row, "round_trip_ms"),
             of(row, "placements_per_round_trip"),
             of(row, "against_plain"),
             of(row, "cpu_us_per_placement"),
@@ -284,22 +288,27 @@ fn options() -> Result<Options, Box<dyn Error>> {
 struct Counted {
     store: Arc<dyn Store>,
     calls: AtomicU64,
+    /// How long they took together.
+    micros: AtomicU64,
 }
 
 impl Counted {
-    fn count(&self) -> &dyn Store {
+    async fn count<T>(&self, call: impl Future<Output = T>) -> T {
+        let begin = clock::now();
+        let answer = call.await;
         self.calls.fetch_add(1, Ordering::Relaxed);
-        &*self.store
+        self.micros.fetch_add(clock::now().since(begin).as_micros() as u64, Ordering::Relaxed);
+        answer
     }
 }
 
 #[async_trait]
 impl Store for Counted {
     async fn read(&self, key: &Key, within: Duration) -> Result<Option<Record>, StoreError> {
-        self.count().read(key, within).await
+        self.count(self.store.read(key, within)).await
     }
     async fn commit(&self, batch: Batch, within: Duration) -> Result<Cursor, StoreError> {
-        self.count().commit(batch, within).await
+        self.count(self.store.commit(batch, within)).await
     }
     async fn scan(
         &self,
@@ -309,7 +318,7 @@ impl Store for Counted {
         limit: usize,
         within: Duration,
     ) -> Result<Page, StoreError> {
-        self.count().scan(space, prefix, page, limit, within).await
+        self.count(self.store.scan(space, prefix, page, limit, within)).await
     }
     async fn watch(
         &self,

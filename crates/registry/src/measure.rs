@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use steadfast_core::Moment;
+use steadfast_core::lease::Timing;
 use steadfast_host::{clock, random};
 use steadfast_store::{Batch, Cursor, Error as StoreError, Expect, Key, Notice, Record, Revision, Space, Watch, Write};
 
@@ -21,7 +22,7 @@ const RECORD_BYTES: usize = 200;
 const COMMITS_AT_LEAST: usize = 20;
 /// With more, nothing new is learnt.
 const COMMITS_AT_MOST: usize = 400;
-/// So many of the commits are waited for at a watch: one that is polled may take a second each.
+/// So many further commits are waited for at a watch, which asks for contact as that of a lease does.
 const NOTICED: usize = 8;
 /// A notice is given up after so long.
 const NOTICED_WITHIN: Duration = Duration::from_secs(10);
@@ -83,21 +84,18 @@ impl Registry {
         let (mut commits, mut reads, mut notices) = (Vec::new(), Vec::new(), Vec::new());
         let begin = clock::now();
         let mut at = self.write(key, Expect::Absent).await?;
-        let mut watch: Option<Box<dyn Watch>> = None;
         while commits.len() < COMMITS_AT_LEAST || (clock::now().since(begin) < span && commits.len() < COMMITS_AT_MOST)
         {
             let sent = clock::now();
-            let cursor = self.write(key, Expect::Version(at.revision)).await?;
+            at = self.write(key, Expect::Version(at.revision)).await?;
+            commits.push(clock::now().since(sent));
+        }
+        // Apart from the commits, whose time they would take.
+        let mut watch = self.hear(key, at.clone()).await?;
+        while notices.len() < NOTICED {
+            at = self.write(key, Expect::Version(at.revision)).await?;
             let done = clock::now();
-            commits.push(done.since(sent));
-            if notices.len() < NOTICED {
-                let watch = match &mut watch {
-                    Some(watch) => watch,
-                    None => watch.insert(self.hear(key, at).await?),
-                };
-                notices.push(noticed(&mut **watch, cursor.revision).await?.since(done));
-            }
-            at = cursor;
+            notices.push(noticed(&mut *watch, at.revision).await?.since(done));
         }
         drop(watch);
         for _ in 0..commits.len() {
@@ -114,7 +112,7 @@ impl Registry {
     }
 
     async fn hear(&self, key: &Key, from: Cursor) -> Result<Box<dyn Watch>, StoreError> {
-        self.store().watch(&key.space, &[&key.name], from, Duration::from_secs(1)).await
+        self.store().watch(&key.space, &[&key.name], from, Timing::default().progress_every()).await
     }
 
     async fn remove(&self, key: &Key) -> Result<(), StoreError> {

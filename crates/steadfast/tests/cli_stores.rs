@@ -82,7 +82,7 @@ fn cameras_keep_their_homes_when_the_store_is_moved() {
     let told = copy(&homes.sandbox, &[], 1).err;
     assert!(told.contains("TO is not empty: there are records in `recorder`, `@catalog` (--update"), "{told}");
     let again = copy(&homes.sandbox, &["--update"], 0).out;
-    assert!(again.contains("0 were written, 0 deleted; both hold the same at recorder@"), "{again}");
+    assert!(again.contains("written: 0, deleted: 0; both hold the same at recorder@"), "{again}");
 
     let books = json(&steadfast(&homes.sandbox, &["verify", "recorder", "--store", &to, "--json"], 0));
     assert_eq!((&books["ok"], &books["clients"]), (&true.into(), &40.into()), "{books}");

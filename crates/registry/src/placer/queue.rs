@@ -21,8 +21,8 @@ pub(super) struct Pending {
     /// What was attempted for it with an unknown outcome, as often as its time allows.
     pub(super) doubts: Vec<Doubt>,
     reply: oneshot::Sender<Result<Placed, PlaceError>>,
-    /// Its place among those who may wait; given back when it is answered.
-    _place: Option<OwnedSemaphorePermit>,
+    /// Its place among those who may wait; given back before it is answered, so that whoever was answered may ask again.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// An attempt of which nobody knows whether it happened, or will.
@@ -46,7 +46,7 @@ impl Pending {
     ) -> (Pending, oneshot::Receiver<Result<Placed, PlaceError>>) {
         let (reply, answer) = oneshot::channel();
         let ask = Ask { wish, by, at: String::new() };
-        (Pending { client, ask, until, doubts: Vec::new(), reply, _place: place }, answer)
+        (Pending { client, ask, until, doubts: Vec::new(), reply, place }, answer)
     }
 
     /// Whether nobody listens any more.
@@ -56,6 +56,7 @@ impl Pending {
 
     /// Answers. Whoever hung up meanwhile asks again and finds what the books say.
     pub(super) fn answer(self, answer: Result<Placed, PlaceError>) {
+        drop(self.place);
         drop(self.reply.send(answer));
     }
 }
@@ -95,3 +96,6 @@ impl Queue {
 pub(super) fn left(until: Moment) -> Duration {
     until.since(steadfast_host::clock::now())
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,9 +49,14 @@ fn books(which: &str, url: &str, token_file: Option<&Path>) -> Result<Registry, 
 fn line(news: &CopyNews) -> String {
     match news {
         CopyNews::Watching(span) => format!("watching both stores for {}s: nobody may use them", span.as_secs()),
-        CopyNews::Copying(space, records) => format!("{space}: {} records", count(*records)),
-        CopyNews::Comparing(space, records) => format!("{space}: {} records compared", count(*records)),
+        CopyNews::Copying(space, records) => format!("{space}: {}", some(*records, "record")),
+        CopyNews::Comparing(space, records) => format!("{space}: {} compared", some(*records, "record")),
     }
+}
+
+/// So many of them: `1 set`, `4 212 records`.
+fn some(number: u64, what: &str) -> String {
+    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 fn failure(error: CopyError) -> Failure {
@@ -103,14 +108,14 @@ impl CopyView {
 
     fn tell(&self) -> std::io::Result<()> {
         let at: Vec<String> = self.sets.iter().map(|it| format!("{}@{}", it.set, it.revision)).collect();
-        let (records, megabytes) = (count(self.records), self.bytes as f64 / 1e6);
+        let (records, megabytes) = (some(self.records, "record"), self.bytes as f64 / 1e6);
         let (written, deleted) = (count(self.written), count(self.deleted));
         if self.dry_run {
-            let what = format!("{written} records would be written, {deleted} deleted");
-            return out(format_args!("{what}, of {records} ({megabytes:.1} MB) at {}", at.join(", ")));
+            let what = format!("of {records} ({megabytes:.1} MB) {written} would be written, {deleted} deleted");
+            return out(format_args!("{what}, at {}", at.join(", ")));
         }
-        let seconds = self.took_ms as f64 / 1e3;
-        out(format_args!("{} sets, {records} records ({megabytes:.1} MB), in {seconds:.1} s", self.sets.len()))?;
-        out(format_args!("{written} were written, {deleted} deleted; both hold the same at {}", at.join(", ")))
+        let (sets, seconds) = (some(self.sets.len() as u64, "set"), self.took_ms as f64 / 1e3);
+        out(format_args!("{sets}, {records} ({megabytes:.1} MB), in {seconds:.1} s"))?;
+        out(format_args!("written: {written}, deleted: {deleted}; both hold the same at {}", at.join(", ")))
     }
 }

@@ -218,8 +218,10 @@ impl DoctorView {
 
     fn screen(&self, paint: Paint) -> String {
         let mut text = String::new();
+        let longest = self.findings.iter().map(|finding| finding.about.len()).max().unwrap_or(0);
+        let width = longest.max("lease_ttl".len()) + 2;
         let mut line = |about: &str, what: &str| {
-            let _ = writeln!(text, "{}{what}", paint.bold(&format!("{about:11}")));
+            let _ = writeln!(text, "{}{what}", paint.bold(&format!("{about:width$}")));
         };
         let store = &self.store;
         let pushes = if store.push { "changes are pushed" } else { "changes are polled for" };
@@ -237,10 +239,11 @@ impl DoctorView {
             line(about, &format!("p50 {} ms  p99 {} ms  ({} of them)", times.p50, times.p99, times.count));
         }
         for finding in &self.findings {
+            // Marked as `status` marks what is wrong: colours are not always there.
             let value = match finding.grade {
                 Grade::Good => finding.value.clone(),
-                Grade::Note => paint.unsure(&finding.value),
-                Grade::Bad => paint.bad(&finding.value),
+                Grade::Note => paint.unsure(&format!("! {}", finding.value)),
+                Grade::Bad => paint.bad(&format!("!! {}", finding.value)),
             };
             line(&finding.about, &value);
             finding.advice.iter().for_each(|advice| line("", &paint.dim(advice)));
@@ -249,8 +252,8 @@ impl DoctorView {
             let whose = lease.set.as_ref().map_or_else(String::new, |set| format!(" of set {set}"));
             let verdict = match lease.verdict {
                 "fits" => paint.good("safe"),
-                "tight" => paint.unsure("safe, and tight: an ordinary slow moment costs a try"),
-                _ => paint.bad("too short for this store"),
+                "tight" => paint.unsure("! safe, and tight: an ordinary slow moment costs a try"),
+                _ => paint.bad("!! too short for this store"),
             };
             line("lease_ttl", &format!("{}{whose}: {verdict}", Span::from_millis(lease.ttl_ms)));
             lease.sums.iter().for_each(|sum| line("", &paint.dim(sum)));

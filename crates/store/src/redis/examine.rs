@@ -109,7 +109,7 @@ fn rights(lacks: &Reply) -> Finding {
         _ => ("not told".to_owned(), Grade::Note),
     };
     let advice = (grade != Grade::Good).then(|| "docs/stores/redis.md lists the rights that a user needs".to_owned());
-    Finding { about: "rights", value, grade, advice }
+    Finding { about: "rights".into(), value, grade, advice }
 }
 
 /// How far the server's clock is from ours, by the middle of the call; nothing compares the two.
