@@ -11,12 +11,32 @@ pub fn urls(text: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (before, url) = rest.split_at(at + "://".len());
         done.push_str(before);
-        let end = url.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')).unwrap_or(url.len());
+        let end = end_of(url, &before[..at]);
         url_into(&url[..end], &mut done);
         rest = &url[end..];
     }
     done.push_str(rest);
     done
+}
+
+/// Where a URL ends that stands after `before` and its scheme. In quotation marks it may hold those of another kind: they
+/// are right in a password.
+fn end_of(url: &str, before: &str) -> usize {
+    let before = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    let opened = before.chars().next_back().filter(|c| is_quote(*c));
+    // Of a text within a text the marks are escaped, both of them.
+    let escaped = opened.is_some_and(|quote| before.trim_end_matches(quote).ends_with('\\'));
+    let mut last = ' ';
+    let end = url.char_indices().find(|(_, c)| {
+        let closes = opened.map_or(is_quote(*c), |quote| *c == quote && (escaped || last != '\\'));
+        last = *c;
+        closes || c.is_whitespace()
+    });
+    end.map_or(url.len(), |(at, _)| at)
+}
+
+fn is_quote(c: char) -> bool {
+    matches!(c, '"' | '\'' | '`')
 }
 
 /// Whether a query of this URL has a value that was concealed: who writes it back would lose what it stood for.
