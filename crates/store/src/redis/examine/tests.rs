@@ -17,7 +17,7 @@ fn server(change: impl FnOnce(&mut Says)) -> Says {
     says
 }
 
-fn bad(says: &Says, behind_sentinels: bool) -> Vec<&'static str> {
+fn bad(says: &Says, behind_sentinels: bool) -> Vec<String> {
     let findings = findings(says, behind_sentinels, 0);
     assert!(findings.iter().all(|found| (found.grade == Grade::Bad) <= found.advice.is_some()), "{findings:?}");
     findings.iter().filter(|found| found.grade == Grade::Bad).map(|found| found.about.to_string()).collect()
