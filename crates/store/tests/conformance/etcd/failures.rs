@@ -6,7 +6,7 @@ use steadfast_store::conformance::servers::{Kind, Mode, Options, Server, shared}
 use steadfast_store::conformance::{Later, refusals};
 use steadfast_store::{Error, Grade, Store};
 
-use super::support::{LONG, Mirror, SHORT, compact, new, patiently, read, settle, space};
+use super::support::{LONG, Mirror, SHORT, compact_as, new, patiently, read, settle, space};
 
 #[tokio::test]
 async fn of_three_members_any_may_die_or_hang() {
@@ -110,7 +110,7 @@ async fn a_server_without_room_refuses_whole_until_it_has_some() {
             let why = once_more(&store).await;
             assert!(why.contains("alarm disarm"), "it is said what to do: {why}");
             assert!(bad(&store).await.iter().any(|about| about == "alarms"), "doctor shows it");
-            compact(&server);
+            compact_as(&server, &[]);
             server.etcdctl(&["defrag"]);
             server.etcdctl(&["alarm", "disarm"]);
             assert_eq!(bad(&store).await, [""; 0]);

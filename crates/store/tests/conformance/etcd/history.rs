@@ -64,7 +64,8 @@ async fn what_is_written_by_hand_breaks_nothing() {
     mirror.until(|mirror| mirror.heard > heard + 5).await;
     settle(&store, &new(&["order/2"]), LONG).await;
     mirror.until(|mirror| mirror.records.len() == 3).await;
-    assert_eq!((mirror.compacted, mirror.cut), (0, 0));
+    // Where its watch was cut, on a machine with much else to do, it reads anew: only then.
+    assert!(mirror.compacted <= mirror.cut, "{} times, {} cuts", mirror.compacted, mirror.cut);
 }
 
 /// A history of more than fits a message comes whole, each commit with all it did.
