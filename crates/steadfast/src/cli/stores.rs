@@ -107,6 +107,9 @@ pub struct Copy {
 
 /// `store`.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  steadfast store init postgres://owner@db1/steadfast --token-file owner.password --role app
+  steadfast store init azure://account/container --token-file account.key")]
 pub enum StoreCommand {
     /// Make what a store needs before it is used, as far as it is not there; may be done again
     Init(StoreInit),

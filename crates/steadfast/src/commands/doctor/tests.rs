@@ -52,18 +52,18 @@ store      etcd at etcd://db1:2379
 commit     p50 3.7 ms  p99 9.1 ms  (240 of them)
 read       p50 3.7 ms  p99 9.1 ms  (240 of them)
 notice     p50 3.7 ms  p99 9.1 ms  (240 of them)
-replicas   1, asynchronous
+replicas   !! 1, asynchronous
            a failover can lose acknowledged writes
 lease_ttl  3s of set web: safe
            2 x commit p99 = 2 x 9 ms <= try_timeout = TTL/6 = 500 ms
            renew_every + 3 x try_timeout = 750 + 1500 ms <= TTL - margin = 2400 ms
            contact every 250 ms + read p99 2 ms <= renew_every = 750 ms
-lease_ttl  3s of set web: safe, and tight: an ordinary slow moment costs a try
+lease_ttl  3s of set web: ! safe, and tight: an ordinary slow moment costs a try
            2 x commit p99 = 2 x 300 ms >  try_timeout = TTL/6 = 500 ms
            renew_every + 3 x try_timeout = 750 + 1500 ms <= TTL - margin = 2400 ms
            contact every 250 ms + read p99 2 ms <= renew_every = 750 ms
            3s600ms or more fits
-lease_ttl  3s of set web: too short for this store
+lease_ttl  3s of set web: !! too short for this store
            2 x commit p99 = 2 x 600 ms >  try_timeout = TTL/6 = 500 ms
            renew_every + 3 x try_timeout = 750 + 1500 ms <= TTL - margin = 2400 ms
            contact every 250 ms + read p99 2 ms <= renew_every = 750 ms
