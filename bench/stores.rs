@@ -3,9 +3,12 @@
 //!
 //! ```text
 //! cargo run --release -p steadfast-registry --example stores -- [--seconds 5] [--json] [sqlite etcd redis …]
+//! cargo run --release -p steadfast-registry --example stores -- --serve etcd
 //! ```
 //! The servers are started as for the conformance suite (every commit synced to the disk) and stopped again; callers,
 //! placers and server share the machine. A second gateway is a second placer with a handle of its own on the store.
+//! With `--serve` one server runs for `cargo xtask bench stores`: a line says where, and each line of standard input is
+//! answered with what was asked of it so far by way of `counted`, until that input ends.
 
 mod cpu;
 
@@ -44,10 +47,14 @@ struct Options {
     seconds: u64,
     json: bool,
     engines: Vec<String>,
+    serve: Option<String>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = options()?;
+    if let Some(engine) = &options.serve {
+        return serve(engine);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut all = Vec::new();
     for engine in &options.engines {
@@ -107,6 +114,21 @@ impl Books {
         };
         Arc::new(Counted { store, calls: AtomicU64::new(0), micros: AtomicU64::new(0) })
     }
+}
+
+/// Runs one server until standard input ends.
+fn serve(engine: &str) -> Result<(), Box<dyn Error>> {
+    let Ground::Server(server) = Ground::start(engine)? else { return Err("a file needs no server".into()) };
+    let place = server.fresh_place();
+    let (counted, proxy) = place.through_a_proxy();
+    let (url, counted, secret) = (place.url(), counted.url(), server.secret());
+    println!("{}", json!({ "url": url, "counted": counted, "secret": secret, "pid": server.pid() }));
+    for line in std::io::stdin().lines() {
+        line?;
+        let (up, down) = proxy.bytes();
+        println!("{}", json!({ "requests": proxy.requests(), "bytes": up + down, "connections": proxy.connections() }));
+    }
+    Ok(())
 }
 
 async fn measure(engine: &str, ground: &Ground, time: Duration) -> Result<Value, Box<dyn Error>> {
@@ -268,12 +290,13 @@ fn print(measured: &Value) {
 }
 
 fn options() -> Result<Options, Box<dyn Error>> {
-    let mut options = Options { seconds: 5, json: false, engines: Vec::new() };
+    let mut options = Options { seconds: 5, json: false, engines: Vec::new(), serve: None };
     let mut args = std::env::args().skip(1);
     while let Some(argument) = args.next() {
         match argument.as_str() {
             "--seconds" => options.seconds = args.next().ok_or("--seconds needs a number")?.parse()?,
             "--json" => options.json = true,
+            "--serve" => options.serve = Some(args.next().ok_or("--serve needs a store")?),
             engine => options.engines.push(engine.to_owned()),
         }
     }

@@ -12,6 +12,7 @@ mod redirect;
 mod report;
 mod server;
 mod sticky;
+mod stores;
 mod wrk;
 
 use std::path::{Path, PathBuf};
@@ -31,11 +32,17 @@ enum Part {
     Failover,
     Redirect,
     Place,
+    Stores,
 }
 
 impl Part {
-    const ALL: [(&'static str, Part); 4] =
-        [("proxy", Part::Proxy), ("failover", Part::Failover), ("redirect", Part::Redirect), ("place", Part::Place)];
+    const ALL: [(&'static str, Part); 5] = [
+        ("proxy", Part::Proxy),
+        ("failover", Part::Failover),
+        ("redirect", Part::Redirect),
+        ("place", Part::Place),
+        ("stores", Part::Stores),
+    ];
 }
 
 /// What the command line asks for.
@@ -50,7 +57,7 @@ struct Options {
     /// How many clients of a sticky set are known.
     clients: usize,
     json: bool,
-    /// Whether the page of figures is written.
+    /// Whether the pages of figures are written: that of the stores, or both.
     write: bool,
 }
 
@@ -86,16 +93,31 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<bool> {
         let fill = build(root, &["-p", "steadfast-registry", "--example", "fill"])?;
         measure_sticky(&steadfast, &fill, &peers, &options, &mut results)?;
     }
+    if options.has(Part::Stores) {
+        let servers = build(root, &["-p", "steadfast-registry", "--example", "stores"])?;
+        results["stores"] = stores::run(&steadfast, &servers, options.events.div_ceil(4), options.time)?;
+        print_unless(options.json, &report::stores(&results["stores"])?);
+    }
     if options.json {
         println!("{results}");
     }
     if options.write {
-        let page = report::page(&results, &about::look(root, &peers, args)?).context("make the page of figures")?;
-        let place = root.join(report::PAGE);
-        std::fs::write(&place, page).with_context(|| format!("write {}", place.display()))?;
-        eprintln!("written: {}", report::PAGE);
+        if options.parts.is_empty() {
+            let about = about::look(root, peers.versions(), args)?;
+            write(root, report::PAGE, &report::page(&results, &about)?)?;
+        }
+        let about = about::look(root, peers::store_versions(root), args)?;
+        write(root, report::STORES_PAGE, &report::stores_page(&results, &about)?)?;
     }
     Ok(true)
+}
+
+/// Replaces a page of figures.
+fn write(root: &Path, page: &str, text: &str) -> Result<()> {
+    let place = root.join(page);
+    std::fs::write(&place, text).with_context(|| format!("write {}", place.display()))?;
+    eprintln!("written: {page}");
+    Ok(())
 }
 
 /// The parts about sticky sets, on one set of books: a million clients take their time to be made.
@@ -141,8 +163,8 @@ fn parse(args: &[String]) -> Result<Options> {
             },
         }
     }
-    if options.write && !options.parts.is_empty() {
-        bail!(Usage("--write needs every part: the page is one run's".to_owned()));
+    if options.write && !options.parts.is_empty() && options.parts != [Part::Stores] {
+        bail!(Usage("--write needs every part, or stores alone: a page is one run's".to_owned()));
     }
     Ok(options)
 }

@@ -6,12 +6,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::peers::Peers;
 use super::report::About;
 use crate::process::capture;
 
-/// Looks around. `options` is what followed `bench` on the command line.
-pub(super) fn look(root: &Path, peers: &Peers, options: &[String]) -> Result<About> {
+/// Looks around. `versions` are those of what was measured beside Steadfast, `options` is what followed `bench` on the
+/// command line.
+pub(super) fn look(root: &Path, versions: Vec<(&'static str, String)>, options: &[String]) -> Result<About> {
     let read = |path: &str| fs::read_to_string(path).with_context(|| format!("read {path}"));
     let said = |command: &mut Command| capture(command).map(|(_, text)| text.trim().to_owned());
     let options = options.iter().filter(|option| *option != "--write" && *option != "--json");
@@ -23,7 +23,7 @@ pub(super) fn look(root: &Path, peers: &Peers, options: &[String]) -> Result<Abo
         cores: std::thread::available_parallelism().context("count the cores")?.get(),
         memory_gib: memory_gib(&read("/proc/meminfo")?).context("find MemTotal in /proc/meminfo")?,
         kernel: said(Command::new("uname").arg("-r"))?,
-        versions: peers.versions(),
+        versions,
         options: options.map(|option| format!(" {option}")).collect(),
     })
 }

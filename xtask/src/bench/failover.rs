@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::client::{Load, Report};
 use super::percentile;
 use scene::Scene;
+pub(super) use scene::Store;
 
 /// Clients that ask all the time, each on a connection of its own.
 const CLIENTS: usize = 4;
@@ -28,6 +29,8 @@ enum Blow {
     Crash,
     /// The operator asks for another leader.
     Switchover,
+    /// `kill -9` of the application and of its agent: nobody is left to say so.
+    HostDeath,
 }
 
 /// The gaps of many blows of one kind, through one front.
@@ -43,7 +46,7 @@ pub(super) struct Measured {
 pub(super) fn run(steadfast: &Path, events: usize) -> Result<Vec<Measured>> {
     let mut all = Vec::new();
     let dir = tempfile::tempdir()?;
-    let mut scene = scene::steadfast(steadfast, dir.path())?;
+    let mut scene = scene::steadfast(steadfast, None, dir.path())?;
     for blow in [Blow::Crash, Blow::Switchover] {
         all.push(measure(&mut scene, blow, events)?);
     }
@@ -53,6 +56,14 @@ pub(super) fn run(steadfast: &Path, events: usize) -> Result<Vec<Measured>> {
         all.push(measure(&mut start(dir.path())?, Blow::Crash, events)?);
     }
     Ok(all)
+}
+
+/// The same blows, and the death of hosts, through Steadfast on some store; a file without one.
+pub(super) fn on(store: Option<Store>, steadfast: &Path, events: usize) -> Result<Vec<Measured>> {
+    let dir = tempfile::tempdir()?;
+    let mut scene = scene::steadfast(steadfast, store, dir.path())?;
+    let blows = [Blow::Crash, Blow::Switchover, Blow::HostDeath];
+    blows.into_iter().map(|blow| measure(&mut scene, blow, events)).collect()
 }
 
 fn measure(scene: &mut Scene, blow: Blow, events: usize) -> Result<Measured> {
@@ -85,6 +96,7 @@ fn strike(scene: &mut Scene, blow: Blow) -> Result<(Vec<Report>, Instant)> {
     match blow {
         Blow::Crash => scene.kill(&leader)?,
         Blow::Switchover => scene.switch_over()?,
+        Blow::HostDeath => scene.kill_host(&leader)?,
     }
     wait_until("another copy answers", || {
         clients.iter().all(|client| client.so_far().turns().last() != Some(&&*leader))
@@ -109,6 +121,7 @@ impl Measured {
         match self.blow {
             Blow::Crash => "crash",
             Blow::Switchover => "switchover",
+            Blow::HostDeath => "host death",
         }
     }
 

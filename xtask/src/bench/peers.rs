@@ -40,11 +40,6 @@ impl Peers {
 
     /// What each says of its version.
     pub(super) fn versions(&self) -> Vec<(&'static str, String)> {
-        let said = |program: &Path, flag: &str| {
-            let said =
-                find(&program.display().to_string()).and_then(|program| capture(Command::new(program).arg(flag)).ok());
-            said.and_then(|(_, text)| number(&text)).unwrap_or_else(|| "?".to_owned())
-        };
         vec![
             ("nginx", said(Path::new("nginx"), "-v")),
             ("HAProxy", said(Path::new("haproxy"), "-v")),
@@ -54,11 +49,30 @@ impl Peers {
     }
 }
 
+/// The servers of the stores.
+pub(super) fn store_versions(root: &Path) -> Vec<(&'static str, String)> {
+    let azurite = root.join("target/outside/azurite/node_modules/azurite/package.json");
+    let package = std::fs::read_to_string(azurite).unwrap_or_default();
+    let package: serde_json::Value = serde_json::from_str(&package).unwrap_or_default();
+    vec![
+        ("etcd", said(Path::new("etcd"), "--version")),
+        ("Redis", said(Path::new("redis-server"), "--version")),
+        ("PostgreSQL", said(Path::new("postgres"), "--version")),
+        ("Azurite", package["version"].as_str().unwrap_or("?").to_owned()),
+    ]
+}
+
+/// The version that a program says it has.
+fn said(program: &Path, flag: &str) -> String {
+    let said = find(&program.display().to_string()).and_then(|program| capture(Command::new(program).arg(flag)).ok());
+    said.and_then(|(_, text)| number(&text)).unwrap_or_else(|| "?".to_owned())
+}
+
 /// The first thing in a text that looks like a version: numbers with dots between them.
 pub(super) fn number(text: &str) -> Option<String> {
     let numbers = |part: &&str| {
         part.contains('.') && part.split('.').all(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
     };
-    let apart = |c: char| c.is_whitespace() || matches!(c, '/' | '-' | '+');
+    let apart = |c: char| c.is_whitespace() || matches!(c, '/' | '-' | '+' | '=');
     text.split(apart).find(numbers).map(str::to_owned)
 }

@@ -1,6 +1,7 @@
 //! `docs/performance.md`, made of what one run measured: every figure in it comes from that run.
 
 mod goals;
+mod stores;
 
 use std::fmt::Write;
 
@@ -8,6 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use goals::GOALS;
+pub(super) use stores::{PAGE as STORES_PAGE, page as stores_page, tables as stores};
 
 /// Where the page is, in the work tree.
 pub(super) const PAGE: &str = "docs/performance.md";
@@ -51,7 +53,8 @@ const NOT_MEASURED: &str = "\
 - **Pingora** as a peer (goal: a proxied request at 0.45 ×): it is a library that needs cmake to build, and no package has it.
 - **The same redirect from 10 thousand to 10 million clients** (goal: flat within 20 %): one run has one number of clients.
   `cargo xtask bench redirect --clients N` measures another.
-- **The death of a host** (goal: the lease's time and 300 ms): here the applications die, not the machine with its agent.
+- **The death of a host** (goal: the lease's time and 300 ms): here the applications die, not the machine with its agent;
+  that is measured [with the stores](stores/measured.md).
 - **TLS, HTTP/2, large bodies, several cores**: every server has one core, speaks HTTP/1.1 on loopback, and passes small
   bodies.
 ";
@@ -59,7 +62,7 @@ const NOT_MEASURED: &str = "\
 /// The whole page.
 pub(super) fn page(results: &Value, about: &About) -> Result<String> {
     let mut text = OPENING.to_owned();
-    machine(&mut text, about)?;
+    machine(&mut text, about, METHOD)?;
     goals(&mut text, results)?;
     redirect(&mut text, results).context("the part redirect")?;
     proxy(&mut text, results).context("the part proxy")?;
@@ -69,12 +72,12 @@ pub(super) fn page(results: &Value, about: &About) -> Result<String> {
     Ok(text)
 }
 
-fn machine(text: &mut String, about: &About) -> Result<()> {
+fn machine(text: &mut String, about: &About, method: &str) -> Result<()> {
     let versions: Vec<String> = about.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     writeln!(
         text,
         "\n## This run\n\n| | |\n|---|---|\n| date | {} |\n| Steadfast | {} |\n| peers and load | {} |\n\
-         | machine | {}, {} cores, {:.0} GiB of memory, Linux {} |\n\nAgain: `cargo xtask bench{}`. {METHOD}",
+         | machine | {}, {} cores, {:.0} GiB of memory, Linux {} |\n\nAgain: `cargo xtask bench{}`. {method}",
         about.date,
         about.commit,
         versions.join(", "),

@@ -59,8 +59,12 @@ impl Server {
 
     /// User and system time of the server and all its descendants so far.
     pub(super) fn cpu_time(&self) -> Duration {
-        let ticks: u64 = tree(self.child.id()).into_iter().filter_map(ticks_of).sum();
-        Duration::from_millis(1_000 / TICKS_A_SECOND * ticks)
+        cpu_time_of(self.child.id())
+    }
+
+    /// Whether it is there no more.
+    pub(super) fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Bytes of memory the server has now. (What stands before it on its command line has become it.)
@@ -105,6 +109,12 @@ impl Drop for Server {
 
 /// The unit of `/proc/<pid>/stat`: `USER_HZ`, which Linux shows to programs as 100 on every platform Rust runs on.
 const TICKS_A_SECOND: u64 = 100;
+
+/// User and system time of a process and all its descendants so far.
+pub(super) fn cpu_time_of(pid: u32) -> Duration {
+    let ticks: u64 = tree(pid).into_iter().filter_map(ticks_of).sum();
+    Duration::from_millis(1_000 / TICKS_A_SECOND * ticks)
+}
 
 fn tree(pid: u32) -> Vec<u32> {
     let mut found = vec![pid];

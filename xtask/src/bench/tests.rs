@@ -22,8 +22,10 @@ fn options_are_read_and_bounded() {
     let many = read(&["place", "--clients", "10000000"]).expect("understood");
     assert_eq!((many.has(Part::Redirect), many.clients), (false, 10_000_000));
     assert!(read(&["--write"]).expect("understood").write);
+    assert!(read(&["stores", "--write"]).expect("understood").write);
     for wrong in [
         &["--write", "proxy"][..],
+        &["--write", "stores", "proxy"],
         &["--runs"],
         &["--runs", "0"],
         &["--seconds", "x"],

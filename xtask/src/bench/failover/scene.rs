@@ -29,12 +29,34 @@ pub(super) struct Scene {
     copies: Vec<Copy>,
 }
 
+/// A store, and the file with its secret if it has one.
+pub(in crate::bench) struct Store {
+    pub(in crate::bench) url: String,
+    pub(in crate::bench) token_file: Option<String>,
+}
+
+impl Store {
+    /// Where it is, as flags.
+    pub(in crate::bench) fn flags(&self) -> Vec<&str> {
+        let token = self.token_file.iter().flat_map(|file| ["--token-file", file]);
+        ["--store", &self.url].into_iter().chain(token).collect()
+    }
+}
+
 /// Who keeps the copies running.
 enum Keepers {
-    /// An agent beside each; asked by their probes.
-    Agents { program: String, store: String, probes: Vec<String>, _agents: Vec<Server> },
+    /// An agent beside each.
+    Agents { program: String, store: Store, agents: Vec<Agent> },
     /// This program does, as an init system would.
     Us { running: Vec<Server> },
+}
+
+/// The agent of one copy.
+struct Agent {
+    name: String,
+    command: Vec<String>,
+    probe: String,
+    server: Server,
 }
 
 /// One copy: nginx as a single process that says its name.
@@ -54,29 +76,30 @@ impl Copy {
     }
 }
 
-/// Steadfast's gateway, with an agent beside each copy that also runs it.
-pub(super) fn steadfast(program: &Path, dir: &Path) -> Result<Scene> {
+/// Steadfast's gateway, with an agent beside each copy that also runs it, on a store (a file without one).
+pub(super) fn steadfast(program: &Path, store: Option<Store>, dir: &Path) -> Result<Scene> {
     let program = program.display().to_string();
     let copies = copies(dir)?;
     let (port, admin) = (free_port().to_string(), free_port().to_string());
     let place = dir.display().to_string();
-    let values = [("dir", place.as_str()), ("port", &port), ("admin", &admin)];
+    let store = store.unwrap_or_else(|| Store { url: format!("sqlite://{place}/state.db"), token_file: None });
+    let token = store.token_file.as_ref().map_or_else(String::new, |file| format!("store_token_file = \"{file}\""));
+    let values = [("store", store.url.as_str()), ("token_file", &token), ("port", &port), ("admin", &admin)];
     let config = configure(dir, "steadfast.toml", STEADFAST, &values)?;
     let front = Server::start("front", &[&program, "run", "--config", &config], None, dir)?;
-    let store = format!("sqlite://{place}/state.db");
-    let (mut agents, mut probes) = (Vec::new(), Vec::new());
+    let mut agents = Vec::new();
     for copy in &copies {
         let (endpoint, check) = (format!("http=http://127.0.0.1:{}", copy.port), copy.url());
-        let probe = format!("127.0.0.1:{}", free_port());
-        let flags = ["agent", "--store", &store, "--set", "web", "--kind", "single", "--instance", &copy.name];
-        let state = format!("{place}/state-{}", copy.name);
-        let more = ["--state-dir", &state, "--endpoint", &endpoint, "--check", &check, "--probe", &probe, "--"];
-        let command = [&[program.as_str()], &flags[..], &more, &copy.command()].concat();
-        agents.push(Server::start(&format!("agent-{}", copy.name), &command, None, dir)?);
-        probes.push(format!("http://{probe}/"));
+        let (probe, state) = (format!("127.0.0.1:{}", free_port()), format!("{place}/state-{}", copy.name));
+        let flags = ["--set", "web", "--kind", "single", "--instance", &copy.name, "--state-dir", &state];
+        let more = ["--endpoint", &endpoint, "--check", &check, "--probe", &probe, "--"];
+        let command = [&[program.as_str(), "agent"], &store.flags()[..], &flags, &more, &copy.command()].concat();
+        let name = format!("agent-{}", copy.name);
+        let server = Server::start(&name, &command, None, dir)?;
+        let command = command.into_iter().map(str::to_owned).collect();
+        agents.push(Agent { name, command, probe: format!("http://{probe}/"), server });
     }
-    let keepers = Keepers::Agents { program, store, probes, _agents: agents };
-    finish("steadfast", &port, dir, front, keepers, copies)
+    finish("steadfast", &port, dir, front, Keepers::Agents { program, store, agents }, copies)
 }
 
 /// HAProxy with its checks alone.
@@ -148,6 +171,12 @@ impl Scene {
 
     /// Brings every copy back and waits until the next blow would be fair: one answers, the others stand ready.
     pub(super) fn settle(&mut self) -> Result<()> {
+        if let Keepers::Agents { agents, .. } = &mut self.keepers {
+            for agent in agents.iter_mut().filter_map(|agent| agent.server.has_ended().then_some(agent)) {
+                let command: Vec<&str> = agent.command.iter().map(String::as_str).collect();
+                agent.server = Server::start(&agent.name, &command, None, &self.dir)?;
+            }
+        }
         for (number, copy) in self.copies.iter().enumerate() {
             if let Keepers::Us { running } = &mut self.keepers
                 && get(&copy.url()).is_err()
@@ -157,7 +186,7 @@ impl Scene {
         }
         wait_until("every copy answers", || self.copies.iter().all(|copy| get(&copy.url()).is_ok()))?;
         match &self.keepers {
-            Keepers::Agents { probes, .. } => wait_until("one leads and the others stand by", || ready(probes)),
+            Keepers::Agents { agents, .. } => wait_until("one leads and the others stand by", || ready(agents)),
             // The first copy is the one that is not a backup: both peers go back to it.
             Keepers::Us { .. } => wait_until("the front goes back to the first copy", || self.answering() == "web-1"),
         }
@@ -171,11 +200,20 @@ impl Scene {
         if Signal::Kill.send(pid) { Ok(()) } else { bail!("{name} ({pid}) is gone already") }
     }
 
+    /// One copy's machine dies: `kill -9` of its agent and of it.
+    pub(super) fn kill_host(&self, name: &str) -> Result<()> {
+        let Keepers::Agents { agents, .. } = &self.keepers else { bail!("{} has no agents", self.name) };
+        let at = self.copies.iter().position(|copy| copy.name == name).with_context(|| format!("find {name}"))?;
+        agents[at].server.signal(Signal::Kill);
+        // An agent that dies takes its application with it, if that is still there.
+        self.kill(name).or_else(|_| wait_until("it is gone", || get(&self.copies[at].url()).is_err()))
+    }
+
     /// Asks for another leader, as an operator does.
     pub(super) fn switch_over(&self) -> Result<()> {
         let Keepers::Agents { program, store, .. } = &self.keepers else { bail!("{} cannot switch over", self.name) };
         let mut command = Command::new(program);
-        command.args(["switchover", "web", "--store", store]);
+        command.args(["switchover", "web"]).args(store.flags());
         let (status, output) = capture(&mut command)?;
         if status.success() { Ok(()) } else { bail!("switchover: {}", output.trim()) }
     }
@@ -188,10 +226,10 @@ impl Scene {
 }
 
 /// Whether one agent leads, and the others stand by at the same epoch.
-fn ready(probes: &[String]) -> bool {
-    let ask = |probe: &String| serde_json::from_slice::<Value>(&get(probe).ok()?.body).ok();
-    let answers: Vec<Value> = probes.iter().filter_map(ask).collect();
+fn ready(agents: &[Agent]) -> bool {
+    let ask = |agent: &Agent| serde_json::from_slice::<Value>(&get(&agent.probe).ok()?.body).ok();
+    let answers: Vec<Value> = agents.iter().filter_map(ask).collect();
     let count = |reason: &str| answers.iter().filter(|answer| answer["reason"] == reason).count();
     let one_epoch = answers.iter().all(|answer| answer["epoch"] == answers[0]["epoch"]);
-    count("leading") == 1 && count("standby") == probes.len() - 1 && one_epoch
+    count("leading") == 1 && count("standby") == agents.len() - 1 && one_epoch
 }

@@ -102,3 +102,31 @@ fn versions_are_found_in_what_programs_say() {
     check("wrk debian/4.1.0-3+b2 [epoll]", "4.1.0");
     assert_eq!(peers::number("no such program"), None);
 }
+
+/// One store as a run finds it, with so many placements a trip.
+fn store(name: &str, a_trip: f64) -> Value {
+    let row = |gateways: u64, a_trip: f64| {
+        json!({
+            "gateways": gateways, "callers": 64, "per_second": 12_345.6, "p50_ms": 4.56, "p99_ms": 19.2,
+            "round_trips_per_second": 302.2, "placements_per_round_trip": a_trip, "against_plain": 9.12,
+        })
+    };
+    let death = json!({ "front": "steadfast", "event": "host death", "events": 5, "gap_ms": { "p50": 3_012, "max": 3_456 }, "requests": 987, "failed": 0 });
+    let idle = json!({ "agents": 100, "requests_per_second": 133.4, "bytes_per_second": 20_480.0, "server_cores": 0.0123, "agent_bytes": 9 << 20 });
+    json!({ "store": name, "plain": { "per_second": 1_345.0 }, "placements": [row(1, a_trip), row(2, 8.8)], "failover": [death], "idle": idle })
+}
+
+#[test]
+fn stores_are_shown_with_whether_group_commit_shows() {
+    let tables = |azure: f64| stores(&json!([store("etcd", 40.4), store("azure", azure)])).expect("tables");
+    let text = tables(38.6);
+    for line in [
+        "| etcd | host death | 5 | 3 012 | 3 456 | 987 | 0 |",
+        "| azure | 1 345 | 1 | 64 | 12 346 | 4.6 | 19.2 | 302 | 39 | 9.1 |",
+        "| etcd | 100 | 133 | 1.3 | 20 | 0.012 | 9 |",
+        "39 × at the least (on azure), met.",
+    ] {
+        assert!(text.contains(line), "no `{line}` in\n{text}");
+    }
+    assert!(tables(19.9).contains("(on azure), **missed**."));
+}
