@@ -85,7 +85,11 @@ impl Ground {
             "sqlite" => Ground::Sqlite(tempfile::tempdir()?),
             "etcd" => Ground::Server(Box::new(Server::etcd(&none))),
             "redis" => Ground::Server(Box::new(Server::redis(&none))),
-            "postgres" => Ground::Server(Box::new(Server::postgres(&none))),
+            // An agent has a connection of its own, and a hundred agents come.
+            "postgres" => {
+                let options = ServerOptions::with(&["-c", "max_connections=300"]);
+                Ground::Server(Box::new(Server::postgres(&options)))
+            }
             "azure" => Ground::Server(Box::new(Server::azurite(&none))),
             other => return Err(format!("`{other}` is no store: sqlite, etcd, redis, postgres, azure").into()),
         })

@@ -22,8 +22,8 @@ const IDLE_AGENTS: usize = 100;
 /// How long all of them may take to register.
 const REGISTERED_LIMIT: Duration = Duration::from_secs(180);
 /// What a start costs is over after so long; then they are watched for so long.
-const IDLE_SETTLE: Duration = Duration::from_secs(15);
-const IDLE_WATCHED: Duration = Duration::from_secs(30);
+const IDLE_SETTLE: Duration = Duration::from_secs(10);
+const IDLE_WATCHED: Duration = Duration::from_secs(20);
 /// How long a store's server may take to end once it is not wanted any more.
 const END_LIMIT: Duration = Duration::from_secs(20);
 
