@@ -52,8 +52,7 @@ fn name(store: &Value) -> Result<&str> {
 
 fn failover(text: &mut String, stores: &[Value]) -> Result<()> {
     *text += "## Failover\n\nThe longest time one of four clients went without a 200, in ms, at a lease of 3 s: the application was killed (its agent \
-              says so\nat once), handed over, or died with its agent (nobody says so, and the lease has to end). No two \
-              copies ever answered at once.\n\n\
+              says so\nat once), handed over, or died with its agent (nobody says so, and the lease has to end).\n\n\
               | | event | times | p50 | longest | requests | failed |\n|---|---|--:|--:|--:|--:|--:|\n";
     for store in stores {
         for one in store["failover"].as_array().context("no events")? {
